@@ -1,0 +1,49 @@
+// Package codegen writes a Network as standard ONNX for a target. It alone
+// knows how ONNX Runtime likes it written.
+package codegen
+
+import (
+	"errors"
+
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/graph"
+)
+
+// Lowering is a way to write the focal branch.
+type Lowering string
+
+const (
+	// Mask computes every frame and multiplies: the reference. Static shapes, saves nothing.
+	Mask Lowering = "mask"
+	// Gather computes the selected frames as one smaller batch and scatters them back.
+	Gather Lowering = "gather"
+	// Branch scans over frames with an If per focal block.
+	Branch Lowering = "branch"
+	// TopK computes a fixed number of frames, the most certain ones. Static shapes.
+	TopK Lowering = "topk"
+)
+
+// Options are the choices of Lower.
+type Options struct {
+	Lowering Lowering
+	// MasksOutput adds the output "masks": float32 0/1 [N, blocks, T], blocks
+	// in network order.
+	MasksOutput bool
+	// MasksInput replaces navigation by an input "masks_in" of that form, so
+	// that any selection can be forced. For verification.
+	MasksInput bool
+	// Gumbel adds the input "gumbel_noise" [N, blocks, T, 2], added to the
+	// navigation logits before the argmax.
+	Gumbel bool
+	// Budget is, for TopK, the frames each block computes, in network order;
+	// one entry serves all.
+	Budget []int
+}
+
+// Lower writes the network as a model: the source's prefix (or an input
+// "video" [N, T, 3, H, W]), the trunk, the source's suffix (or GAP, linear
+// layer, mean over frames). The initializers carry the authors' key names, so
+// that afblock can read the Network back from the model (ReadModel).
+func Lower(net *afblock.Network, opt Options) (*graph.Model, error) {
+	return nil, errors.New("not written yet")
+}

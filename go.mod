@@ -1,0 +1,3 @@
+module github.com/afc-project/afc
+
+go 1.26
