@@ -1,3 +1,10 @@
 module github.com/afc-project/afc
 
 go 1.26
+
+require (
+	github.com/google/go-cmp v0.7.0
+	github.com/sbinet/npyio v0.6.0
+)
+
+require gonum.org/v1/gonum v0.9.3 // indirect
