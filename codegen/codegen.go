@@ -2,13 +2,6 @@
 // knows how ONNX Runtime likes it written.
 package codegen
 
-import (
-	"errors"
-
-	"github.com/afc-project/afc/afblock"
-	"github.com/afc-project/afc/graph"
-)
-
 // Lowering is a way to write the focal branch.
 type Lowering string
 
@@ -38,12 +31,4 @@ type Options struct {
 	// Budget is, for TopK, the frames each block computes, in network order;
 	// one entry serves all.
 	Budget []int
-}
-
-// Lower writes the network as a model: the source's prefix (or an input
-// "video" [N, T, 3, H, W]), the trunk, the source's suffix (or GAP, linear
-// layer, mean over frames). The initializers carry the authors' key names, so
-// that afblock can read the Network back from the model (ReadModel).
-func Lower(net *afblock.Network, opt Options) (*graph.Model, error) {
-	return nil, errors.New("not written yet")
 }

@@ -1,0 +1,169 @@
+package codegen
+
+import (
+	"fmt"
+
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/graph"
+)
+
+// minOpset is the oldest opset emitted. The operators are spelled so that any
+// newer one up to maxOpset reads them alike.
+const (
+	minOpset = 13
+	maxOpset = 23
+)
+
+// Names of the inputs and outputs Options ask for.
+const (
+	MasksName   = "masks"
+	MasksInName = "masks_in"
+	NoiseName   = "gumbel_noise"
+)
+
+// lowerer writes one network.
+type lowerer struct {
+	*builder
+	net *afblock.Network
+	opt Options
+	nav *navigator
+}
+
+// Lower writes the network as a model: the source's prefix (or an input
+// "video" [N, T, 3, H, W]), the trunk, the source's suffix (or GAP, linear
+// layer, mean over frames). The initializers carry the authors' key names, so
+// that afblock can read the Network back from the model (ReadModel). It fails
+// on options that do not fit the network and on an opset out of range.
+func Lower(net *afblock.Network, opt Options) (*graph.Model, error) {
+	opset, err := opsetOf(net)
+	if err != nil {
+		return nil, err
+	}
+	blocks, err := checkOptions(net, opt)
+	if err != nil {
+		return nil, err
+	}
+	m := graph.NewModel("afc", irVersion(opset), opset)
+	l := &lowerer{builder: newBuilder(m.Graph), net: net, opt: opt}
+	frames, err := afblock.EmitPrefix(m.Graph, net)
+	if err != nil {
+		return nil, err
+	}
+	l.nav = l.navigator(int64(blocks))
+	out := l.trunk(feature{v: frames, c: net.Stem.Conv.In(), h: net.Size[0], w: net.Size[1]})
+	if err := afblock.EmitSuffix(m.Graph, out.v, net); err != nil {
+		return nil, err
+	}
+	if opt.MasksOutput {
+		l.output(l.nav.masksOutput(), MasksName, l.masksType(int64(blocks)))
+	}
+	return m, nil
+}
+
+// opsetOf is the opset to emit: the source's, at least minOpset.
+func opsetOf(net *afblock.Network) (int64, error) {
+	opset := int64(minOpset)
+	if net.Source != nil {
+		opset = max(opset, net.Source.Model.Opset(""))
+	}
+	if opset > maxOpset {
+		return 0, fmt.Errorf("the source speaks opset %d; afc writes up to %d: export it with opset %d or older", opset, maxOpset, maxOpset)
+	}
+	return opset, nil
+}
+
+// irVersion is the oldest IR version whose release had the opset.
+func irVersion(opset int64) int64 {
+	switch {
+	case opset < 15:
+		return 7
+	case opset < 19:
+		return 8
+	case opset < 21:
+		return 9
+	case opset < 23:
+		return 10
+	}
+	return 11
+}
+
+// checkOptions refuses options that do not fit the network. It returns the
+// number of focal blocks.
+func checkOptions(net *afblock.Network, opt Options) (int, error) {
+	blocks := 0
+	for _, s := range net.Stages {
+		if s.AF != nil {
+			blocks += len(s.AF.Focal)
+		}
+	}
+	switch {
+	case net.Frames < 1:
+		return 0, fmt.Errorf("network has %d frames a clip; it needs at least 1", net.Frames)
+	case blocks == 0 && (opt.MasksOutput || opt.MasksInput || opt.Gumbel):
+		return 0, fmt.Errorf("masks and sampling need an AF module; the network has none")
+	case opt.MasksInput && opt.Gumbel:
+		return 0, fmt.Errorf("masks given as an input leave nothing to sample: choose masks or sampling")
+	}
+	switch opt.Lowering {
+	case Mask:
+	default:
+		return 0, fmt.Errorf("unknown lowering %q: want mask, gather, branch or topk", opt.Lowering)
+	}
+	return blocks, nil
+}
+
+// navigator makes the inputs that navigation reads besides the clip.
+func (l *lowerer) navigator(blocks int64) *navigator {
+	n := &navigator{builder: l.builder, frames: int64(l.net.Frames)}
+	t := l.masksType(blocks)
+	if l.opt.MasksInput {
+		n.masks = l.g.AddInput(MasksInName, t)
+	}
+	if l.opt.Gumbel {
+		t.Shape = append(t.Shape, graph.D(2))
+		n.noise = l.g.AddInput(NoiseName, t)
+	}
+	return n
+}
+
+func (l *lowerer) masksType(blocks int64) graph.Type {
+	return graph.TensorType(graph.Float32, graph.Shape{graph.Sym("batch"), graph.D(blocks), graph.D(int64(l.net.Frames))})
+}
+
+// trunk emits stem and stages.
+func (l *lowerer) trunk(x feature) feature {
+	stem := &l.net.Stem
+	x = l.relu(l.conv(x, convOf(&stem.Conv)), stem.Conv.Key+".relu")
+	x = l.maxPool(x, stem.Pool, "maxpool")
+	for _, s := range l.net.Stages {
+		if s.AF != nil {
+			x = l.module(x, s)
+			continue
+		}
+		for _, blk := range s.Blocks {
+			x = l.block(x, blk, l.net.Frames)
+		}
+	}
+	return x
+}
+
+// module emits an AF module. No choice depends on the focal branch, so the
+// ample branch and all choices come first.
+func (l *lowerer) module(x feature, s *afblock.Stage) feature {
+	a := x
+	chosen := make([]selection, len(s.AF.Ample))
+	for n, blk := range s.AF.Ample {
+		chosen[n] = l.nav.next(s.AF.Navigation[n], a)
+		a = l.block(a, blk, l.net.Frames)
+	}
+	a = l.conv(a, convOf(&s.AF.Transform))
+	f := x
+	for n, blk := range s.AF.Focal {
+		f = l.focalBlock(f, blk, chosen[n])
+	}
+	return l.block(l.mix(a, f, &s.AF.Gate, s.Name), s.AF.Fusion, l.net.Frames)
+}
+
+func (l *lowerer) focalBlock(x feature, blk *afblock.Block, s selection) feature {
+	return l.maskBlock(x, blk, s)
+}

@@ -1,0 +1,71 @@
+package codegen
+
+import (
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/graph"
+)
+
+// selection is one focal block's choice of frames.
+type selection struct {
+	key        string
+	keep, drop *graph.Value // what is compared, float32 [N, T]
+	chosen     *graph.Value // bool [N·T]
+	mask       *graph.Value // float32 0/1 [N·T]
+}
+
+// navigator emits the choices of a network's focal blocks, in network order.
+type navigator struct {
+	*builder
+	frames       int64
+	masks, noise *graph.Value // the inputs "masks_in" and "gumbel_noise", nil without
+	made         []selection
+}
+
+// next emits the next focal block's choice from what the ample block beside it
+// reads. A tie is not chosen.
+func (n *navigator) next(nav *afblock.Navigation, a feature) selection {
+	index := n.scalar(int64(len(n.made)))
+	s := selection{key: nav.Key}
+	if n.masks != nil {
+		s.keep = n.node("Gather", nav.Key+".keep", in(n.masks, index), graph.Int("axis", 1))
+		s.drop = n.floats(0.5)
+		s.chosen = n.node("Greater", nav.Key+".chosen", in(n.reshape(s.keep, nav.Key+".keep_flat", -1), s.drop))
+	} else {
+		logits := n.logits(nav, a)
+		if n.noise != nil {
+			noise := n.node("Gather", nav.Key+".noise", in(n.noise, index), graph.Int("axis", 1))
+			logits = n.node("Add", nav.Key+".noisy", in(logits, noise))
+		}
+		s.drop = n.node("Gather", nav.Key+".drop", in(logits, n.scalar(0)), graph.Int("axis", 2))
+		s.keep = n.node("Gather", nav.Key+".keep", in(logits, n.scalar(1)), graph.Int("axis", 2))
+		s.chosen = n.node("Greater", nav.Key+".chosen",
+			in(n.reshape(s.keep, nav.Key+".keep_flat", -1), n.reshape(s.drop, nav.Key+".drop_flat", -1)))
+	}
+	s.mask = n.node("Cast", nav.Key+".mask", in(s.chosen), graph.Int("to", int64(graph.Float32)))
+	n.made = append(n.made, s)
+	return s
+}
+
+// logits are navigation's answers [N, T, 2]: drop, keep.
+func (n *navigator) logits(nav *afblock.Navigation, a feature) *graph.Value {
+	p := n.conv(n.globalPool(a, nav.Key+".pool"), convOf(&nav.Pool))
+	p = n.relu(p, nav.Key+".relu")
+	w := nav.Weight
+	groups := 2 * n.frames / w.Dims[1]
+	clip := n.reshape(p.v, nav.Key+".clips", -1, 2*n.frames, 1, 1)
+	ins := in(clip, n.weight(param{nav.Key2 + ".weight", w}))
+	if nav.Bias != nil {
+		ins = append(ins, n.weight(param{nav.Key2 + ".bias", nav.Bias}))
+	}
+	y := n.node("Conv", nav.Key2, ins, append(windowAttrs(1, 1, 0), graph.Int("group", groups))...)
+	return n.reshape(y, nav.Key+".logits", -1, n.frames, 2)
+}
+
+// masksOutput joins the choices to [N, blocks, T].
+func (n *navigator) masksOutput() *graph.Value {
+	parts := make([]*graph.Value, len(n.made))
+	for i, s := range n.made {
+		parts[i] = n.reshape(s.mask, "afc.masks.rows", -1, 1, n.frames)
+	}
+	return n.node("Concat", "masks", parts, graph.Int("axis", 1))
+}

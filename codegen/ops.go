@@ -1,0 +1,135 @@
+package codegen
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/graph"
+)
+
+// feature is a feature map [batch, c, h, w]; h and w are 0 where they are known
+// only at run time.
+type feature struct {
+	v       *graph.Value
+	c, h, w int
+}
+
+// sized reports whether the map's height and width are known.
+func (f feature) sized() bool { return f.h > 0 && f.w > 0 }
+
+// with returns f with another value of the same shape.
+func (f feature) with(v *graph.Value) feature {
+	f.v = v
+	return f
+}
+
+// window is the size of a map behind a window of the given kernel, stride and
+// padding; 0 stays 0, not known.
+func window(size, kernel, stride, pad int) int {
+	if size == 0 {
+		return 0
+	}
+	return (size+2*pad-kernel)/stride + 1
+}
+
+func windowAttrs(kernel, stride, pad int) []*graph.Attribute {
+	k, s, p := int64(kernel), int64(stride), int64(pad)
+	return []*graph.Attribute{
+		graph.Ints("kernel_shape", k, k), graph.Ints("strides", s, s), graph.Ints("pads", p, p, p, p),
+	}
+}
+
+// conv emits a convolution, and its batch normalisation as a node of its own:
+// ONNX Runtime folds that at load, and the file keeps the weights as trained.
+func (b *builder) conv(x feature, c conv) feature {
+	ins := in(x.v, b.weight(c.weight))
+	if c.bias != nil {
+		ins = append(ins, b.weight(*c.bias))
+	}
+	attrs := append(windowAttrs(c.kernel(), c.stride, c.pad), graph.Int("group", int64(c.groups)))
+	y := feature{
+		v: b.node("Conv", c.key, ins, attrs...),
+		c: c.out(), h: window(x.h, c.kernel(), c.stride, c.pad), w: window(x.w, c.kernel(), c.stride, c.pad),
+	}
+	if c.bn != nil {
+		y.v = b.node("BatchNormalization", c.bn.key,
+			in(y.v, b.weight(c.bn.gamma), b.weight(c.bn.beta), b.weight(c.bn.mean), b.weight(c.bn.variance)),
+			graph.Float("epsilon", c.bn.eps))
+	}
+	return y
+}
+
+func (b *builder) relu(x feature, hint string) feature {
+	return x.with(b.node("Relu", hint, in(x.v)))
+}
+
+func (b *builder) add(x, y feature, hint string) feature {
+	return x.with(b.node("Add", hint, in(x.v, y.v)))
+}
+
+func (b *builder) maxPool(x feature, p afblock.Pool, hint string) feature {
+	return feature{
+		v: b.node("MaxPool", hint, in(x.v), windowAttrs(p.Kernel, p.Stride, p.Pad)...),
+		c: x.c, h: window(x.h, p.Kernel, p.Stride, p.Pad), w: window(x.w, p.Kernel, p.Stride, p.Pad),
+	}
+}
+
+// averagePool counts the padding, as the authors' network does.
+func (b *builder) averagePool(x feature, p afblock.Pool, hint string) feature {
+	attrs := append(windowAttrs(p.Kernel, p.Stride, p.Pad), graph.Int("count_include_pad", 1))
+	return feature{
+		v: b.node("AveragePool", hint, in(x.v), attrs...),
+		c: x.c, h: window(x.h, p.Kernel, p.Stride, p.Pad), w: window(x.w, p.Kernel, p.Stride, p.Pad),
+	}
+}
+
+// globalPool averages over the map: [batch, c, 1, 1].
+func (b *builder) globalPool(x feature, hint string) feature {
+	return feature{v: b.node("GlobalAveragePool", hint, in(x.v)), c: x.c, h: 1, w: 1}
+}
+
+// reshape views v in another shape.
+func (b *builder) reshape(v *graph.Value, hint string, shape ...int64) *graph.Value {
+	return b.node("Reshape", hint, in(v, b.vec(shape...)))
+}
+
+// upsample enlarges x to the height and width of like, taking source index
+// floor(i·in/out), as PyTorch's nearest does.
+func (b *builder) upsample(x, like feature, hint string) feature {
+	if x.sized() && x.h == like.h && x.w == like.w {
+		return x
+	}
+	attrs := []*graph.Attribute{
+		graph.Str("mode", "nearest"), graph.Str("coordinate_transformation_mode", "asymmetric"), graph.Str("nearest_mode", "floor"),
+	}
+	y := feature{c: x.c, h: like.h, w: like.w}
+	if x.sized() && like.sized() {
+		scales := b.floats(1, 1, resizeScale(x.h, like.h), resizeScale(x.w, like.w))
+		y.v = b.node("Resize", hint, in(x.v, nil, scales), attrs...)
+		return y
+	}
+	// Sizes known at run time only: join x's batch and channels to like's H, W.
+	head := b.node("Slice", hint+".batch_channels", in(b.node("Shape", hint+".shape", in(x.v)), b.vec(0), b.vec(2)))
+	tail := b.node("Slice", hint+".size", in(b.node("Shape", hint+".like", in(like.v)), b.vec(2), b.vec(4)))
+	sizes := b.node("Concat", hint+".sizes", in(head, tail), graph.Int("axis", 0))
+	y.v = b.node("Resize", hint, in(x.v, nil, nil, sizes), attrs...)
+	return y
+}
+
+// resizeScale is the float32 scale by which Resize makes out from in with
+// source index floor(i·in/out). Rounding of out/in can put the output size or
+// an index off by one, so its neighbours are tried too.
+func resizeScale(from, to int) float32 {
+	exact := float32(to) / float32(from)
+	for _, s := range []float32{exact, math.Nextafter32(exact, math.MaxFloat32), math.Nextafter32(exact, 0)} {
+		ok := int(s*float32(from)) == to
+		for i := 0; i < to && ok; i++ {
+			ok = int(float32(i)/s) == i*from/to
+		}
+		if ok {
+			return s
+		}
+	}
+	panic(fmt.Sprintf("BUG: no float32 scale resizes %d to %d", from, to))
+}
