@@ -47,7 +47,7 @@ func (b *builder) nodes(op, hint string, in []*graph.Value, n int, attrs ...*gra
 	for i := 1; i < n; i++ {
 		outs = append(outs, b.name(fmt.Sprintf("%s.%d", name, i)))
 	}
-	return b.g.AddNode(op, "", name, in, outs, attrs...).Outputs()
+	return slices.Clone(b.g.AddNode(op, "", name, in, outs, attrs...).Outputs())
 }
 
 // weight returns the initializer of that name, made at first use. One graph

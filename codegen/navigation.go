@@ -24,16 +24,16 @@ type navigator struct {
 // next emits the next focal block's choice from what the ample block beside it
 // reads. A tie is not chosen.
 func (n *navigator) next(nav *afblock.Navigation, a feature) selection {
-	index := n.scalar(int64(len(n.made)))
+	index := int64(len(n.made))
 	s := selection{key: nav.Key}
 	if n.masks != nil {
-		s.keep = n.node("Gather", nav.Key+".keep", in(n.masks, index), graph.Int("axis", 1))
+		s.keep = n.node("Gather", nav.Key+".keep", in(n.masks, n.scalar(index)), graph.Int("axis", 1))
 		s.drop = n.floats(0.5)
 		s.chosen = n.node("Greater", nav.Key+".chosen", in(n.reshape(s.keep, nav.Key+".keep_flat", -1), s.drop))
 	} else {
 		logits := n.logits(nav, a)
 		if n.noise != nil {
-			noise := n.node("Gather", nav.Key+".noise", in(n.noise, index), graph.Int("axis", 1))
+			noise := n.node("Gather", nav.Key+".noise", in(n.noise, n.scalar(index)), graph.Int("axis", 1))
 			logits = n.node("Add", nav.Key+".noisy", in(logits, noise))
 		}
 		s.drop = n.node("Gather", nav.Key+".drop", in(logits, n.scalar(0)), graph.Int("axis", 2))

@@ -1,0 +1,168 @@
+package codegen_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/graph"
+)
+
+// spec describes a random network for tests.
+type spec struct {
+	name       string
+	frames     int
+	size       [2]int
+	width      int   // stem's channels; stage i makes width·2^i (basic) or width·4·2^i
+	af, plain  []int // blocks of the AF stages, then of the plain ones; an AF stage has at least two
+	basic      bool
+	shift      bool
+	residual   bool // the residual path reads the shifted map too
+	groups     int
+	dense      bool // navigation lets frames see each other
+	unselected afblock.Unselected
+}
+
+// randomNet fills a spec with seeded random weights: He-scaled convolutions and
+// batch norms near the identity, so that activations keep their magnitude.
+type randomNet struct {
+	spec
+	rng *rand.Rand
+}
+
+func newNetwork(s spec) *afblock.Network {
+	r := &randomNet{spec: s, rng: rand.New(rand.NewPCG(7, uint64(len(s.name))))}
+	if r.groups == 0 {
+		r.groups = 2
+	}
+	net := &afblock.Network{
+		Frames: s.frames, Size: s.size, Unselected: s.unselected,
+		Stem: afblock.Stem{Conv: *r.conv("conv1", "bn1", 3, s.width, 7, 2, 1), Pool: afblock.Pool{Kernel: 3, Stride: 2, Pad: 1}},
+	}
+	expansion := 4
+	if s.basic {
+		expansion = 1
+	}
+	in := s.width
+	for i, blocks := range append(append([]int(nil), s.af...), s.plain...) {
+		planes := s.width << i
+		st := &afblock.Stage{Name: fmt.Sprintf("layer%d", i+1)}
+		if i < len(s.af) {
+			st.AF = r.module(st.Name, in, planes, expansion, blocks, i < 2)
+		} else {
+			for n := range blocks {
+				stride := 1
+				if n == 0 {
+					stride = 2
+				}
+				from := in
+				if n > 0 {
+					from = planes * expansion
+				}
+				st.Blocks = append(st.Blocks, r.block(fmt.Sprintf("%s.%d", st.Name, n), from, planes, planes*expansion, stride, 1, true))
+			}
+		}
+		net.Stages = append(net.Stages, st)
+		in = planes * expansion
+	}
+	classes := 11
+	net.Head = afblock.Head{Key: "new_fc", Weight: r.normal(1/math.Sqrt(float64(in)), int64(classes), int64(in)), Bias: r.normal(0.1, int64(classes))}
+	return net
+}
+
+func (r *randomNet) module(name string, in, planes, expansion, blocks int, halve bool) *afblock.AFModule {
+	const alpha = 2
+	out := planes * expansion
+	m := &afblock.AFModule{Alpha: alpha, Groups: r.groups}
+	a, f := in, in
+	for n := range blocks - 1 {
+		stride, last := 1, n == blocks-2 && n > 0
+		if n == 0 {
+			stride = 2
+		}
+		nav := &afblock.Navigation{Key: fmt.Sprintf("%s.list_gen.%d", name, n)}
+		nav.Pool = *r.conv(nav.Key+".conv_pool", nav.Key+".bn", a, 2, 1, 1, 1)
+		nav.Key2 = nav.Key + ".conv_gs"
+		each := int64(2)
+		if r.dense {
+			each = int64(2 * r.frames)
+		}
+		nav.Weight = r.normal(1, int64(2*r.frames), each, 1, 1)
+		nav.Bias = r.normal(1, int64(2*r.frames))
+		m.Navigation = append(m.Navigation, nav)
+		m.Ample = append(m.Ample, r.block(fmt.Sprintf("%s.base_module.%d", name, n), a, planes/alpha, out/alpha, stride, 1, !last))
+		m.Focal = append(m.Focal, r.block(fmt.Sprintf("%s.refine_module.%d", name, n), f, planes, out, 1, r.groups, !last))
+		a, f = out/alpha, out
+	}
+	m.Transform = *r.conv(name+".base_transform.0", name+".base_transform.1", out/alpha, out, 1, 1, 1)
+	hidden := int64(max(out/16, 1))
+	m.Gate = afblock.Gate{
+		Key1: name + ".att_gen.fc.0", W1: r.normal(math.Sqrt(2/float64(out)), hidden, int64(out)),
+		Key2: name + ".att_gen.fc.2", W2: r.normal(1/math.Sqrt(float64(hidden)), int64(out), hidden),
+	}
+	stride := 1
+	if halve {
+		stride = 2
+	}
+	m.Fusion = r.block(name+".fusion.0", out, planes, out, stride, 1, true)
+	return m
+}
+
+func (r *randomNet) block(key string, in, planes, out, stride, groups int, relu bool) *afblock.Block {
+	b := &afblock.Block{Key: key, FinalReLU: relu}
+	conv := func(i, from, to, kernel, stride int) {
+		b.Convs = append(b.Convs, r.conv(fmt.Sprintf("%s.conv%d", key, i), fmt.Sprintf("%s.bn%d", key, i), from, to, kernel, stride, groups))
+	}
+	if r.basic {
+		conv(1, in, out, 3, stride)
+		conv(2, out, out, 3, 1)
+	} else {
+		conv(1, in, planes, 1, 1)
+		conv(2, planes, planes, 3, stride)
+		conv(3, planes, out, 1, 1)
+	}
+	if stride > 1 {
+		b.Downsample.Pool = &afblock.Pool{Kernel: 3, Stride: stride, Pad: 1}
+	}
+	if in != out {
+		b.Downsample.Conv = r.conv(key+".downsample.0", key+".downsample.1", in, out, 1, 1, 1)
+	}
+	if r.shift {
+		b.Shift = &afblock.Shift{Fold: in / 8, Residual: r.residual}
+	}
+	return b
+}
+
+func (r *randomNet) conv(key, bn string, in, out, kernel, stride, groups int) *afblock.Conv {
+	fan := in / groups * kernel * kernel
+	return &afblock.Conv{
+		Key: key, Stride: stride, Pad: kernel / 2, Groups: groups,
+		Weight: r.normal(math.Sqrt(1/float64(fan)), int64(out), int64(in/groups), int64(kernel), int64(kernel)),
+		BN: &afblock.BatchNorm{
+			Key: bn, Eps: 1e-5,
+			Gamma: r.uniform(0.5, 1.2, out), Beta: r.normal(0.3, int64(out)),
+			Mean: r.normal(0.2, int64(out)), Var: r.uniform(0.6, 1.4, out),
+		},
+	}
+}
+
+func (r *randomNet) normal(sigma float64, dims ...int64) *graph.Tensor {
+	n := int64(1)
+	for _, d := range dims {
+		n *= d
+	}
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = float32(r.rng.NormFloat64() * sigma)
+	}
+	return graph.Float32s(dims, v...)
+}
+
+func (r *randomNet) uniform(lo, hi float64, n int) *graph.Tensor {
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = float32(lo + (hi-lo)*r.rng.Float64())
+	}
+	return graph.Float32s([]int64{int64(n)}, v...)
+}
