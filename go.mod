@@ -5,6 +5,7 @@ go 1.26
 require (
 	github.com/google/go-cmp v0.7.0
 	github.com/sbinet/npyio v0.6.0
+	google.golang.org/protobuf v1.36.12
 )
 
 require gonum.org/v1/gonum v0.9.3 // indirect
