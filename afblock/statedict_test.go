@@ -1,0 +1,159 @@
+package afblock
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/internal/testutil"
+)
+
+// TestFixtureStructure reads the networks out of the authors' checkpoints.
+func TestFixtureStructure(t *testing.T) {
+	for name, opt := range map[string]CheckpointOptions{"afr50_tsn_t4": {}, "afr50_tsm_t8": {ShiftDiv: 8}} {
+		net, err := FromStateDict(readFixture(t, name), opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		testutil.Golden(t, "structure/"+name+".txt", describe(net))
+	}
+}
+
+// TestStateDictRoundTrip: what goes in comes out, name by name and bit by bit,
+// in the same order.
+func TestStateDictRoundTrip(t *testing.T) {
+	for _, name := range []string{"afr50_tsn_t4", "afr50_tsm_t8"} {
+		in := readFixture(t, name)
+		for _, prefix := range []struct{ base, fc string }{
+			{"module.base_model.", "module.new_fc"}, {"base_model.", "new_fc"}, {"", "fc"}, {"module.", "module.fc"},
+		} {
+			renamed := NewStateDict()
+			for key, x := range in.All() {
+				if rest, ok := strings.CutPrefix(key, "module.base_model."); ok {
+					key = prefix.base + rest
+				} else {
+					key = prefix.fc + strings.TrimPrefix(key, "module.new_fc")
+				}
+				renamed.Set(key, x)
+			}
+			net, err := FromStateDict(renamed, CheckpointOptions{})
+			if err != nil {
+				t.Errorf("%s with prefix %q: %v", name, prefix.base, err)
+				continue
+			}
+			out, err := net.StateDict()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(renamed.Names(), out.Names()); d != "" {
+				t.Errorf("%s with prefix %q: names (-in +out)\n%s", name, prefix.base, d)
+			}
+			if digest(t, renamed) != digest(t, out) {
+				t.Errorf("%s with prefix %q: tensors changed", name, prefix.base)
+			}
+		}
+	}
+}
+
+// TestFromStateDictRefuses: everything wrong is in the one answer.
+func TestFromStateDictRefuses(t *testing.T) {
+	in := readFixture(t, "afr50_tsn_t4")
+	without := func(drop ...string) *StateDict {
+		out := NewStateDict()
+		for key, x := range in.All() {
+			if !slices.ContainsFunc(drop, func(d string) bool { return strings.Contains(key, d) }) {
+				out.Set(key, x)
+			}
+		}
+		return out
+	}
+	with := func(sd *StateDict, key string, x *graph.Tensor) *StateDict {
+		sd.Set(key, x)
+		return sd
+	}
+	conv2 := "module.base_model.layer2.fusion.0.conv2.weight"
+	for _, tc := range []struct {
+		name string
+		sd   *StateDict
+		opt  CheckpointOptions
+	}{
+		{"empty", NewStateDict(), CheckpointOptions{}},
+		{"other", with(with(NewStateDict(), "encoder.weight", fill(3, 1)), "encoder.bias", fill(3, 1)), CheckpointOptions{}},
+		{"missing", without("layer1.base_module.1.bn2.", "new_fc.bias", "layer2.att_gen.fc.2", "layer3.fusion.0.conv3.weight"), CheckpointOptions{}},
+		{"extra", with(with(without(), "module.base_model.layer5x.weight", fill(2, 1)), "optimizer.lr", fill(1, 1)), CheckpointOptions{}},
+		{"misshapen", with(without(), conv2, in.Tensor(conv2).Reshaped(16, 144, 1, 1)), CheckpointOptions{}},
+		{"integers", with(without(), "module.base_model.bn1.weight", graph.Vec(1, 2, 3, 4, 5, 6, 7, 8)), CheckpointOptions{}},
+		{"frames", without(), CheckpointOptions{Frames: 8}},
+		{"branch", without("layer1.refine_module.1."), CheckpointOptions{}},
+		{"downsample", without("layer4.0.downsample"), CheckpointOptions{}},
+	} {
+		_, err := FromStateDict(tc.sd, tc.opt)
+		var ce *CheckpointError
+		if !errors.As(err, &ce) {
+			t.Errorf("%s: got %v, want a CheckpointError", tc.name, err)
+			continue
+		}
+		testutil.Golden(t, "refused/"+tc.name+".txt", err.Error()+"\n")
+	}
+}
+
+// TestHalfPrecision: a checkpoint in another float type gives the float32
+// network of its values.
+func TestHalfPrecision(t *testing.T) {
+	sd, err := ReadCheckpoint("testdata/checkpoints/zip.pth")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := readFixture(t, "afr50_tsn_t4")
+	in.Set("module.base_model.bn1.weight", sd.Tensor("double").Reshaped(24))
+	_, err = FromStateDict(in, CheckpointOptions{})
+	if err == nil || !strings.Contains(err.Error(), "expected [8], found [24]") {
+		t.Errorf("a vector of 24 for 8 channels: %v", err)
+	}
+	raw, err := sd.Tensor("half").Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	half, err := graph.NewTensor(graph.Float16, []int64{8}, raw[:16])
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Set("module.base_model.bn1.weight", half)
+	net, err := FromStateDict(in, CheckpointOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, _ := half.Float32s()
+	got, _ := net.Stem.Conv.BN.Gamma.Float32s()
+	if net.Stem.Conv.BN.Gamma.DType != graph.Float32 || !slices.Equal(got, want) {
+		t.Errorf("gamma is %v, want %v", got, want)
+	}
+}
+
+// TestIdentityBatchNorm: a folded bias goes out as batch normalisation that
+// computes the same, bit by bit.
+func TestIdentityBatchNorm(t *testing.T) {
+	c := &Conv{Key: "layer1.0.downsample.0", Weight: graph.Float32s([]int64{2, 1, 1, 1}, 1, 2), Bias: graph.Float32s([]int64{2}, 0.3, -7)}
+	bn := IdentityBatchNorm(c)
+	if bn.Key != "layer1.0.downsample.1" {
+		t.Errorf("key %q", bn.Key)
+	}
+	gamma, _ := bn.Gamma.Float32s()
+	mean, _ := bn.Mean.Float32s()
+	variance, _ := bn.Var.Float32s()
+	for i := range gamma {
+		if gamma[i] != 1 || mean[i] != 0 || variance[i]+bn.Eps != 1 {
+			t.Errorf("channel %d: gamma %g, mean %g, var+eps %g", i, gamma[i], mean[i], variance[i]+bn.Eps)
+		}
+	}
+	a, _ := bn.Beta.Bytes()
+	b, _ := c.Bias.Bytes()
+	if !bytes.Equal(a, b) {
+		t.Error("beta is not the bias")
+	}
+}

@@ -1,0 +1,45 @@
+"""Writes the checkpoints of this folder (torch 2.15) and prints the digests that checkpoint_test.go expects."""
+import argparse
+import hashlib
+import sys
+from collections import OrderedDict
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+
+def digest(sd):
+    h = hashlib.sha256()
+    for name in sorted(sd):
+        t = sd[name].detach().contiguous()
+        h.update(f"{name} {str(t.dtype)[6:]} {list(t.shape)}\n".encode())
+        h.update(t.view(torch.uint8).numpy().tobytes() if t.dim() else t.reshape(1).view(torch.uint8).numpy().tobytes())
+    return h.hexdigest()
+
+
+base = torch.arange(24, dtype=torch.float32).reshape(2, 3, 4) / 7
+sd = OrderedDict(
+    float=base,
+    transposed=base.permute(2, 0, 1),
+    slice=base[:, 1:, ::2],
+    half=base.half(),
+    bfloat=base.bfloat16(),
+    double=base.double(),
+    count=torch.tensor(12345678901),
+    flags=torch.tensor([True, False, True]),
+    parameter=torch.nn.Parameter(base[0].clone()),
+    empty=torch.zeros(0, 3),
+)
+torch.save({"epoch": 3, "best_prec1": np.float64(0.5), "args": argparse.Namespace(lr=0.1), "state_dict": sd}, "zip.pth")
+torch.save(sd, "legacy.pth", _use_new_zipfile_serialization=False)
+torch.save({"model": torch.nn.Linear(1, 1), "state_dict": sd}, "objects.pth.tar", _use_new_zipfile_serialization=False)
+np.savez("numpy.npz", **{"float": base.numpy(), "transposed": np.asfortranarray(base.numpy()), "count": np.int64(7)})
+np.savez_compressed("compressed.npz", **{"float": base.numpy()})
+np.savez("big.npz", **{"float": base.numpy().astype(">f4")})
+save_file({k: v.contiguous().clone() for k, v in sd.items()}, "st.safetensors", {"format": "pt"})
+print("all      ", digest(sd))
+print("numpy    ", digest({"float": base, "transposed": base, "count": torch.tensor(7)}))
+print("float    ", digest({"float": base}))
+for f in sys.argv[1:]:
+    print(f, digest(torch.load(f, weights_only=False)["state_dict"]))
