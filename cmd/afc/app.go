@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"github.com/afc-project/afc/internal/progress"
+)
+
+// app is one run of the program: where it reads and writes.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+// run executes the program with the given arguments, the program's name first,
+// and returns its exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	c := a.cli()
+	if len(args) > 1 && args[1] == "help" {
+		args = append(append([]string{args[0]}, args[2:]...), "--help")
+	}
+	err := c.RunContext(ctx, flagsFirst(c, args))
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	code := exitCode(err)
+	switch {
+	case code == exitInterrupted:
+		fmt.Fprintln(stderr, "afc: interrupted")
+	case err != nil:
+		fmt.Fprintln(stderr, "afc: "+oneLine(err.Error()))
+	}
+	return code
+}
+
+// oneLine keeps a message on one line, whatever the cause it quotes contains.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+func (a *app) cli() *cli.App {
+	c := &cli.App{
+		Name:      "afc",
+		Usage:     "compile TSN/TSM video ResNets (ONNX) into AFNet models that skip frames",
+		UsageText: "afc COMMAND [flags] MODEL.onnx …",
+		Description: strings.TrimSpace(`
+Start here:
+  afc inspect model.onnx                what afc sees in the model
+  afc convert model.onnx -o af.onnx     rewrite it into an AFNet
+  afc verify model.onnx af.onnx         prove on ONNX Runtime that it is right
+  afc flops estimate model.onnx         what it costs, and what the AFNet will
+
+Exit codes: 0 done, 1 verification failed, 2 usage or file access, 3 invalid or
+unsupported model, 4 not recognised as a TSN or TSM ResNet, 5 ONNX Runtime or a
+provider is not available, 130 interrupted.`),
+		Commands:                  a.commands(),
+		Reader:                    a.stdin,
+		Writer:                    a.stdout,
+		ErrWriter:                 a.stderr,
+		HideVersion:               true,
+		HideHelpCommand:           true,
+		DisableSliceFlagSeparator: true,
+		CustomAppHelpTemplate:     appHelp,
+		ExitErrHandler:            func(*cli.Context, error) {}, // run does it
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return unknownCommand(c.App.Commands, "afc", c.Args().First())
+			}
+			return cli.ShowAppHelp(c)
+		},
+	}
+	c.OnUsageError = usageFailed
+	finish(c.Commands)
+	return c
+}
+
+// finish gives every command what all have in common.
+func finish(commands []*cli.Command) {
+	for _, c := range commands {
+		c.OnUsageError = usageFailed
+		c.HideHelpCommand = true
+		if len(c.Subcommands) == 0 {
+			c.CustomHelpTemplate = commandHelp
+			continue
+		}
+		name := "afc " + c.Name
+		c.Action = func(ctx *cli.Context) error {
+			if ctx.Args().Present() {
+				return unknownCommand(c.Subcommands, name, ctx.Args().First())
+			}
+			return cli.ShowSubcommandHelp(ctx)
+		}
+		finish(c.Subcommands)
+	}
+}
+
+func usageFailed(c *cli.Context, err error, _ bool) error {
+	name := "afc"
+	if c.Command != nil && c.Command.Name != "" && c.Command.Name != "afc" {
+		name = c.Command.HelpName
+	}
+	msg := strings.Replace(err.Error(), "flag provided but not defined: ", "unknown flag ", 1)
+	return usagef("%s; see %s --help", msg, name)
+}
+
+func unknownCommand(commands []*cli.Command, parent, name string) error {
+	var names []string
+	for _, c := range commands {
+		if !c.Hidden {
+			names = append(names, c.Name)
+		}
+	}
+	return usagef("%s has no command %q; it has %s", parent, name, strings.Join(names, ", "))
+}
+
+// flagsFirst moves the flags of a command in front of its arguments, since the
+// flag package stops at the first argument and people write
+// "convert in.onnx -o out.onnx". What follows "--" stays.
+func flagsFirst(app *cli.App, args []string) []string {
+	commands, n := app.Commands, 1
+	var flags []cli.Flag
+	for n < len(args) {
+		i := slices.IndexFunc(commands, func(c *cli.Command) bool { return c.HasName(args[n]) })
+		if i < 0 {
+			break
+		}
+		flags, commands = commands[i].Flags, commands[i].Subcommands
+		n++
+	}
+	if len(flags) == 0 {
+		return args
+	}
+	var moved, rest []string
+	for i := n; i < len(args); i++ {
+		a := args[i]
+		switch {
+		case a == "--":
+			rest = append(rest, args[i+1:]...)
+			i = len(args)
+		case len(a) < 2 || a[0] != '-':
+			rest = append(rest, a)
+		default:
+			moved = append(moved, a)
+			if !strings.Contains(a, "=") && takesValue(flags, strings.TrimLeft(a, "-")) && i+1 < len(args) {
+				i++
+				moved = append(moved, args[i])
+			}
+		}
+	}
+	out := append(slices.Clone(args[:n]), moved...)
+	return append(append(out, "--"), rest...)
+}
+
+func takesValue(flags []cli.Flag, name string) bool {
+	for _, f := range flags {
+		if slices.Contains(f.Names(), name) {
+			doc, ok := f.(cli.DocGenerationFlag)
+			return ok && doc.TakesValue()
+		}
+	}
+	return false
+}
+
+// terminal reports whether w is a terminal, where lines may be redrawn and
+// coloured.
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
+}
+
+func (a *app) progress() *progress.Reporter { return progress.Start(a.stderr, terminal(a.stderr)) }
+
+const appHelp = `{{.Name}} - {{.Usage}}
+
+Usage: {{.UsageText}}
+
+{{.Description}}
+
+Commands:{{range .VisibleCommands}}
+  {{printf "%-10s" .Name}}  {{.Usage}}{{end}}
+
+afc COMMAND --help says more.
+`
+
+const commandHelp = `{{.HelpName}} - {{.Usage}}
+
+Usage: {{.UsageText}}
+{{if .Description}}
+{{.Description}}
+{{end}}{{if .VisibleFlags}}
+Flags:{{range .VisibleFlags}}
+  {{.}}{{end}}
+{{end}}`

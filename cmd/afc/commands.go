@@ -1,0 +1,10 @@
+package main
+
+import "github.com/urfave/cli/v2"
+
+// commands lists the commands in the order in which help shows them.
+func (a *app) commands() []*cli.Command {
+	return []*cli.Command{
+		a.versionCommand(),
+	}
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/afc-project/afc/afblock"
+)
+
+// The exit codes.
+const (
+	exitOK            = 0
+	exitMismatch      = 1 // verification failed
+	exitUsage         = 2 // flags, arguments, files that cannot be read or written
+	exitInvalid       = 3 // invalid or unsupported model
+	exitNotRecognized = 4 // not a TSN or TSM ResNet
+	exitUnavailable   = 5 // ONNX Runtime or a provider is not there
+	exitInterrupted   = 130
+)
+
+// usageError is a mistake in flags or arguments.
+type usageError struct{ msg string }
+
+func (e *usageError) Error() string { return e.msg }
+
+func usagef(format string, args ...any) error {
+	return &usageError{fmt.Sprintf(format, args...)}
+}
+
+// mismatchError ends a command whose verification failed; what failed has been
+// printed.
+type mismatchError struct{ msg string }
+
+func (e *mismatchError) Error() string { return e.msg }
+
+// exitCode says with which code an error ends the program.
+func exitCode(err error) int {
+	var (
+		usage         *usageError
+		mismatch      *mismatchError
+		notRecognized *afblock.NotRecognizedError
+		path          *fs.PathError
+	)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.As(err, &mismatch):
+		return exitMismatch
+	case errors.As(err, &notRecognized):
+		return exitNotRecognized
+	case errors.As(err, &usage), errors.As(err, &path):
+		return exitUsage
+	}
+	return exitInvalid
+}

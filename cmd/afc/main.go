@@ -1,0 +1,39 @@
+// Command afc compiles trained TSN and TSM video ResNets (ONNX) into AFNet
+// models that skip frames, proves on ONNX Runtime that they compute what they
+// should, and counts what they cost.
+//
+// This package is flags, wiring and exit codes; what happens is in the
+// packages it calls.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/afc-project/afc/internal/atomicfile"
+)
+
+// grace is how long an interrupted run may take to end by itself: native code
+// does not hear of the interruption.
+const grace = 500 * time.Millisecond
+
+func main() {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		select {
+		case <-time.After(grace):
+		case <-signals:
+		}
+		atomicfile.RemoveTemporaries()
+		os.Stderr.WriteString("afc: interrupted\n")
+		os.Exit(exitInterrupted)
+	}()
+	os.Exit(run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr))
+}

@@ -1,0 +1,91 @@
+// Package progress tells a waiting user what a long run is doing, on standard
+// error, and stays silent in runs that are over before one would ask.
+package progress
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// Delay is how long a run stays silent.
+const Delay = 2 * time.Second
+
+// Reporter shows the current step. On a terminal it is one line that redraws
+// itself; elsewhere each step is a line of its own.
+type Reporter struct {
+	mu       sync.Mutex
+	w        io.Writer
+	terminal bool
+	start    time.Time
+	step     string
+	shown    string
+	stop     chan struct{}
+	done     sync.WaitGroup
+}
+
+// Start begins reporting to w. Stop ends it.
+func Start(w io.Writer, terminal bool) *Reporter { return start(w, terminal, Delay) }
+
+func start(w io.Writer, terminal bool, delay time.Duration) *Reporter {
+	r := &Reporter{w: w, terminal: terminal, start: time.Now(), stop: make(chan struct{})}
+	r.done.Go(func() {
+		wait := time.NewTimer(delay)
+		defer wait.Stop()
+		select {
+		case <-wait.C:
+		case <-r.stop:
+			return
+		}
+		tick := time.NewTicker(min(delay, 500*time.Millisecond))
+		defer tick.Stop()
+		for {
+			r.show()
+			select {
+			case <-tick.C:
+			case <-r.stop:
+				return
+			}
+		}
+	})
+	return r
+}
+
+// Step says what the run does now.
+func (r *Reporter) Step(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.step = fmt.Sprintf(format, args...)
+}
+
+func (r *Reporter) show() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.step == "":
+	case r.terminal:
+		r.shown = r.step
+		fmt.Fprintf(r.w, "\r\x1b[K%s … %.0f s", r.step, time.Since(r.start).Seconds())
+	case r.step != r.shown:
+		r.shown = r.step
+		fmt.Fprintf(r.w, "%s …\n", r.step)
+	}
+}
+
+// Stop ends reporting and clears the line. It may be called twice.
+func (r *Reporter) Stop() {
+	r.mu.Lock()
+	select {
+	case <-r.stop:
+		r.mu.Unlock()
+		return
+	default:
+		close(r.stop)
+	}
+	r.mu.Unlock()
+	r.done.Wait()
+	if r.terminal && r.shown != "" {
+		fmt.Fprint(r.w, "\r\x1b[K")
+	}
+}

@@ -1,0 +1,51 @@
+package progress
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestShortRunIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b bytes.Buffer
+		r := Start(&b, false)
+		r.Step("reading")
+		time.Sleep(Delay - time.Millisecond)
+		r.Stop()
+		r.Stop()
+		if b.Len() > 0 {
+			t.Errorf("printed %q", b.String())
+		}
+	})
+}
+
+func TestLongRunNamesEachStepOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b bytes.Buffer
+		r := Start(&b, false)
+		r.Step("reading %s", "a.onnx")
+		time.Sleep(Delay + time.Second)
+		r.Step("writing")
+		time.Sleep(time.Second)
+		r.Stop()
+		if want := "reading a.onnx …\nwriting …\n"; b.String() != want {
+			t.Errorf("printed %q, want %q", b.String(), want)
+		}
+	})
+}
+
+func TestTerminalLineIsCleared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b bytes.Buffer
+		r := Start(&b, true)
+		r.Step("reading")
+		time.Sleep(Delay + 100*time.Millisecond)
+		r.Stop()
+		if want := "\r\x1b[Kreading … 2 s\r\x1b[K"; !strings.HasPrefix(b.String(), want) {
+			t.Errorf("printed %q, want %q first", b.String(), want)
+		}
+	})
+}

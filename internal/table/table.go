@@ -1,0 +1,106 @@
+// Package table prints aligned tables on terminals and the same rows as CSV.
+package table
+
+import (
+	"encoding/csv"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// Align is the side on which a column's cells are flush.
+type Align int
+
+// The sides.
+const (
+	Left Align = iota
+	Right
+)
+
+// Table is a header and rows of cells. Columns beyond Align are flush right,
+// as numbers are; the first is flush left unless Align says otherwise.
+type Table struct {
+	Header []string
+	Align  []Align
+	rows   [][]string // nil: a rule
+}
+
+// New makes a table with a header.
+func New(header ...string) *Table { return &Table{Header: header} }
+
+// Add appends a row. Missing cells are empty.
+func (t *Table) Add(cells ...string) { t.rows = append(t.rows, append([]string{}, cells...)) }
+
+// Rule appends a rule, before totals for instance.
+func (t *Table) Rule() { t.rows = append(t.rows, nil) }
+
+func (t *Table) align(col int) Align {
+	switch {
+	case col < len(t.Align):
+		return t.Align[col]
+	case col == 0:
+		return Left
+	}
+	return Right
+}
+
+// Write prints the table, two spaces between columns, each line behind indent.
+func (t *Table) Write(w io.Writer, indent string) error {
+	widths := make([]int, len(t.Header))
+	measure := func(cells []string) {
+		for i, c := range cells {
+			widths[i] = max(widths[i], utf8.RuneCountInString(c))
+		}
+	}
+	measure(t.Header)
+	for _, r := range t.rows {
+		measure(r)
+	}
+	rule := make([]string, len(widths))
+	for i, n := range widths {
+		rule[i] = strings.Repeat("─", n)
+	}
+	var b strings.Builder
+	line := func(cells []string) {
+		var l strings.Builder
+		for i, width := range widths {
+			cell := ""
+			if i < len(cells) {
+				cell = cells[i]
+			}
+			if i > 0 {
+				l.WriteString("  ")
+			}
+			pad := strings.Repeat(" ", width-utf8.RuneCountInString(cell))
+			if t.align(i) == Right {
+				l.WriteString(pad + cell)
+			} else {
+				l.WriteString(cell + pad)
+			}
+		}
+		b.WriteString(strings.TrimRight(indent+l.String(), " ") + "\n")
+	}
+	line(t.Header)
+	line(rule)
+	for _, r := range t.rows {
+		if r == nil {
+			r = rule
+		}
+		line(r)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// CSV prints header and rows as comma-separated values (RFC 4180), rules left out.
+func (t *Table) CSV(w io.Writer) error {
+	c := csv.NewWriter(w)
+	c.Write(t.Header)
+	for _, r := range t.rows {
+		if r != nil {
+			c.Write(append(r, make([]string, len(t.Header)-len(r))...))
+		}
+	}
+	c.Flush()
+	return c.Error()
+}
