@@ -24,6 +24,8 @@ type Model struct {
 	// external data is resolved against its folder.
 	Path string
 
+	mappings [][]byte // files mapped into memory; see Close
+
 	// opaque holds what afc carries through unread: training info, device
 	// configurations and unknown fields, as wire bytes.
 	opaque []byte
@@ -108,7 +110,7 @@ type Graph struct {
 	count           int
 	values          map[string]*Value // by name, this graph's own (not captured ones)
 	inits           []*Value          // values with an initializer, in order
-	sparse          []*SparseTensor   // sparse initializers, carried through
+	sparse          []*Value          // values with a sparse initializer, in order
 	parent          *Node             // the node whose attribute holds this graph; nil at top level
 	fresh           int               // counter behind NewName
 
@@ -132,10 +134,11 @@ type Value struct {
 	index    int // which output of producer
 	uses     []Use
 	init     *Tensor
+	sparse   *SparseTensor // a sparse initializer, carried through
 	input    bool
-	output   int // how many times it stands among the graph's outputs
-	declared bool
-	metadata []Property
+	output   int        // how many times it stands among the graph's outputs
+	declared bool       // has an entry in the file's value_info
+	metadata []Property // of its value_info
 	opaque   []byte
 }
 

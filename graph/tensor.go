@@ -35,8 +35,10 @@ type SparseTensor struct {
 // (onnx.proto, external_data). Folder is the model's.
 type External struct {
 	Folder, Location string
-	Offset, Length   int64 // Length -1: to the end of the elements
-	Checksum         string
+	Offset, Length   int64  // Length -1: as many bytes as the elements take
+	Checksum         string // SHA-1 of the file, in hexadecimal, or ""
+
+	extra []Property // entries that onnx.proto does not define
 }
 
 // NewTensor makes a tensor over raw little-endian bytes, which it keeps. It
@@ -115,15 +117,11 @@ func (t *Tensor) NumBytes() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	switch size := t.DType.Size(); {
-	case size > 0:
-		return n * int64(size), nil
-	case t.DType == 21 || t.DType == 22 || t.DType == 23: // uint4, int4, float4e2m1: two to a byte
-		return (n + 1) / 2, nil
-	case t.DType == 25 || t.DType == 26: // uint2, int2: four to a byte
-		return (n + 3) / 4, nil
+	bits := int64(t.DType.Bits())
+	if bits == 0 {
+		return 0, fmt.Errorf("%s elements have no fixed size", t.DType)
 	}
-	return 0, fmt.Errorf("%s elements have no fixed size", t.DType)
+	return n/8*bits + (n%8*bits+7)/8, nil
 }
 
 // Shape returns the tensor's shape.

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -28,38 +29,60 @@ const (
 	Complex64  DataType = 14
 	Complex128 DataType = 15
 	BFloat16   DataType = 16
+
+	Float8E4M3FN   DataType = 17
+	Float8E4M3FNUZ DataType = 18
+	Float8E5M2     DataType = 19
+	Float8E5M2FNUZ DataType = 20
+	Uint4          DataType = 21
+	Int4           DataType = 22
+	Float4E2M1     DataType = 23
+	Float8E8M0     DataType = 24
+	Uint2          DataType = 25
+	Int2           DataType = 26
+	Float6E2M3     DataType = 27
+	Float6E3M2     DataType = 28
 )
 
-var dataTypeNames = map[DataType]string{
-	Undefined: "undefined", Float32: "float32", Uint8: "uint8", Int8: "int8", Uint16: "uint16", Int16: "int16",
-	Int32: "int32", Int64: "int64", String: "string", Bool: "bool", Float16: "float16", Float64: "float64",
-	Uint32: "uint32", Uint64: "uint64", Complex64: "complex64", Complex128: "complex128", BFloat16: "bfloat16",
+// dataTypes has the name of each element type and the bits that an element
+// takes in raw_data, where elements below 8 bits are packed.
+var dataTypes = [...]struct {
+	name string
+	bits int
+}{
+	Undefined: {"undefined", 0}, String: {"string", 0}, Bool: {"bool", 8},
+	Uint8: {"uint8", 8}, Uint16: {"uint16", 16}, Uint32: {"uint32", 32}, Uint64: {"uint64", 64},
+	Int8: {"int8", 8}, Int16: {"int16", 16}, Int32: {"int32", 32}, Int64: {"int64", 64},
+	Float16: {"float16", 16}, BFloat16: {"bfloat16", 16}, Float32: {"float32", 32}, Float64: {"float64", 64},
+	Complex64: {"complex64", 64}, Complex128: {"complex128", 128},
+	Float8E4M3FN: {"float8e4m3fn", 8}, Float8E4M3FNUZ: {"float8e4m3fnuz", 8},
+	Float8E5M2: {"float8e5m2", 8}, Float8E5M2FNUZ: {"float8e5m2fnuz", 8}, Float8E8M0: {"float8e8m0", 8},
+	Float6E2M3: {"float6e2m3", 6}, Float6E3M2: {"float6e3m2", 6},
+	Float4E2M1: {"float4e2m1", 4}, Uint4: {"uint4", 4}, Int4: {"int4", 4}, Uint2: {"uint2", 2}, Int2: {"int2", 2},
 }
 
+// Known reports whether onnx.proto defines the type, Undefined not counted.
+func (d DataType) Known() bool { return d > Undefined && int(d) < len(dataTypes) }
+
 func (d DataType) String() string {
-	if s, ok := dataTypeNames[d]; ok {
-		return s
+	if d == Undefined || d.Known() {
+		return dataTypes[d].name
 	}
 	return fmt.Sprintf("type %d", int32(d))
 }
 
-// Size returns the bytes of one element, 0 where elements have no whole number
-// of bytes (strings, 4-bit types, unknown types).
-func (d DataType) Size() int {
-	switch d {
-	case Uint8, Int8, Bool, 17, 18, 19, 20, 24: // 17–20, 24: float8 variants
-		return 1
-	case Uint16, Int16, Float16, BFloat16:
-		return 2
-	case Float32, Int32, Uint32:
-		return 4
-	case Float64, Int64, Uint64, Complex64:
-		return 8
-	case Complex128:
-		return 16
+// Bits returns the bits of one element in raw_data, 0 for strings and unknown
+// types.
+func (d DataType) Bits() int {
+	if d.Known() {
+		return dataTypes[d].bits
 	}
 	return 0
 }
+
+// Size returns the bytes of one element, 0 where elements have no whole number
+// of bytes (strings, types below 8 bits, unknown types).
+func (d DataType) Size() int { return d.Bits() / 8 }
 
 // IsFloat reports whether the type is a floating-point type afc computes with.
 func (d DataType) IsFloat() bool {
@@ -120,6 +143,11 @@ func (s Shape) Static() bool {
 	return true
 }
 
+// equal reports whether two shapes say the same, rank unknown included.
+func (s Shape) equal(o Shape) bool {
+	return (s == nil) == (o == nil) && slices.Equal(s, o)
+}
+
 // Dims returns the sizes, -1 where not known.
 func (s Shape) Dims() []int64 {
 	dims := make([]int64, len(s))
@@ -142,23 +170,25 @@ func (s Shape) String() string {
 
 // Type is what is known of a value: its element type and shape. Values that
 // are not tensors (sequences, maps, optionals, sparse tensors) keep their type
-// as wire bytes, unread.
+// unread.
 type Type struct {
 	Elem  DataType
 	Shape Shape
 
-	denotations []string // of the dimensions, if any has one
-	opaque      []byte   // wire bytes of a TypeProto that is not a tensor
+	// wire is the TypeProto as the file has it, kept if Elem and Shape do not
+	// say all that it says. It is written back while they still agree with it.
+	wire      []byte
+	nonTensor bool
 }
 
 // TensorType makes the type of a tensor.
 func TensorType(elem DataType, shape Shape) Type { return Type{Elem: elem, Shape: shape} }
 
 // IsTensor reports whether the type is a tensor's, or nothing is known.
-func (t Type) IsTensor() bool { return t.opaque == nil }
+func (t Type) IsTensor() bool { return !t.nonTensor }
 
 func (t Type) String() string {
-	if t.opaque != nil {
+	if t.nonTensor {
 		return "non-tensor"
 	}
 	return t.Elem.String() + t.Shape.String()

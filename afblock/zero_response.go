@@ -1,0 +1,187 @@
+package afblock
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/afc-project/afc/graph"
+)
+
+// ZeroResponse is F(0): what a block's main path answers to a zero image. Batch
+// norm keeps it from being zero, and each 3×3 convolution, which pads with
+// zeros, makes it differ along the border. Inside it is constant, so that a few
+// rows and columns stand for all.
+type ZeroResponse struct {
+	Values *graph.Tensor // float32 [1, C, r, s]: the distinct rows and columns
+	// Rows and Cols say, for each row and column of the full map, which of
+	// Values stands there.
+	Rows, Cols []int64
+}
+
+// At returns the answer's channels at a place of the full map.
+func (z *ZeroResponse) At(c, row, col int) float32 {
+	v, err := z.Values.Float32s()
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	r, s := int(z.Values.Dims[2]), int(z.Values.Dims[3])
+	return v[(c*r+int(z.Rows[row]))*s+int(z.Cols[col])]
+}
+
+// ZeroResponse computes F(0) for input maps of the given height and width, in
+// float64. A bottleneck's has up to 3×3 distinct values a channel, a basic
+// block's up to 5×5.
+func (b *Block) ZeroResponse(h, w int) (*ZeroResponse, error) {
+	reach := 0 // rows from the border that feel it
+	for _, c := range b.Convs {
+		if c.Kernel() > 2*c.Pad+1 {
+			return nil, fmt.Errorf("%s: convolution %d×%d with padding %d shrinks the map", c.Key, c.Kernel(), c.Kernel(), c.Pad)
+		}
+		reach += c.Kernel() / 2
+	}
+	sh, sw := b.smallSize(h, reach), b.smallSize(w, reach)
+	m := zeros(b.In(), sh, sw)
+	for i, c := range b.Convs {
+		if i > 0 {
+			m.relu()
+		}
+		var err error
+		if m, err = m.conv(c); err != nil {
+			return nil, err
+		}
+	}
+	return &ZeroResponse{
+		Values: graph.Float32s([]int64{1, int64(m.c), int64(m.h), int64(m.w)}, m.float32s()...),
+		Rows:   borderClasses(b.outSize(h), m.h, reach),
+		Cols:   borderClasses(b.outSize(w), m.w, reach),
+	}, nil
+}
+
+func (b *Block) outSize(n int) int {
+	for _, c := range b.Convs {
+		n = (n+2*c.Pad-c.Kernel())/c.Stride + 1
+	}
+	return n
+}
+
+// smallSize is the smallest size that shows every border class that size n
+// shows: both borders, one place between them, and n's remainder by the stride,
+// which decides what the last window sees.
+func (b *Block) smallSize(n, reach int) int {
+	stride := b.Stride()
+	for small := n % stride; small < n; small += stride {
+		if small > 0 && b.outSize(small) > 2*reach {
+			return small
+		}
+	}
+	return n
+}
+
+// borderClasses maps each of n places to the place among small that sees the
+// same borders.
+func borderClasses(n, small, reach int) []int64 {
+	classes := make([]int64, n)
+	for i := range classes {
+		switch {
+		case i < reach || n == small:
+			classes[i] = int64(i)
+		case n-i <= reach:
+			classes[i] = int64(small - (n - i))
+		default:
+			classes[i] = int64(reach)
+		}
+	}
+	return classes
+}
+
+// image is a map [c, h, w] in float64.
+type image struct {
+	c, h, w int
+	v       []float64
+}
+
+func zeros(c, h, w int) *image { return &image{c, h, w, make([]float64, c*h*w)} }
+
+func (m *image) relu() {
+	for i, x := range m.v {
+		m.v[i] = max(x, 0)
+	}
+}
+
+func (m *image) float32s() []float32 {
+	out := make([]float32, len(m.v))
+	for i, x := range m.v {
+		out[i] = float32(x)
+	}
+	return out
+}
+
+// conv applies a convolution and its batch norm.
+func (m *image) conv(c *Conv) (*image, error) {
+	weight, err := c.Weight.Float32s()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Key, err)
+	}
+	scale, shift, err := c.affine()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Key, err)
+	}
+	k := c.Kernel()
+	out := zeros(c.Out(), (m.h+2*c.Pad-k)/c.Stride+1, (m.w+2*c.Pad-k)/c.Stride+1)
+	each := c.In() / c.Groups // input channels an output channel reads
+	for o := range out.c {
+		first := o / (out.c / c.Groups) * each
+		for y := range out.h {
+			for x := range out.w {
+				sum := 0.0
+				for i := range each {
+					for dy := range k {
+						iy := y*c.Stride + dy - c.Pad
+						if iy < 0 || iy >= m.h {
+							continue
+						}
+						for dx := range k {
+							if ix := x*c.Stride + dx - c.Pad; ix >= 0 && ix < m.w {
+								sum += float64(weight[((o*each+i)*k+dy)*k+dx]) * m.v[((first+i)*m.h+iy)*m.w+ix]
+							}
+						}
+					}
+				}
+				out.v[(o*out.h+y)*out.w+x] = sum*scale[o] + shift[o]
+			}
+		}
+	}
+	return out, nil
+}
+
+// affine returns what happens to a convolution's sum, per output channel:
+// bias and batch norm as sum·scale + shift.
+func (c *Conv) affine() (scale, shift []float64, err error) {
+	scale, shift = make([]float64, c.Out()), make([]float64, c.Out())
+	for i := range scale {
+		scale[i] = 1
+	}
+	if c.Bias != nil {
+		bias, err := c.Bias.Float32s()
+		if err != nil {
+			return nil, nil, err
+		}
+		for i, b := range bias {
+			shift[i] = float64(b)
+		}
+	}
+	if c.BN == nil {
+		return scale, shift, nil
+	}
+	var p [4][]float32
+	for i, t := range []*graph.Tensor{c.BN.Gamma, c.BN.Beta, c.BN.Mean, c.BN.Var} {
+		if p[i], err = t.Float32s(); err != nil {
+			return nil, nil, err
+		}
+	}
+	for i := range scale {
+		s := float64(p[0][i]) / math.Sqrt(float64(p[3][i])+float64(c.BN.Eps))
+		scale[i], shift[i] = s, (shift[i]-float64(p[2][i]))*s+float64(p[1][i])
+	}
+	return scale, shift, nil
+}

@@ -1,0 +1,102 @@
+package afblock
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/afc-project/afc/graph"
+)
+
+// TestZeroResponse compares the border classes with F(0) computed at full
+// size, on every map size up to 11: small maps have classes of their own, and
+// with a stride the last window depends on the size's parity.
+func TestZeroResponse(t *testing.T) {
+	const tolerance = 1e-6 // float64 sums stored as float32
+	for _, tc := range []struct {
+		name    string
+		kernels []int
+		strides []int
+		groups  int
+	}{
+		{"bottleneck", []int{1, 3, 1}, []int{1, 1, 1}, 2},
+		{"bottleneck, stride in the 3×3", []int{1, 3, 1}, []int{1, 2, 1}, 1},
+		{"bottleneck, caffe stride", []int{1, 3, 1}, []int{2, 1, 1}, 1},
+		{"basic", []int{3, 3}, []int{1, 1}, 2},
+		{"basic, stride 2", []int{3, 3}, []int{2, 1}, 1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(1, 2))
+			blk := &Block{Key: "block"}
+			for i, k := range tc.kernels {
+				blk.Convs = append(blk.Convs, randomConv(rng, fmt.Sprint("conv", i), k, tc.strides[i], tc.groups))
+			}
+			for h := 1; h <= 11; h++ {
+				for w := 1; w <= 11; w++ {
+					z, err := blk.ZeroResponse(h, w)
+					if err != nil {
+						t.Fatal(err)
+					}
+					full := fullZeroResponse(t, blk, h, w)
+					if len(z.Rows) != full.h || len(z.Cols) != full.w {
+						t.Fatalf("%d×%d: map is %d×%d, want %d×%d", h, w, len(z.Rows), len(z.Cols), full.h, full.w)
+					}
+					for c := range full.c {
+						for y := range full.h {
+							for x := range full.w {
+								want := full.v[(c*full.h+y)*full.w+x]
+								if got := float64(z.At(c, y, x)); math.Abs(got-want) > tolerance {
+									t.Fatalf("%d×%d, channel %d, row %d, column %d: %g, want %g", h, w, c, y, x, got, want)
+								}
+							}
+						}
+					}
+				}
+			}
+			z, err := blk.ZeroResponse(56, 56)
+			if err != nil {
+				t.Fatal(err)
+			}
+			limit := int64(3)
+			if len(tc.kernels) == 2 {
+				limit = 5
+			}
+			if z.Values.Dims[2] > limit+1 || z.Values.Dims[3] > limit+1 {
+				t.Errorf("56×56 keeps %v values; want at most %d rows and columns, one more where the stride needs it", z.Values.Dims, limit)
+			}
+		})
+	}
+}
+
+func fullZeroResponse(t *testing.T, blk *Block, h, w int) *image {
+	t.Helper()
+	m := zeros(blk.In(), h, w)
+	for i, c := range blk.Convs {
+		if i > 0 {
+			m.relu()
+		}
+		var err error
+		if m, err = m.conv(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return m
+}
+
+func randomConv(rng *rand.Rand, key string, kernel, stride, groups int) *Conv {
+	const channels = 4
+	vector := func(n int, lo float64) *graph.Tensor {
+		v := make([]float32, n)
+		for i := range v {
+			v[i] = float32(lo + rng.NormFloat64()*0.3)
+		}
+		return graph.Float32s([]int64{int64(n)}, v...)
+	}
+	w := vector(channels*channels/groups*kernel*kernel, 0)
+	return &Conv{
+		Key: key, Weight: w.Reshaped(channels, int64(channels/groups), int64(kernel), int64(kernel)), Bias: vector(channels, 0),
+		Stride: stride, Pad: kernel / 2, Groups: groups,
+		BN: &BatchNorm{Gamma: vector(channels, 1), Beta: vector(channels, 0), Mean: vector(channels, 0), Var: vector(channels, 3), Eps: 1e-5},
+	}
+}

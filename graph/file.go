@@ -1,0 +1,87 @@
+package graph
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// mapThreshold is the size from which files are mapped instead of read.
+const mapThreshold = 1 << 20
+
+// ReadFile decodes the model in a file. A large file is mapped into memory,
+// read-only, and its tensors alias the mapping until Close; it must not be
+// changed in place meanwhile (replacing it by a rename is fine). External data
+// is looked for in the file's folder, checked to be there in full, and read
+// when it is used.
+func ReadFile(path string) (*Model, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fileError(path, err)
+	}
+	defer f.Close()
+	data, mapped, err := readOrMap(f)
+	if err != nil {
+		return nil, fileError(path, err)
+	}
+	m, err := Decode(data)
+	if err == nil {
+		m.Path = path
+		err = m.resolveExternal()
+	}
+	if err != nil {
+		if mapped {
+			err = errors.Join(err, unmap(data))
+		}
+		var ge *Error
+		if errors.As(err, &ge) && ge.File == "" {
+			ge.File = path
+		}
+		return nil, err
+	}
+	if mapped {
+		m.mappings = append(m.mappings, data)
+	}
+	return m, nil
+}
+
+func fileError(path string, err error) error {
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		err = pe.Err
+	}
+	return &Error{File: path, Reason: err.Error(), Err: err}
+}
+
+// readOrMap returns the contents of a file and whether they are a mapping.
+func readOrMap(f *os.File) (data []byte, mapped bool, err error) {
+	st, err := f.Stat()
+	if err != nil {
+		return nil, false, err
+	}
+	switch {
+	case st.IsDir():
+		return nil, false, errors.New("is a folder, not a file")
+	case st.Mode().IsRegular() && st.Size() >= mapThreshold:
+		if st.Size() != int64(int(st.Size())) {
+			return nil, false, fmt.Errorf("%d bytes are too many for this machine's address space", st.Size())
+		}
+		data, err = mapFile(f, int(st.Size()))
+		return data, err == nil, err
+	}
+	data, err = io.ReadAll(f)
+	return data, false, err
+}
+
+// Close gives back the memory that files of the model are mapped to. Neither
+// the model's tensors nor anything that shares their bytes may be used
+// afterwards. Programs that end soon after need not call it.
+func (m *Model) Close() error {
+	var errs []error
+	for _, b := range m.mappings {
+		errs = append(errs, unmap(b))
+	}
+	m.mappings = nil
+	return errors.Join(errs...)
+}

@@ -1,0 +1,9 @@
+//go:build !unix
+
+package verify
+
+import "time"
+
+func processTime() (time.Duration, bool) { return 0, false }
+
+func peakMemory() (int64, bool) { return 0, false }
