@@ -67,9 +67,10 @@ func readLog(r *os.File, rest *os.File) []string {
 	lines := bufio.NewReader(r)
 	for {
 		line, err := lines.ReadString('\n')
-		if m := logLine.FindStringSubmatch(colour.ReplaceAllString(strings.TrimRight(line, "\n"), "")); m != nil {
+		plain := strings.TrimRight(colour.ReplaceAllString(line, ""), "\n")
+		if m := logLine.FindStringSubmatch(plain); m != nil {
 			log = append(log, m[1]+": "+m[3])
-		} else if line != "" {
+		} else if plain != "" || line == "\n" { // the runtime ends a coloured line behind its line break
 			rest.WriteString(line)
 		}
 		if err != nil {

@@ -1,0 +1,81 @@
+package verify
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/afc-project/afc/graph"
+)
+
+// NewSession loads a model. It is encoded first: the runtime sees what a file
+// would hold.
+func NewSession(m *graph.Model, opt SessionOptions) (*Session, error) {
+	data, err := graph.EncodeBytes(m)
+	if err != nil {
+		return nil, err
+	}
+	src := modelSource{name: modelName(m), data: data}
+	for _, v := range m.Graph.Initializers() {
+		if e := v.Initializer().External(); e != nil {
+			src.folder = e.Folder
+			break
+		}
+	}
+	return newSession(m, src, opt)
+}
+
+func modelName(m *graph.Model) string {
+	if m.Path != "" {
+		return m.Path
+	}
+	return m.Graph.Name
+}
+
+// OpenSession loads a model file. The runtime reads the file itself; afc
+// decodes it for the interface only.
+func OpenSession(path string, opt SessionOptions) (*Session, error) {
+	m, err := graph.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return newSession(m, modelSource{name: path, path: path}, opt)
+}
+
+// newSession loads src, whose interface m has.
+func newSession(m *graph.Model, src modelSource, opt SessionOptions) (*Session, error) {
+	for _, v := range m.Graph.Inputs() {
+		if v.Initializer() == nil {
+			src.inputs = append(src.inputs, IO{v.Name(), v.Type})
+		}
+	}
+	for _, v := range m.Graph.Outputs() {
+		src.outputs = append(src.outputs, IO{v.Name(), v.Type})
+	}
+	if opt.Outputs != nil {
+		var err error
+		if src.outputs, err = selectOutputs(src, opt.Outputs); err != nil {
+			return nil, err
+		}
+	}
+	if len(src.inputs) == 0 || len(src.outputs) == 0 {
+		return nil, &RunError{src.name, "load", fmt.Sprintf("the model has %d inputs and %d outputs, afc runs models with at least one of each", len(src.inputs), len(src.outputs))}
+	}
+	step("loading %s into ONNX Runtime", src.name)
+	engine, warnings, err := open(src, opt)
+	if err != nil {
+		return nil, err
+	}
+	return &Session{Model: src.name, Warnings: warnings, inputs: src.inputs, outputs: src.outputs, profile: opt.ProfilePrefix, engine: engine}, nil
+}
+
+func selectOutputs(src modelSource, names []string) ([]IO, error) {
+	selected := make([]IO, len(names))
+	for i, name := range names {
+		k := slices.IndexFunc(src.outputs, func(io IO) bool { return io.Name == name })
+		if k < 0 {
+			return nil, &RunError{src.name, "load", fmt.Sprintf("the model has no output %q; it has %s", name, ioNames(src.outputs))}
+		}
+		selected[i] = src.outputs[k]
+	}
+	return selected, nil
+}
