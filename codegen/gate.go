@@ -36,3 +36,28 @@ func (b *builder) linear(x *graph.Value, key string, w, bias *graph.Tensor) *gra
 	}
 	return b.node("Gemm", key, ins, graph.Int("transB", 1))
 }
+
+// mixLow is mix without its passes over the full map: averages and the gate's
+// multiplication of a are made before a is enlarged.
+func (b *builder) mixLow(a, f feature, gate *afblock.Gate, stage string) feature {
+	hint := func(s string) string { return stage + ".att_gen." + s }
+	pooled := b.add(b.globalPool(a, hint("ample_pool")), b.globalPool(f, hint("focal_pool")), hint("pool"))
+	g := b.node("Sigmoid", hint("gate"), in(b.gateLogits(pooled, gate)))
+	g = b.reshape(g, hint("gate_map"), -1, int64(f.c), 1, 1)
+	rest := b.node("Sub", hint("rest"), in(b.floats(1), g))
+	a = b.upsample(a.with(b.node("Mul", hint("ample"), in(a.v, g))), f, stage+".upsample")
+	f = f.with(b.node("Mul", hint("focal"), in(f.v, rest)))
+	f = b.layoutCast(f, hint("cast"))
+	return b.relu(b.add(a, f, hint("mix")), hint("relu"))
+}
+
+// layoutCast is a depthwise convolution with ones: the identity, but ONNX
+// Runtime takes it into its blocked layout and fuses a following Add and Relu.
+func (b *builder) layoutCast(x feature, hint string) feature {
+	ones := make([]float32, x.c)
+	for i := range ones {
+		ones[i] = 1
+	}
+	w := b.weight(param{"afc.ones_" + hint, graph.Float32s([]int64{int64(x.c), 1, 1, 1}, ones...)})
+	return x.with(b.node("Conv", hint, in(x.v, w), graph.Ints("kernel_shape", 1, 1), graph.Int("group", int64(x.c))))
+}

@@ -2,6 +2,7 @@ package codegen
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
@@ -50,7 +51,10 @@ func Lower(net *afblock.Network, opt Options) (*graph.Model, error) {
 		return nil, err
 	}
 	l.nav = l.navigator(int64(blocks))
-	out := l.trunk(feature{v: frames, c: net.Stem.Conv.In(), h: net.Size[0], w: net.Size[1]})
+	out, err := l.trunk(feature{v: frames, c: net.Stem.Conv.In(), h: net.Size[0], w: net.Size[1]})
+	if err != nil {
+		return nil, err
+	}
 	if err := afblock.EmitSuffix(m.Graph, out.v, net); err != nil {
 		return nil, err
 	}
@@ -104,12 +108,21 @@ func checkOptions(net *afblock.Network, opt Options) (int, error) {
 	case opt.MasksInput && opt.Gumbel:
 		return 0, fmt.Errorf("masks given as an input leave nothing to sample: choose masks or sampling")
 	}
+	if opt.Lowering == Branch && slices.ContainsFunc(net.Stages, shiftsFocal) {
+		return 0, fmt.Errorf("lowering branch does not do temporal shift yet: use gather or mask")
+	}
 	switch opt.Lowering {
-	case Mask:
+	case Mask, Gather, Branch:
 	default:
 		return 0, fmt.Errorf("unknown lowering %q: want mask, gather, branch or topk", opt.Lowering)
 	}
 	return blocks, nil
+}
+
+// shiftsFocal reports whether frames of a stage's focal branch read each other.
+func shiftsFocal(s *afblock.Stage) bool {
+	return s.AF != nil && (s.AF.Fusion.Shift != nil ||
+		slices.ContainsFunc(s.AF.Focal, func(b *afblock.Block) bool { return b.Shift != nil }))
 }
 
 // navigator makes the inputs that navigation reads besides the clip.
@@ -131,39 +144,51 @@ func (l *lowerer) masksType(blocks int64) graph.Type {
 }
 
 // trunk emits stem and stages.
-func (l *lowerer) trunk(x feature) feature {
+func (l *lowerer) trunk(x feature) (feature, error) {
 	stem := &l.net.Stem
 	x = l.relu(l.conv(x, convOf(&stem.Conv)), stem.Conv.Key+".relu")
 	x = l.maxPool(x, stem.Pool, "maxpool")
 	for _, s := range l.net.Stages {
 		if s.AF != nil {
-			x = l.module(x, s)
+			var err error
+			if x, err = l.module(x, s); err != nil {
+				return feature{}, err
+			}
 			continue
 		}
 		for _, blk := range s.Blocks {
 			x = l.block(x, blk, l.net.Frames)
 		}
 	}
-	return x
+	return x, nil
 }
 
 // module emits an AF module. No choice depends on the focal branch, so the
 // ample branch and all choices come first.
-func (l *lowerer) module(x feature, s *afblock.Stage) feature {
+func (l *lowerer) module(x feature, s *afblock.Stage) (feature, error) {
 	a := x
 	chosen := make([]selection, len(s.AF.Ample))
 	for n, blk := range s.AF.Ample {
 		chosen[n] = l.nav.next(s.AF.Navigation[n], a)
 		a = l.block(a, blk, l.net.Frames)
 	}
+	if l.opt.Lowering == Branch {
+		return l.branchModule(x, a, s, chosen)
+	}
 	a = l.conv(a, convOf(&s.AF.Transform))
 	f := x
 	for n, blk := range s.AF.Focal {
-		f = l.focalBlock(f, blk, chosen[n])
+		var err error
+		if f, err = l.focalBlock(f, blk, chosen[n]); err != nil {
+			return feature{}, err
+		}
 	}
-	return l.block(l.mix(a, f, &s.AF.Gate, s.Name), s.AF.Fusion, l.net.Frames)
+	return l.block(l.mix(a, f, &s.AF.Gate, s.Name), s.AF.Fusion, l.net.Frames), nil
 }
 
-func (l *lowerer) focalBlock(x feature, blk *afblock.Block, s selection) feature {
-	return l.maskBlock(x, blk, s)
+func (l *lowerer) focalBlock(x feature, blk *afblock.Block, s selection) (feature, error) {
+	if l.opt.Lowering == Gather {
+		return l.gatherBlock(x, blk, s)
+	}
+	return l.maskBlock(x, blk, s), nil
 }

@@ -1,0 +1,64 @@
+package codegen
+
+import (
+	"fmt"
+
+	"github.com/afc-project/afc/graph"
+)
+
+// frame is one frame's share of a batched value inside a Scan body.
+type frame struct {
+	*builder
+	parts []*graph.Value
+}
+
+// feature returns part i, which is frame x's share of a feature map, as a map
+// of batch 1.
+func (f *frame) feature(i int, x feature) feature {
+	return x.with(f.node("Unsqueeze", f.parts[i].Name()+".map", in(f.parts[i], f.vec(0))))
+}
+
+// scan emits a loop over the leading axis of the inputs. The body reads one
+// slice of each and makes feature maps of batch 1; the results are those of all
+// iterations as one batch.
+//
+// Inside, maps keep their batch axis to the end: ONNX Runtime writes a body's
+// output in place only where a computing node makes it.
+func (b *builder) scan(hint string, ins []*graph.Value, elems []graph.DataType, body func(*frame) ([]feature, error)) ([]feature, error) {
+	f := &frame{builder: b.sub(hint + ".body")}
+	for i := range ins {
+		f.parts = append(f.parts, f.g.AddInput(b.name(fmt.Sprintf("%s.in%d", hint, i)), graph.Type{Elem: elems[i]}))
+	}
+	outs, err := body(f)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range outs {
+		o.v.Type = graph.Type{Elem: graph.Float32}
+		f.g.AddOutput(o.v)
+	}
+	stacked := b.nodes("Scan", hint, ins, len(outs),
+		graph.Int("num_scan_inputs", int64(len(ins))), graph.Subgraph("body", f.g))
+	for i := range outs {
+		outs[i].v = b.node("Squeeze", fmt.Sprintf("%s.out%d", hint, i), in(stacked[i], b.vec(1)))
+	}
+	return outs, nil
+}
+
+// choose emits an If: one branch or the other makes the feature map.
+func (b *builder) choose(hint string, cond *graph.Value, then, otherwise func(*builder) (feature, error)) (feature, error) {
+	var y feature
+	var branches [2]*graph.Graph
+	for i, emit := range []func(*builder) (feature, error){then, otherwise} {
+		sub := b.sub(hint + []string{".then", ".else"}[i])
+		var err error
+		if y, err = emit(sub); err != nil {
+			return feature{}, err
+		}
+		y.v.Type = graph.Type{Elem: graph.Float32}
+		sub.g.AddOutput(y.v)
+		branches[i] = sub.g
+	}
+	return y.with(b.node("If", hint, in(cond),
+		graph.Subgraph("then_branch", branches[0]), graph.Subgraph("else_branch", branches[1]))), nil
+}

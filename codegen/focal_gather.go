@@ -1,0 +1,70 @@
+package codegen
+
+import (
+	"fmt"
+
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/graph"
+)
+
+// gatherBlock emits a focal block that computes the selected frames as one
+// batch of K: gather, convolutions, and a second gather that puts each answer
+// in its place and the unselected frames' one answer everywhere else. That is
+// one parallel pass over the map, where ScatterND makes a copy on one thread.
+func (l *lowerer) gatherBlock(x feature, blk *afblock.Block, s selection) (feature, error) {
+	main, residual := l.shifted(x, blk, l.net.Frames)
+	residual = l.downsample(residual, blk)
+
+	indices := l.reshape(l.node("NonZero", blk.Key+".nonzero", in(s.chosen)), blk.Key+".frames", -1)
+	picked := main.with(l.node("Gather", blk.Key+".gather", in(main.v, indices), graph.Int("axis", 0)))
+	answers, err := l.withUnselected(picked, blk, main)
+	if err != nil {
+		return feature{}, err
+	}
+	// Frame t's answer is row rank(t) among the selected, or the last row.
+	ints := l.node("Cast", blk.Key+".mask", in(s.chosen), graph.Int("to", int64(graph.Int64)))
+	ranks := l.node("CumSum", blk.Key+".ranks", in(ints, l.scalar(0)))
+	rows := l.node("Sub", blk.Key+".rows", in(l.node("Mul", blk.Key+".places", in(ranks, ints)), l.scalar(1)))
+	placed := answers.with(l.node("Gather", blk.Key+".place", in(answers.v, rows), graph.Int("axis", 0)))
+	return l.join(placed, residual, blk), nil
+}
+
+// withUnselected emits the main path of the picked frames and, as one row
+// more, what stands for every other frame.
+func (l *lowerer) withUnselected(picked feature, blk *afblock.Block, like feature) (feature, error) {
+	switch {
+	case l.net.Unselected == afblock.UnselectedZero:
+		return l.zeroRow(l.convs(picked, blk), blk.Key+".unselected"), nil
+	case !like.sized():
+		// F(0) depends on the map's size: compute it along, from a frame of zeros.
+		return l.convs(l.zeroRow(picked, blk.Key+".zero_frame"), blk), nil
+	}
+	zero, err := l.zeroMap(blk, like)
+	if err != nil {
+		return feature{}, err
+	}
+	y := l.convs(picked, blk)
+	return y.with(l.node("Concat", blk.Key+".unselected", in(y.v, zero), graph.Int("axis", 0))), nil
+}
+
+// zeroRow appends a map of zeros to the batch.
+func (b *builder) zeroRow(x feature, hint string) feature {
+	return x.with(b.node("Pad", hint, in(x.v, b.vec(0, 0, 0, 0, 1, 0, 0, 0))))
+}
+
+// zeroMap emits F(0) for maps of x's size, [1, C, h, w], from its few distinct
+// values; ONNX Runtime expands them when it loads the model.
+func (b *builder) zeroMap(blk *afblock.Block, x feature) (*graph.Value, error) {
+	z, err := blk.ZeroResponse(x.h, x.w)
+	if err != nil {
+		return nil, fmt.Errorf("block %s: its answer to a zero image: %w", blk.Key, err)
+	}
+	v := b.weight(param{"afc." + blk.Key + ".zero", z.Values})
+	if len(z.Rows) > int(z.Values.Dims[2]) {
+		v = b.node("Gather", blk.Key+".zero_rows", in(v, b.vec(z.Rows...)), graph.Int("axis", 2))
+	}
+	if len(z.Cols) > int(z.Values.Dims[3]) {
+		v = b.node("Gather", blk.Key+".zero_map", in(v, b.vec(z.Cols...)), graph.Int("axis", 3))
+	}
+	return v, nil
+}
