@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/verify"
 )
 
 // The exit codes.
@@ -41,6 +42,8 @@ func exitCode(err error) int {
 		usage         *usageError
 		mismatch      *mismatchError
 		notRecognized *afblock.NotRecognizedError
+		unavailable   *verify.UnavailableError
+		crash         *verify.CrashError
 		path          *fs.PathError
 	)
 	switch {
@@ -48,10 +51,12 @@ func exitCode(err error) int {
 		return exitOK
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.As(err, &mismatch):
+	case errors.As(err, &mismatch), errors.As(err, &crash):
 		return exitMismatch
 	case errors.As(err, &notRecognized):
 		return exitNotRecognized
+	case errors.As(err, &unavailable):
+		return exitUnavailable
 	case errors.As(err, &usage), errors.As(err, &path):
 		return exitUsage
 	}

@@ -17,8 +17,8 @@ func (a *app) versionCommand() *cli.Command {
 		Usage:     "print the version",
 		UsageText: "afc version",
 		Action: func(c *cli.Context) error {
-			if c.Args().Present() {
-				return usagef("afc version takes no arguments, got %q", c.Args().First())
+			if err := noArguments(c); err != nil {
+				return err
 			}
 			_, err := fmt.Fprintln(a.stdout, versionLine())
 			return err

@@ -1,0 +1,41 @@
+# afc: build, test, check. Everything a target fetches is pinned and stays in
+# git-ignored folders of the project.
+
+GO ?= go
+STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOSEC       = $(GO) run github.com/securego/gosec/v2/cmd/gosec@v2.30.0
+GOVULNCHECK = $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+.PHONY: build ort demo test short check bench proto corpus fuzz clean
+
+build: ## bin/afc
+	$(GO) build -trimpath -o bin/afc ./cmd/afc
+
+ort: ## ONNX Runtime's library into .ort/
+	scripts/fetch-ort.sh
+
+demo: ort build ## convert, verify and count a test model
+	scripts/demo.sh
+
+test: ort ## the whole test suite
+	$(GO) test -timeout 20m ./...
+
+short: ## the tests that need seconds
+	$(GO) test -short -timeout 5m ./...
+
+check: ## format, vet, staticcheck, modules, known vulnerabilities, unsafe habits
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go' | grep -v '\.pb\.go$$')); \
+	  [ -z "$$unformatted" ] || { echo "gofmt: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	CGO_ENABLED=0 $(GO) vet ./...
+	$(STATICCHECK) ./...
+	$(GO) mod verify
+	$(GO) mod tidy -diff
+	scripts/check-security.sh "$(GOSEC)" "$(GOVULNCHECK)"
+	@dirty=$$(git status --porcelain); [ -z "$$dirty" ] || { echo "uncommitted changes:"; echo "$$dirty"; exit 1; }
+
+proto: ## protobuf bindings from the official onnx.proto
+	$(GO) generate ./graph/internal/onnxpb
+
+clean:
+	rm -rf bin build

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/afc-project/afc/verify"
+)
+
+// diagnosis is what doctor reports.
+type diagnosis struct {
+	Version   string          `json:"version"`
+	Runtime   runtimeState    `json:"onnxruntime"`
+	Providers []providerState `json:"providers"`
+	Graphviz  string          `json:"graphviz"` // path of dot, "" if not installed
+}
+
+type runtimeState struct {
+	Path    string `json:"path,omitempty"`
+	From    string `json:"from,omitempty"`
+	Version string `json:"version,omitempty"`
+	Missing string `json:"missing,omitempty"` // why it cannot be used, and what to do
+}
+
+type providerState struct {
+	Name    string `json:"name"`
+	Missing string `json:"missing,omitempty"` // why it cannot be used
+	Do      string `json:"do,omitempty"`      // what helps
+}
+
+func (a *app) doctorCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "doctor",
+		Usage:     "say which ONNX Runtime and providers are there and what is missing",
+		UsageText: "afc doctor [--json]",
+		Description: "convert, inspect, optimize and flops estimate need none of it; verify and flops\n" +
+			"measure need ONNX Runtime. Exit code 5 says that there is none.",
+		Flags: []cli.Flag{jsonFlag()},
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			d, err := diagnose()
+			if c.Bool("json") {
+				e := json.NewEncoder(a.stdout)
+				e.SetIndent("", "  ")
+				return errors.Join(e.Encode(d), err)
+			}
+			d.print(a)
+			return err
+		},
+	}
+}
+
+// diagnose looks for everything; the error is that of a missing ONNX Runtime.
+func diagnose() (diagnosis, error) {
+	d := diagnosis{Version: versionLine()}
+	if path, err := exec.LookPath("dot"); err == nil {
+		d.Graphviz = path
+	}
+	lib, err := verify.Find()
+	if err == nil {
+		d.Runtime.Path, d.Runtime.From = lib.Path, lib.From
+		d.Runtime.Version, err = verify.Version()
+	}
+	if err != nil {
+		d.Runtime.Missing = err.Error()
+		return d, err
+	}
+	for _, name := range verify.Providers {
+		p := providerState{Name: name}
+		var missing *verify.UnavailableError
+		if err := verify.ProbeProvider(verify.Provider{Name: name}); errors.As(err, &missing) {
+			p.Missing, p.Do = oneLine(missing.Reason), missing.Do
+		} else if err != nil {
+			p.Missing = oneLine(err.Error())
+		}
+		d.Providers = append(d.Providers, p)
+	}
+	return d, nil
+}
+
+func (d diagnosis) print(a *app) {
+	fmt.Fprintln(a.stdout, d.Version)
+	if d.Runtime.Missing != "" {
+		fmt.Fprintln(a.stdout, "ONNX Runtime  missing")
+	} else {
+		fmt.Fprintf(a.stdout, "ONNX Runtime  %s, %s (from %s)\n", d.Runtime.Version, d.Runtime.Path, d.Runtime.From)
+	}
+	for _, p := range d.Providers {
+		state := "ready"
+		if p.Missing != "" {
+			state = "no: " + p.Missing
+		}
+		fmt.Fprintf(a.stdout, "  %-10s  %s\n", p.Name, state)
+		if p.Do != "" {
+			fmt.Fprintf(a.stdout, "  %-10s  → %s\n", "", p.Do)
+		}
+	}
+	if d.Graphviz == "" {
+		fmt.Fprintln(a.stdout, "Graphviz      missing; inspect --svg needs it (install the package graphviz)")
+	} else {
+		fmt.Fprintf(a.stdout, "Graphviz      %s\n", d.Graphviz)
+	}
+}

@@ -1,0 +1,69 @@
+// Command testmodel writes a video ResNet with seeded random weights, for
+// demonstrations and benchmarks.
+//
+//	testmodel -depth 50 -frames 8 -shift scatter -o tsm.onnx
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/afc-project/afc/internal/atomicfile"
+	"github.com/afc-project/afc/testmodels"
+)
+
+// shifts names the spellings of the temporal shift, in the order of
+// testmodels.Shift.
+var shifts = []string{"none", "scatter", "mmaction", "concat", "pad", "conv1d"}
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "testmodel:", err)
+		os.Exit(2)
+	}
+}
+
+func run() error {
+	var s testmodels.Spec
+	out := flag.String("o", "", "file to write")
+	shift := flag.String("shift", "none", "temporal shift: "+strings.Join(shifts, ", "))
+	kept := flag.Bool("bn", false, "keep batch normalisation apart")
+	flag.IntVar(&s.Depth, "depth", 50, "18, 34, 50, 101 or 152")
+	flag.IntVar(&s.Width, "width", 64, "channels behind the stem")
+	flag.IntVar(&s.Frames, "frames", 8, "frames a clip")
+	flag.IntVar(&s.Size, "size", 224, "height and width of a frame")
+	flag.IntVar(&s.Classes, "classes", 400, "classes")
+	flag.BoolVar(&s.Dynamic, "dynamic", false, "dynamic batch")
+	flag.Int64Var(&s.Opset, "opset", 13, "opset, 9 to 23")
+	flag.Uint64Var(&s.Seed, "seed", 0, "seed of the weights")
+	flag.Parse()
+	if *out == "" || flag.NArg() > 0 {
+		return fmt.Errorf("usage: testmodel [flags] -o FILE")
+	}
+	known := false
+	for i, name := range shifts {
+		if name == *shift {
+			s.Shift, known = testmodels.Shift(i), true
+		}
+	}
+	if !known {
+		return fmt.Errorf("no shift %q; there are %s", *shift, strings.Join(shifts, ", "))
+	}
+	if *kept {
+		s.BN = testmodels.BNKept
+	}
+	if err := s.Validate(); err != nil {
+		return err
+	}
+	f, err := atomicfile.Create(*out)
+	if err != nil {
+		return err
+	}
+	defer f.Discard()
+	if err := s.Build().Encode(f); err != nil {
+		return err
+	}
+	return f.Commit()
+}
