@@ -16,6 +16,9 @@ const (
 	TopK Lowering = "topk"
 )
 
+// Lowerings lists the ways, the reference first.
+var Lowerings = []Lowering{Mask, Gather, Branch, TopK}
+
 // Options are the choices of Lower.
 type Options struct {
 	Lowering Lowering

@@ -34,7 +34,7 @@ func (b *builder) scan(hint string, ins []*graph.Value, elems []graph.DataType, 
 		return nil, err
 	}
 	for _, o := range outs {
-		o.v.Type = graph.Type{Elem: graph.Float32}
+		o.v.Type = o.oneFrame()
 		f.g.AddOutput(o.v)
 	}
 	stacked := b.nodes("Scan", hint, ins, len(outs),
@@ -55,10 +55,15 @@ func (b *builder) choose(hint string, cond *graph.Value, then, otherwise func(*b
 		if y, err = emit(sub); err != nil {
 			return feature{}, err
 		}
-		y.v.Type = graph.Type{Elem: graph.Float32}
+		y.v.Type = y.oneFrame()
 		sub.g.AddOutput(y.v)
 		branches[i] = sub.g
 	}
 	return y.with(b.node("If", hint, in(cond),
 		graph.Subgraph("then_branch", branches[0]), graph.Subgraph("else_branch", branches[1]))), nil
+}
+
+// oneFrame is the type of a map of batch 1.
+func (f feature) oneFrame() graph.Type {
+	return graph.TensorType(graph.Float32, graph.ShapeOf(1, int64(f.c), int64(f.h), int64(f.w)))
 }

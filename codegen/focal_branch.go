@@ -1,6 +1,8 @@
 package codegen
 
 import (
+	"slices"
+
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
 )
@@ -17,7 +19,7 @@ func (l *lowerer) branchModule(x, a feature, s *afblock.Stage, chosen []selectio
 		f := fr.feature(0, x)
 		for n, blk := range s.AF.Focal {
 			var err error
-			if f, err = l.branchBlock(fr.builder, f, f, blk, fr.parts[2+n]); err != nil {
+			if f, err = l.branchFrame(fr.builder, f, f, blk, fr.parts[2+n]); err != nil {
 				return nil, err
 			}
 		}
@@ -31,8 +33,30 @@ func (l *lowerer) branchModule(x, a feature, s *afblock.Stage, chosen []selectio
 	return outs[0], nil
 }
 
-// branchBlock emits one frame's focal block.
-func (l *lowerer) branchBlock(b *builder, main, residual feature, blk *afblock.Block, cond *graph.Value) (feature, error) {
+// branchBlock emits one focal block as a Scan of its own, where the temporal
+// shift needs all frames between one block and the next.
+func (l *lowerer) branchBlock(x feature, blk *afblock.Block, s selection) (feature, error) {
+	main, residual := l.shifted(x, blk, l.net.Frames)
+	outs, err := l.scan(blk.Key+".frames", in(main.v, residual.v, s.chosen),
+		[]graph.DataType{graph.Float32, graph.Float32, graph.Bool},
+		func(fr *frame) ([]feature, error) {
+			y, err := l.branchFrame(fr.builder, fr.feature(0, main), fr.feature(1, residual), blk, fr.parts[2])
+			return []feature{y}, err
+		})
+	if err != nil {
+		return feature{}, err
+	}
+	return outs[0], nil
+}
+
+// shiftsFocal reports whether frames of a stage's focal branch read each other.
+func shiftsFocal(s *afblock.Stage) bool {
+	return s.AF != nil && (s.AF.Fusion.Shift != nil ||
+		slices.ContainsFunc(s.AF.Focal, func(b *afblock.Block) bool { return b.Shift != nil }))
+}
+
+// branchFrame emits one frame's focal block.
+func (l *lowerer) branchFrame(b *builder, main, residual feature, blk *afblock.Block, cond *graph.Value) (feature, error) {
 	return b.choose(blk.Key, cond,
 		func(b *builder) (feature, error) {
 			return b.join(b.convs(main, blk), b.downsample(residual, blk), blk), nil
@@ -47,8 +71,9 @@ func (l *lowerer) branchBlock(b *builder, main, residual feature, blk *afblock.B
 				return b.join(y.with(zero), y, blk), nil
 			}
 			if blk.FinalReLU {
-				y = b.relu(y, blk.Key+".relu")
+				return b.relu(y, blk.Key+".relu"), nil
 			}
-			return y, nil
+			// A branch must make what it returns.
+			return y.with(b.node("Identity", blk.Key+".same", in(y.v))), nil
 		})
 }

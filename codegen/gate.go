@@ -38,8 +38,13 @@ func (b *builder) linear(x *graph.Value, key string, w, bias *graph.Tensor) *gra
 }
 
 // mixLow is mix without its passes over the full map: averages and the gate's
-// multiplication of a are made before a is enlarged.
+// multiplication of a are made before a is enlarged. The average of an
+// enlarged map is the map's own only where every pixel is repeated equally
+// often.
 func (b *builder) mixLow(a, f feature, gate *afblock.Gate, stage string) feature {
+	if !a.sized() || f.h%a.h != 0 || f.w%a.w != 0 {
+		return b.mix(a, f, gate, stage)
+	}
 	hint := func(s string) string { return stage + ".att_gen." + s }
 	pooled := b.add(b.globalPool(a, hint("ample_pool")), b.globalPool(f, hint("focal_pool")), hint("pool"))
 	g := b.node("Sigmoid", hint("gate"), in(b.gateLogits(pooled, gate)))

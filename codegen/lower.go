@@ -2,7 +2,6 @@ package codegen
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
@@ -19,6 +18,7 @@ const (
 const (
 	MasksName   = "masks"
 	MasksInName = "masks_in"
+	DroppedName = "dropped"
 	NoiseName   = "gumbel_noise"
 )
 
@@ -28,6 +28,9 @@ type lowerer struct {
 	net *afblock.Network
 	opt Options
 	nav *navigator
+
+	// singleClip says that the model takes one clip at a time.
+	singleClip bool
 }
 
 // Lower writes the network as a model: the source's prefix (or an input
@@ -50,6 +53,9 @@ func Lower(net *afblock.Network, opt Options) (*graph.Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	if n := frames.Type.Shape; len(n) > 0 && n[0].Size == int64(net.Frames) {
+		l.singleClip = true
+	}
 	l.nav = l.navigator(int64(blocks))
 	out, err := l.trunk(feature{v: frames, c: net.Stem.Conv.In(), h: net.Size[0], w: net.Size[1]})
 	if err != nil {
@@ -60,6 +66,10 @@ func Lower(net *afblock.Network, opt Options) (*graph.Model, error) {
 	}
 	if opt.MasksOutput {
 		l.output(l.nav.masksOutput(), MasksName, l.masksType(int64(blocks)))
+	}
+	if n := len(l.nav.drops); n > 0 {
+		v := l.node("Concat", DroppedName, l.nav.drops, graph.Int("axis", 1))
+		l.output(v, DroppedName, graph.TensorType(graph.Float32, graph.Shape{graph.Sym("batch"), graph.D(int64(n))}))
 	}
 	return m, nil
 }
@@ -108,21 +118,21 @@ func checkOptions(net *afblock.Network, opt Options) (int, error) {
 	case opt.MasksInput && opt.Gumbel:
 		return 0, fmt.Errorf("masks given as an input leave nothing to sample: choose masks or sampling")
 	}
-	if opt.Lowering == Branch && slices.ContainsFunc(net.Stages, shiftsFocal) {
-		return 0, fmt.Errorf("lowering branch does not do temporal shift yet: use gather or mask")
-	}
 	switch opt.Lowering {
-	case Mask, Gather, Branch:
+	case Mask, Gather:
+	case Branch, TopK:
+		if net.Size[0] <= 0 || net.Size[1] <= 0 {
+			return 0, fmt.Errorf("lowering %s needs to know height and width of a frame, which the network leaves open: give a size, or use gather", opt.Lowering)
+		}
 	default:
-		return 0, fmt.Errorf("unknown lowering %q: want mask, gather, branch or topk", opt.Lowering)
+		return 0, fmt.Errorf("unknown lowering %q: want one of %v", opt.Lowering, Lowerings)
+	}
+	if opt.Lowering == TopK {
+		if err := checkBudget(net, opt.Budget, blocks); err != nil {
+			return 0, err
+		}
 	}
 	return blocks, nil
-}
-
-// shiftsFocal reports whether frames of a stage's focal branch read each other.
-func shiftsFocal(s *afblock.Stage) bool {
-	return s.AF != nil && (s.AF.Fusion.Shift != nil ||
-		slices.ContainsFunc(s.AF.Focal, func(b *afblock.Block) bool { return b.Shift != nil }))
 }
 
 // navigator makes the inputs that navigation reads besides the clip.
@@ -172,7 +182,7 @@ func (l *lowerer) module(x feature, s *afblock.Stage) (feature, error) {
 		chosen[n] = l.nav.next(s.AF.Navigation[n], a)
 		a = l.block(a, blk, l.net.Frames)
 	}
-	if l.opt.Lowering == Branch {
+	if l.opt.Lowering == Branch && !shiftsFocal(s) {
 		return l.branchModule(x, a, s, chosen)
 	}
 	a = l.conv(a, convOf(&s.AF.Transform))
@@ -183,12 +193,21 @@ func (l *lowerer) module(x feature, s *afblock.Stage) (feature, error) {
 			return feature{}, err
 		}
 	}
-	return l.block(l.mix(a, f, &s.AF.Gate, s.Name), s.AF.Fusion, l.net.Frames), nil
+	mix := l.mix
+	if l.opt.Lowering != Mask {
+		mix = l.mixLow
+	}
+	return l.block(mix(a, f, &s.AF.Gate, s.Name), s.AF.Fusion, l.net.Frames), nil
 }
 
 func (l *lowerer) focalBlock(x feature, blk *afblock.Block, s selection) (feature, error) {
-	if l.opt.Lowering == Gather {
+	switch l.opt.Lowering {
+	case Gather:
 		return l.gatherBlock(x, blk, s)
+	case TopK:
+		return l.topkBlock(x, blk, s, l.opt.budgetOf(s.index))
+	case Branch:
+		return l.branchBlock(x, blk, s)
 	}
 	return l.maskBlock(x, blk, s), nil
 }

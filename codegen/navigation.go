@@ -8,6 +8,7 @@ import (
 // selection is one focal block's choice of frames.
 type selection struct {
 	key        string
+	index      int          // of the block, in network order
 	keep, drop *graph.Value // what is compared, float32 [N, T]
 	chosen     *graph.Value // bool [N·T]
 	mask       *graph.Value // float32 0/1 [N·T]
@@ -19,13 +20,14 @@ type navigator struct {
 	frames       int64
 	masks, noise *graph.Value // the inputs "masks_in" and "gumbel_noise", nil without
 	made         []selection
+	drops        []*graph.Value // [N, 1] each: selected frames beyond a block's budget
 }
 
 // next emits the next focal block's choice from what the ample block beside it
 // reads. A tie is not chosen.
 func (n *navigator) next(nav *afblock.Navigation, a feature) selection {
-	index := int64(len(n.made))
-	s := selection{key: nav.Key}
+	s := selection{key: nav.Key, index: len(n.made)}
+	index := int64(s.index)
 	if n.masks != nil {
 		s.keep = n.node("Gather", nav.Key+".keep", in(n.masks, n.scalar(index)), graph.Int("axis", 1))
 		s.drop = n.floats(0.5)
@@ -68,4 +70,15 @@ func (n *navigator) masksOutput() *graph.Value {
 		parts[i] = n.reshape(s.mask, "afc.masks.rows", -1, 1, n.frames)
 	}
 	return n.node("Concat", "masks", parts, graph.Int("axis", 1))
+}
+
+// dropped notes how many frames of each clip were selected but lie beyond the
+// budget; kept is the mask of those computed, [N·budget].
+func (n *navigator) dropped(s selection, kept *graph.Value, budget int) {
+	count := func(mask *graph.Value, width int64, hint string) *graph.Value {
+		rows := n.reshape(mask, hint+"_rows", -1, width)
+		return n.node("ReduceSum", hint, in(rows, n.vec(1)), graph.Int("keepdims", 1))
+	}
+	n.drops = append(n.drops, n.node("Sub", s.key+".dropped", in(
+		count(s.mask, n.frames, s.key+".selected"), count(kept, int64(budget), s.key+".computed"))))
 }

@@ -110,20 +110,21 @@ func (b *builder) upsample(x, like feature, hint string) feature {
 		return y
 	}
 	// Sizes known at run time only: join x's batch and channels to like's H, W.
-	head := b.node("Slice", hint+".batch_channels", in(b.node("Shape", hint+".shape", in(x.v)), b.vec(0), b.vec(2)))
-	tail := b.node("Slice", hint+".size", in(b.node("Shape", hint+".like", in(like.v)), b.vec(2), b.vec(4)))
+	head := b.node("Gather", hint+".batch_channels", in(b.node("Shape", hint+".shape", in(x.v)), b.vec(0, 1)))
+	tail := b.node("Gather", hint+".size", in(b.node("Shape", hint+".like", in(like.v)), b.vec(2, 3)))
 	sizes := b.node("Concat", hint+".sizes", in(head, tail), graph.Int("axis", 0))
 	y.v = b.node("Resize", hint, in(x.v, nil, nil, sizes), attrs...)
 	return y
 }
 
 // resizeScale is the float32 scale by which Resize makes out from in with
-// source index floor(i·in/out). Rounding of out/in can put the output size or
-// an index off by one, so its neighbours are tried too.
+// source index floor(i·in/out). Rounding of out/in can put the output size,
+// which runtimes compute in float32 or float64, or an index off by one, so its
+// neighbours are tried too.
 func resizeScale(from, to int) float32 {
 	exact := float32(to) / float32(from)
 	for _, s := range []float32{exact, math.Nextafter32(exact, math.MaxFloat32), math.Nextafter32(exact, 0)} {
-		ok := int(s*float32(from)) == to
+		ok := int(s*float32(from)) == to && int(float64(s)*float64(from)) == to
 		for i := 0; i < to && ok; i++ {
 			ok = int(float32(i)/s) == i*from/to
 		}

@@ -1,0 +1,82 @@
+package codegen
+
+import (
+	"fmt"
+
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/graph"
+)
+
+// topkBlock emits a focal block that computes budget frames of each clip, those
+// that navigation is most certain to keep. Those among them that are not
+// selected are masked; selected frames beyond the budget are answered as if
+// they were not, and counted as dropped.
+func (l *lowerer) topkBlock(x feature, blk *afblock.Block, s selection, budget int) (feature, error) {
+	main, residual := l.shifted(x, blk, l.net.Frames)
+	residual = l.downsample(residual, blk)
+	if budget >= l.net.Frames {
+		return l.join(l.maskedConvs(main, blk, s.mask), residual, blk), nil
+	}
+	rows := l.topRows(blk.Key, s, budget)
+	mask := l.node("GatherND", blk.Key+".kept", in(s.mask, rows))
+	l.nav.dropped(s, mask, budget)
+
+	y := l.maskedConvs(l.gatherRows(main, rows, blk.Key+".gather"), blk, mask)
+	y = l.add(y, l.gatherRows(residual, rows, blk.Key+".gather_residual"), blk.Key+".add")
+	rest := residual
+	if l.net.Unselected == afblock.UnselectedBias {
+		zero, err := l.zeroMap(blk, main)
+		if err != nil {
+			return feature{}, err
+		}
+		rest = l.add(residual, residual.with(zero), blk.Key+".unselected")
+	}
+	y = rest.with(l.node("ScatterND", blk.Key+".place", in(rest.v, rows, y.v)))
+	if blk.FinalReLU {
+		y = l.relu(y, blk.Key+".relu")
+	}
+	return y, nil
+}
+
+// topRows returns which frames of the batch to compute, [N·budget, 1].
+func (l *lowerer) topRows(key string, s selection, budget int) *graph.Value {
+	frames := int64(l.net.Frames)
+	margin := l.node("Sub", key+".margin", in(s.keep, s.drop))
+	k := l.vec(int64(budget))
+	if l.singleClip {
+		// Frames are rows already; no index arithmetic, which GPU providers
+		// would hand to the CPU.
+		return l.nodes("TopK", key+".top", in(l.reshape(margin, key+".scores", frames, 1), k), 2, graph.Int("axis", 0))[1]
+	}
+	top := l.nodes("TopK", key+".top", in(margin, k), 2, graph.Int("axis", 1))[1]
+	clips := l.node("Shape", key+".shape", in(margin))
+	last := l.node("Mul", key+".frames", in(l.node("Gather", key+".clips", in(clips, l.scalar(0))), l.scalar(frames)))
+	first := l.node("Range", key+".first", in(l.scalar(0), last, l.scalar(frames)))
+	rows := l.node("Add", key+".rows", in(top, l.reshape(first, key+".first_column", -1, 1)))
+	return l.reshape(rows, key+".row_indices", -1, 1)
+}
+
+func (b *builder) gatherRows(x feature, rows *graph.Value, hint string) feature {
+	return x.with(b.node("GatherND", hint, in(x.v, rows)))
+}
+
+// budgetOf is the frames that focal block i, in network order, computes.
+func (o *Options) budgetOf(i int) int {
+	if len(o.Budget) == 1 {
+		return o.Budget[0]
+	}
+	return o.Budget[i]
+}
+
+// checkBudget refuses budgets that do not fit the network.
+func checkBudget(net *afblock.Network, budget []int, blocks int) error {
+	if len(budget) != 1 && len(budget) != blocks {
+		return fmt.Errorf("lowering topk needs a budget of frames for each of the %d focal blocks, or one for all; got %d", blocks, len(budget))
+	}
+	for i, k := range budget {
+		if k < 1 || k > net.Frames {
+			return fmt.Errorf("budget %d is %d frames; want 1 to %d, the frames of a clip", i, k, net.Frames)
+		}
+	}
+	return nil
+}
