@@ -45,7 +45,11 @@ func describe(net *Network) string {
 			fmt.Fprintf(&b, "  alpha %d groups %d\n", m.Alpha, m.Groups)
 			for _, n := range m.Navigation {
 				conv("  ", &n.Pool)
-				fmt.Fprintf(&b, "  %s %v dense %v\n", n.Key2, n.Weight.Dims, n.Dense())
+				fmt.Fprintf(&b, "  %s %v dense %v", n.Key2, n.Weight.Dims, n.Dense())
+				if n.Fixed != nil {
+					fmt.Fprintf(&b, " fixed %s", n.Fixed)
+				}
+				b.WriteByte('\n')
 			}
 			for _, x := range m.Ample {
 				block("ample", x)

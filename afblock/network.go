@@ -166,6 +166,7 @@ type Navigation struct {
 	Key2   string        // of the second convolution ("….conv_gs")
 	Weight *graph.Tensor // [2T, 2, 1, 1]: each frame alone; [2T, 2T, 1, 1]: dense
 	Bias   *graph.Tensor // [2T]
+	Fixed  *Pattern      // the selection Weight and Bias spell; nil if they were trained
 }
 
 // Dense reports whether the second convolution lets frames see each other.

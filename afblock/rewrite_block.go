@@ -1,0 +1,191 @@
+package afblock
+
+import (
+	"fmt"
+
+	"github.com/afc-project/afc/graph"
+)
+
+// renamed copies a convolution under another key.
+func (r *rewriter) renamed(c *Conv, key string) *Conv {
+	out := *c
+	out.Key = key
+	if c.BN != nil {
+		bn := *c.BN
+		bn.Key = batchNormKey(key)
+		out.BN = &bn
+	}
+	return &out
+}
+
+// block copies a source's block under another key. With StrideFusion it gets
+// the stride and the authors' way to have one; with StrideSource it keeps its
+// own.
+func (r *rewriter) block(b *Block, key string, stride int) *Block {
+	out := *b
+	out.Key, out.Convs = key, nil
+	for i, c := range b.Convs {
+		out.Convs = append(out.Convs, r.renamed(c, fmt.Sprintf("%s.conv%d", key, i+1)))
+	}
+	if r.opt.StrideAt == StrideFusion {
+		out.setStride(stride)
+	}
+	if c := b.Downsample.Conv; c != nil {
+		conv := r.renamed(c, downsampleKey(key, out.Downsample.Pool != nil))
+		if r.opt.StrideAt == StrideFusion {
+			conv.Stride = 1
+		}
+		out.Downsample.Conv = conv
+	}
+	return &out
+}
+
+// downsampleKey is the key of the residual path's convolution, which is its
+// second layer where a pool comes first.
+func downsampleKey(block string, pool bool) string {
+	if pool {
+		return block + ".downsample.1"
+	}
+	return block + ".downsample.0"
+}
+
+// setStride puts a block's stride where the authors have it: in the first 3×3
+// convolution, and in an average pool on the residual path. The block's
+// convolutions must be its own.
+func (b *Block) setStride(stride int) {
+	strided := 0
+	if b.Bottleneck() {
+		strided = 1
+	}
+	for i, c := range b.Convs {
+		if c.Stride = 1; i == strided {
+			c.Stride = stride
+		}
+	}
+	if b.Downsample.Pool = nil; stride > 1 {
+		b.Downsample.Pool = residualPool(stride)
+	}
+}
+
+// grouped turns a block's main convolutions into grouped ones. It changes the
+// block it is given.
+func (r *rewriter) grouped(b *Block) *Block {
+	g := r.opt.Groups
+	for _, c := range b.Convs {
+		if g == 1 {
+			break
+		}
+		if c.Out()%g != 0 || c.In()%g != 0 {
+			r.refuse(c.Key, "%d and %d channels do not divide into %d groups; --focal-groups 1 leaves them dense", c.In(), c.Out(), g)
+			break
+		}
+		perOut, perIn := c.Out()/g, c.In()/g
+		k := c.Kernel()
+		var parts [][]byte
+		for o := range c.Out() {
+			from := o / perOut * perIn
+			parts = append(parts, r.rows(c.Weight, (o*c.In()+from)*k*k, perIn*k*k))
+		}
+		c.Weight = r.joined(c.Weight, []int64{int64(c.Out()), int64(perIn), int64(k), int64(k)}, parts)
+		c.Groups = g
+	}
+	return b
+}
+
+// ample makes the ample branch's block of a source's block, reading in
+// channels.
+func (r *rewriter) ample(b *Block, key string, in int, first bool) *Block {
+	out := &Block{Key: key}
+	c := in
+	for i, conv := range b.Convs {
+		if conv.Out()%r.opt.Alpha != 0 {
+			r.refuse(conv.Key, "%d channels do not divide by alpha %d", conv.Out(), r.opt.Alpha)
+			return out
+		}
+		small := r.leading(conv, fmt.Sprintf("%s.conv%d", key, i+1), conv.Out()/r.opt.Alpha, c)
+		out.Convs = append(out.Convs, small)
+		c = small.Out()
+	}
+	stride := 1
+	if first {
+		stride = ampleStride
+	}
+	out.setStride(stride)
+	if in != c {
+		residual := downsampleKey(key, out.Downsample.Pool != nil)
+		if b.Downsample.Conv != nil {
+			out.Downsample.Conv = r.leading(b.Downsample.Conv, residual, c, in)
+			out.Downsample.Conv.Stride = 1
+		} else {
+			conv := passOn(residual, c, in)
+			out.Downsample.Conv = &conv
+		}
+	}
+	if s := b.Shift; s != nil {
+		if fold := s.Fold * in / b.In(); fold > 0 {
+			out.Shift = &Shift{Fold: fold, Residual: s.Residual}
+		}
+	}
+	return out
+}
+
+// leading cuts a convolution down to its first out and in channels.
+func (r *rewriter) leading(c *Conv, key string, out, in int) *Conv {
+	small := r.renamed(c, key)
+	if in > c.In() {
+		r.refuse(c.Key, "has %d input channels; the ample branch hands it %d", c.In(), in)
+		return small
+	}
+	k2 := c.Kernel() * c.Kernel()
+	var parts [][]byte
+	for o := range out {
+		parts = append(parts, r.rows(c.Weight, o*c.In()*k2, in*k2))
+	}
+	small.Weight = r.joined(c.Weight, []int64{int64(out), int64(in), int64(c.Kernel()), int64(c.Kernel())}, parts)
+	vector := func(t *graph.Tensor) *graph.Tensor {
+		if t == nil {
+			return nil
+		}
+		return r.joined(t, []int64{int64(out)}, [][]byte{r.rows(t, 0, out)})
+	}
+	small.Bias = vector(c.Bias)
+	if bn := small.BN; bn != nil {
+		bn.Gamma, bn.Beta, bn.Mean, bn.Var = vector(bn.Gamma), vector(bn.Beta), vector(bn.Mean), vector(bn.Var)
+	}
+	return small
+}
+
+// rows returns the bytes of n elements of a tensor from the given one on.
+func (r *rewriter) rows(t *graph.Tensor, from, n int) []byte {
+	b, err := t.Bytes()
+	if err != nil {
+		r.refuse(t.Name, "its weights cannot be read: %v", err)
+		return nil
+	}
+	size := t.DType.Size()
+	return b[from*size : (from+n)*size]
+}
+
+// joined makes a tensor of like's type of parts of one.
+func (r *rewriter) joined(like *graph.Tensor, dims []int64, parts [][]byte) *graph.Tensor {
+	var raw []byte
+	for _, p := range parts {
+		raw = append(raw, p...)
+	}
+	t, err := graph.NewTensor(like.DType, dims, raw)
+	if err != nil {
+		r.refuse(like.Name, "its weights cannot be cut to %v: %v", dims, err)
+		return like
+	}
+	return t
+}
+
+// passOn makes a 1×1 convolution that hands its leading input channels on;
+// outputs beyond them are zero.
+func passOn(key string, out, in int) Conv {
+	w := make([]float32, out*in)
+	for c := range min(out, in) {
+		w[c*in+c] = 1
+	}
+	return Conv{Key: key, Weight: graph.Float32s([]int64{int64(out), int64(in), 1, 1}, w...), Stride: 1, Groups: 1}
+}
