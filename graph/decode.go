@@ -61,6 +61,7 @@ func (d *decoder) model(p *onnxpb.ModelProto) (*Model, error) {
 		}
 		m.Functions = append(m.Functions, f)
 	}
+	m.own()
 	return m, nil
 }
 

@@ -43,13 +43,32 @@ type Property struct{ Key, Value string }
 
 // NewModel returns an empty model of the given ai.onnx opset with an empty graph.
 func NewModel(name string, irVersion, opset int64) *Model {
-	return &Model{IRVersion: irVersion, Opsets: []Opset{{"", opset}}, Graph: NewGraph(name)}
+	m := &Model{IRVersion: irVersion, Opsets: []Opset{{"", opset}}, Graph: NewGraph(name)}
+	m.own()
+	return m
+}
+
+// opsetOwner is a Model or Function: what says in which version of an operator set
+// the nodes of a graph are written.
+type opsetOwner interface{ Opset(domain string) int64 }
+
+// own tells the model's graphs which opsets their nodes are written in.
+func (m *Model) own() {
+	m.Graph.owner = m
+	for _, f := range m.Functions {
+		f.Body.owner = f
+	}
 }
 
 // Opset returns the version the model imports of a domain, 0 if it does not.
 // "" and "ai.onnx" are the same domain.
-func (m *Model) Opset(domain string) int64 {
-	for _, o := range m.Opsets {
+func (m *Model) Opset(domain string) int64 { return opsetIn(m.Opsets, domain) }
+
+// Opset returns the version the function imports of a domain, 0 if it does not.
+func (f *Function) Opset(domain string) int64 { return opsetIn(f.Opsets, domain) }
+
+func opsetIn(list []Opset, domain string) int64 {
+	for _, o := range list {
 		if canonicalDomain(o.Domain) == canonicalDomain(domain) {
 			return o.Version
 		}
@@ -112,6 +131,7 @@ type Graph struct {
 	inits           []*Value          // values with an initializer, in order
 	sparse          []*Value          // values with a sparse initializer, in order
 	parent          *Node             // the node whose attribute holds this graph; nil at top level
+	owner           opsetOwner        // at top level, whose graph it is; nil if not known
 	fresh           int               // counter behind NewName
 
 	opaque []byte

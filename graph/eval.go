@@ -1,0 +1,206 @@
+package graph
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// DefaultEvalBytes bounds what the outputs of one evaluated node may take. It
+// lets through every constant that TSN and TSM exports compute (the largest is
+// a feature map of a clip) and stops a small file that asks for gigabytes.
+const DefaultEvalBytes = 64 << 20
+
+// EvalOptions says how nodes are evaluated. The zero value is the default.
+type EvalOptions struct {
+	Opset    int64 // ai.onnx version the node is read in; 0: its model's
+	MaxBytes int64 // most bytes for the outputs of one node; 0: DefaultEvalBytes
+}
+
+// ErrTooLarge is in the chain of Eval's error when the outputs would exceed
+// the byte budget. Nothing was allocated then.
+var ErrTooLarge = errors.New("result exceeds the evaluation budget")
+
+// Eval computes a node's outputs from constant inputs, nil standing for an
+// input left out. It follows the operator's definition in the opset of the
+// node's model, and refuses with an error naming the node: operators,
+// element types and opsets it does not know, inputs against the
+// specification, and results above DefaultEvalBytes. Outputs that the node
+// leaves out are nil.
+func Eval(n *Node, in []*Tensor) ([]*Tensor, error) { return EvalWith(n, in, EvalOptions{}) }
+
+// EvalWith is Eval under options.
+func EvalWith(n *Node, in []*Tensor, opt EvalOptions) ([]*Tensor, error) {
+	out, err := evalNode(n, in, nil, opt)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", n, err)
+	}
+	return out, nil
+}
+
+// CanEval reports whether Eval knows the node's operator. Eval may still
+// refuse its inputs.
+func CanEval(n *Node) bool {
+	op := operators[n.OpType]
+	return n.Is(n.OpType) && op != nil && op.eval != nil
+}
+
+func evalNode(n *Node, in []*Tensor, bind map[string]*Attribute, opt EvalOptions) ([]*Tensor, error) {
+	c := evalCall{opCall: opCall{n: n, bind: bind, opset: opt.Opset}, left: opt.MaxBytes}
+	if c.opset == 0 {
+		c.opset = n.opset()
+	}
+	if c.left == 0 {
+		c.left = DefaultEvalBytes
+	}
+	op, err := c.check(len(in))
+	if err != nil {
+		return nil, err
+	}
+	if op.eval == nil {
+		return nil, errors.New("afc does not evaluate this operator")
+	}
+	c.in = make([]*arr, len(in))
+	for i, t := range in {
+		if t == nil {
+			continue
+		}
+		if c.in[i], err = newArr(t); err != nil {
+			return nil, fmt.Errorf("input %d: %w", i, err)
+		}
+	}
+	for i := range op.minIn {
+		if c.in[i] == nil {
+			return nil, fmt.Errorf("input %d is missing", i)
+		}
+	}
+	res, err := op.eval(&c)
+	if err == nil {
+		err = c.err
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(n.outputs) > len(res) {
+		return nil, fmt.Errorf("has %d outputs, expected at most %d", len(n.outputs), len(res))
+	}
+	out := make([]*Tensor, len(n.outputs))
+	for i, v := range n.outputs {
+		if v == nil {
+			continue
+		}
+		if res[i] == nil {
+			return nil, fmt.Errorf("afc does not evaluate output %d", i)
+		}
+		if out[i], err = NewTensor(res[i].dtype, res[i].dims, res[i].b); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// arr is a tensor that is being computed with: dense little-endian elements of
+// a type with a whole number of bytes.
+type arr struct {
+	dtype DataType
+	dims  []int64
+	b     []byte
+}
+
+func newArr(t *Tensor) (*arr, error) {
+	if t.DType.Size() == 0 {
+		return nil, fmt.Errorf("afc does not compute with %s tensors", t.DType)
+	}
+	want, err := t.NumBytes()
+	if err != nil {
+		return nil, err
+	}
+	b, err := t.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) != want {
+		return nil, fmt.Errorf("%s tensor %v needs %d bytes, has %d", t.DType, t.Dims, want, len(b))
+	}
+	return &arr{t.DType, t.Dims, b}, nil
+}
+
+func (a *arr) rank() int { return len(a.dims) }
+
+// size is the number of bytes of one element.
+func (a *arr) size() int { return a.dtype.Size() }
+
+// n is the number of elements.
+func (a *arr) n() int64 { return int64(len(a.b) / a.size()) }
+
+// view is the same elements under other dimensions, which the caller has
+// checked to multiply to the same number.
+func (a *arr) view(dims ...int64) *arr { return &arr{a.dtype, dims, a.b} }
+
+// ints returns the elements of an integer or bool array.
+func (a *arr) ints() ([]int64, error) {
+	if d := domainOf(a.dtype); d != intDomain && d != uintDomain {
+		return nil, fmt.Errorf("is %s, expected an integer type", a.dtype)
+	}
+	return load[int64](a), nil
+}
+
+// scalarInt returns the only element of an integer array.
+func (a *arr) scalarInt() (int64, error) {
+	v, err := a.ints()
+	if err != nil {
+		return 0, err
+	}
+	if len(v) != 1 {
+		return 0, fmt.Errorf("has %d elements, expected one", len(v))
+	}
+	return v[0], nil
+}
+
+// evalCall is one evaluation of a node.
+type evalCall struct {
+	opCall
+	in   []*arr
+	left int64 // bytes that outputs may still take
+}
+
+// at returns input i, nil if it is left out.
+func (c *evalCall) at(i int) *arr {
+	if i < len(c.in) {
+		return c.in[i]
+	}
+	return nil
+}
+
+// make allocates a zeroed output within the budget.
+func (c *evalCall) make(dtype DataType, dims []int64) (*arr, error) {
+	n, err := numElements(dims)
+	if err != nil {
+		return nil, err
+	}
+	size := int64(dtype.Size())
+	if size == 0 {
+		return nil, fmt.Errorf("afc does not compute with %s tensors", dtype)
+	}
+	if n > c.left/size {
+		return nil, fmt.Errorf("%w: %s%v", ErrTooLarge, dtype, dims)
+	}
+	c.left -= n * size
+	return &arr{dtype, slices.Clone(dims), make([]byte, n*size)}, nil
+}
+
+// spend charges the budget for n elements of working memory at eight bytes.
+func (c *evalCall) spend(n int64) error {
+	if n > c.left/8 {
+		return fmt.Errorf("%w: %d elements", ErrTooLarge, n)
+	}
+	c.left -= 8 * n
+	return nil
+}
+
+func one(a *arr, err error) ([]*arr, error) {
+	if err != nil {
+		return nil, err
+	}
+	return []*arr{a}, nil
+}

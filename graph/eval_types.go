@@ -1,0 +1,213 @@
+package graph
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// Arithmetic runs in one of three domains, each wide enough to hold its
+// element types exactly, and rounds or wraps where elements are stored. Going
+// through float64 rounds +, −, ×, ÷ and √ of narrower types correctly (double
+// rounding is harmless at 53 ≥ 2·24+2 bits).
+type domain int
+
+const (
+	noDomain    domain = iota // types afc moves but does not compute with
+	intDomain                 // bool and all integers but uint64
+	uintDomain                // uint64
+	floatDomain               // float16, bfloat16, float32, float64
+)
+
+func domainOf(d DataType) domain {
+	switch d {
+	case Bool, Int8, Int16, Int32, Int64, Uint8, Uint16, Uint32:
+		return intDomain
+	case Uint64:
+		return uintDomain
+	case Float16, BFloat16, Float32, Float64:
+		return floatDomain
+	}
+	return noDomain
+}
+
+// number is the element type of a domain.
+type number interface{ int64 | uint64 | float64 }
+
+// load converts the elements to a domain's type. Integers wrap, floats
+// truncate towards zero, as Cast does.
+func load[T number](a *arr) []T {
+	out := make([]T, a.n())
+	le, b := binary.LittleEndian, a.b
+	switch a.dtype {
+	case Float32:
+		for i := range out {
+			out[i] = fromFloat[T](float64(math.Float32frombits(le.Uint32(b[4*i:]))))
+		}
+	case Float64:
+		for i := range out {
+			out[i] = fromFloat[T](math.Float64frombits(le.Uint64(b[8*i:])))
+		}
+	case Float16:
+		for i := range out {
+			out[i] = fromFloat[T](float64(halfToFloat(le.Uint16(b[2*i:]))))
+		}
+	case BFloat16:
+		for i := range out {
+			out[i] = fromFloat[T](float64(math.Float32frombits(uint32(le.Uint16(b[2*i:])) << 16)))
+		}
+	case Int64:
+		for i := range out {
+			out[i] = T(int64(le.Uint64(b[8*i:])))
+		}
+	case Uint64:
+		for i := range out {
+			out[i] = T(le.Uint64(b[8*i:]))
+		}
+	case Int32:
+		for i := range out {
+			out[i] = T(int32(le.Uint32(b[4*i:])))
+		}
+	case Uint32:
+		for i := range out {
+			out[i] = T(le.Uint32(b[4*i:]))
+		}
+	case Int16:
+		for i := range out {
+			out[i] = T(int16(le.Uint16(b[2*i:])))
+		}
+	case Uint16:
+		for i := range out {
+			out[i] = T(le.Uint16(b[2*i:]))
+		}
+	case Int8:
+		for i := range out {
+			out[i] = T(int8(b[i]))
+		}
+	case Uint8:
+		for i := range out {
+			out[i] = T(b[i])
+		}
+	case Bool:
+		for i := range out {
+			if b[i] != 0 {
+				out[i] = 1
+			}
+		}
+	default:
+		panic("BUG: load of " + a.dtype.String())
+	}
+	return out
+}
+
+// fromFloat converts as C does where that is defined; out of range integers
+// take the nearest representable value, and NaN zero, on every platform.
+func fromFloat[T number](x float64) T {
+	var t T
+	switch p := any(&t).(type) {
+	case *float64:
+		*p = x
+	case *int64:
+		switch {
+		case x != x:
+		case x >= math.MaxInt64:
+			*p = math.MaxInt64
+		case x <= math.MinInt64:
+			*p = math.MinInt64
+		default:
+			*p = int64(x)
+		}
+	case *uint64:
+		switch {
+		case x != x:
+		case x >= math.MaxUint64:
+			*p = math.MaxUint64
+		case x >= 0:
+			*p = uint64(x)
+		default:
+			*p = uint64(fromFloat[int64](x))
+		}
+	}
+	return t
+}
+
+// store writes elements into dst, rounding to nearest even or wrapping to its
+// type.
+func store[T number](dst *arr, v []T) {
+	le, b := binary.LittleEndian, dst.b
+	switch dst.dtype {
+	case Float32:
+		for i, x := range v {
+			le.PutUint32(b[4*i:], math.Float32bits(float32(x)))
+		}
+	case Float64:
+		for i, x := range v {
+			le.PutUint64(b[8*i:], math.Float64bits(float64(x)))
+		}
+	case Float16:
+		for i, x := range v {
+			le.PutUint16(b[2*i:], uint16(packFloat(float64(x), 5, 10)))
+		}
+	case BFloat16:
+		for i, x := range v {
+			le.PutUint16(b[2*i:], uint16(packFloat(float64(x), 8, 7)))
+		}
+	case Int64, Uint64:
+		for i, x := range v {
+			le.PutUint64(b[8*i:], wrap(x))
+		}
+	case Int32, Uint32:
+		for i, x := range v {
+			le.PutUint32(b[4*i:], uint32(wrap(x)))
+		}
+	case Int16, Uint16:
+		for i, x := range v {
+			le.PutUint16(b[2*i:], uint16(wrap(x)))
+		}
+	case Int8, Uint8:
+		for i, x := range v {
+			b[i] = byte(wrap(x))
+		}
+	case Bool:
+		for i, x := range v {
+			if x != 0 {
+				b[i] = 1
+			}
+		}
+	default:
+		panic("BUG: store of " + dst.dtype.String())
+	}
+}
+
+// wrap returns the two's complement bits of an element.
+func wrap[T number](x T) uint64 {
+	if f, ok := any(x).(float64); ok {
+		if f >= math.MaxInt64 {
+			return fromFloat[uint64](f)
+		}
+		return uint64(fromFloat[int64](f))
+	}
+	return uint64(x)
+}
+
+// packFloat rounds x to nearest even in an IEEE 754 binary format with a sign
+// bit, expBits and manBits; what is too large becomes infinite.
+func packFloat(x float64, expBits, manBits int) uint64 {
+	bias := 1<<(expBits-1) - 1
+	inf := uint64(1<<expBits-1) << manBits
+	sign := math.Float64bits(x) >> 63 << (expBits + manBits)
+	switch a := math.Abs(x); {
+	case x != x:
+		return sign | inf | 1<<(manBits-1)
+	case math.IsInf(a, 0):
+		return sign | inf
+	case a == 0:
+		return sign
+	default:
+		_, e := math.Frexp(a)                           // a = f·2^e, f in [½, 1)
+		e = max(e-1, 1-bias)                            // exponent of the leading bit, subnormals at the least one
+		m := math.RoundToEven(math.Ldexp(a, manBits-e)) // mantissa with its leading bit
+		// Adding lets a mantissa that rounds up carry into the exponent.
+		bits := uint64(m) + uint64(e+bias-1)<<manBits
+		return sign | min(bits, inf)
+	}
+}

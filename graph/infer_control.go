@@ -1,0 +1,297 @@
+package graph
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// function returns the model's function that the node calls, nil if none.
+func (c *inferCall) function() *Function {
+	for _, fn := range c.model.Functions {
+		if fn.Name == c.n.OpType && canonicalDomain(fn.Domain) == canonicalDomain(c.n.Domain) && fn.Overload == c.n.Overload {
+			return fn
+		}
+	}
+	return nil
+}
+
+// call follows a function's body with the facts of the call. Types in the body
+// are not written: they differ from call to call.
+func (c *inferCall) call(fn *Function) error {
+	if c.depth++; c.depth > maxInferDepth {
+		c.depth--
+		return errors.New("functions call each other without end")
+	}
+	defer func() { c.depth-- }()
+	bind := map[string]*Attribute{}
+	for _, a := range fn.AttributeDefaults {
+		bind[a.Name] = a
+	}
+	for _, a := range c.n.attrs {
+		if a.RefName != "" {
+			if a = c.bind[a.RefName]; a == nil {
+				continue
+			}
+		}
+		bind[a.Name] = a
+	}
+	body := &frame{inferer: c.inferer, facts: map[*Value]*fact{}, given: bind, speaks: fn.Opset("")}
+	for i, v := range fn.Body.inputs {
+		if i < len(c.in) && c.in[i] != nil {
+			body.facts[v] = c.in[i]
+		}
+	}
+	err := body.graph(fn.Body)
+	for i := range c.out {
+		if i >= len(fn.Body.outputs) {
+			return fmt.Errorf("has %d outputs, the function %d", len(c.out), len(fn.Body.outputs))
+		}
+		c.out[i] = *body.fact(fn.Body.outputs[i])
+		if c.out[i].shape != nil || c.out[i].isSeq {
+			continue
+		}
+		if err == nil {
+			err = fmt.Errorf("the shape of its output %q is not known", fn.Body.outputs[i])
+		}
+		return err
+	}
+	return nil // what failed inside did not matter
+}
+
+// body infers a subgraph whose inputs have the given facts and returns those
+// of its outputs.
+func (c *inferCall) body(g *Graph, in []*fact) ([]*fact, error) {
+	if c.depth++; c.depth > maxInferDepth {
+		c.depth--
+		return nil, errors.New("subgraphs are nested too deep")
+	}
+	defer func() { c.depth-- }()
+	if len(in) != len(g.inputs) {
+		return nil, fmt.Errorf("subgraph has %d inputs, expected %d", len(g.inputs), len(in))
+	}
+	for i, v := range g.inputs {
+		c.facts[v] = in[i]
+	}
+	err := c.frame.graph(g)
+	out := make([]*fact, len(g.outputs))
+	for i, v := range g.outputs {
+		out[i] = c.fact(v)
+	}
+	if err != nil {
+		for _, o := range out {
+			if o.shape == nil && !o.isSeq {
+				return out, err
+			}
+		}
+	}
+	return out, nil
+}
+
+// join is what holds of a value that is one of two.
+func join(a, b *fact) *fact {
+	out := &fact{}
+	if a.elem == b.elem {
+		out.elem = a.elem
+	}
+	out.isSeq, out.opaque = a.isSeq || b.isSeq, a.opaque || b.opaque
+	if a.shape != nil && b.shape != nil && len(a.shape) == len(b.shape) {
+		out.shape = slices.Clone(a.shape)
+		for i, d := range b.shape {
+			if !sameDim(out.shape[i], d) {
+				out.shape[i] = Sym("")
+			}
+		}
+	}
+	return out
+}
+
+func (c *inferCall) subgraph(name string) (*Graph, error) {
+	if a := c.attr(name, AttrGraph); a != nil && a.Graph != nil {
+		return a.Graph, nil
+	}
+	return nil, fmt.Errorf("has no subgraph %s", name)
+}
+
+func inferIf(c *inferCall) error {
+	yes, err := c.subgraph("then_branch")
+	if err != nil {
+		return err
+	}
+	no, err := c.subgraph("else_branch")
+	if err != nil {
+		return err
+	}
+	a, errA := c.body(yes, nil)
+	b, errB := c.body(no, nil)
+	if len(yes.outputs) != len(c.out) || len(no.outputs) != len(c.out) {
+		return fmt.Errorf("has %d outputs, its branches %d and %d", len(c.out), len(yes.outputs), len(no.outputs))
+	}
+	cond := c.in[0].exprs()
+	for i := range c.out {
+		switch v, known := int64(0), false; {
+		case len(cond) == 1:
+			if v, known = cond[0].isConst(); known {
+				if v != 0 {
+					c.out[i] = *a[i]
+				} else {
+					c.out[i] = *b[i]
+				}
+				break
+			}
+			fallthrough
+		default:
+			if errA != nil {
+				return errA
+			}
+			if errB != nil {
+				return errB
+			}
+			c.out[i] = *join(a[i], b[i])
+		}
+		if c.out[i].shape == nil && !c.out[i].isSeq && !c.out[i].opaque {
+			return fmt.Errorf("its branches give output %d different or unknown ranks", i)
+		}
+	}
+	return nil
+}
+
+// iterate infers a body whose first inputs are carried from one round to the
+// next, weakening their facts until they hold in every round. at numbers the
+// output that feeds the first carried input.
+func (c *inferCall) iterate(g *Graph, in []*fact, first, carried, at int) ([]*fact, error) {
+	for i := range in[first : first+carried] {
+		x := in[first+i]
+		in[first+i] = &fact{elem: x.elem, shape: x.shape, isSeq: x.isSeq, opaque: x.opaque}
+	}
+	for round := 0; ; round++ {
+		mark := 0
+		if c.report != nil {
+			mark = len(c.report.Failed)
+		}
+		out, err := c.body(g, in)
+		if len(out) < at+carried {
+			return nil, fmt.Errorf("subgraph has %d outputs, expected %d or more", len(out), at+carried)
+		}
+		changed := false
+		for i := range carried {
+			a := in[first+i]
+			b := join(a, out[at+i])
+			if b.elem == Undefined || round > maxRank {
+				b.shape = nil
+			}
+			if b.elem != a.elem || !slices.Equal(a.shape, b.shape) || (a.shape == nil) != (b.shape == nil) {
+				in[first+i], changed = b, true
+			}
+		}
+		if !changed || err != nil && round > 2*maxRank {
+			return out, err
+		}
+		if c.report != nil {
+			c.report.Failed = c.report.Failed[:mark]
+		}
+	}
+}
+
+func inferLoop(c *inferCall) error {
+	g, err := c.subgraph("body")
+	if err != nil {
+		return err
+	}
+	carried := len(c.in) - 2
+	in := []*fact{{elem: Int64, shape: ShapeOf()}, {elem: Bool, shape: ShapeOf()}}
+	for i := range carried {
+		x := c.in[2+i]
+		if x == nil {
+			return fmt.Errorf("input %d is missing", 2+i)
+		}
+		in = append(in, x)
+	}
+	out, err := c.iterate(g, in, 2, carried, 1)
+	if err != nil {
+		return err
+	}
+	if len(c.out) > len(out)-1 {
+		return fmt.Errorf("has %d outputs, its body %d", len(c.out), len(out)-1)
+	}
+	trips := Sym("")
+	for i := range c.out {
+		if i < carried {
+			// After no round at all the value is the initial one.
+			c.out[i] = *join(in[2+i], c.in[2+i])
+		} else if o := out[1+i]; o.shape != nil {
+			c.set(i, o.elem, slices.Concat(Shape{trips}, o.shape))
+		}
+		if c.out[i].shape == nil && !c.out[i].isSeq {
+			return fmt.Errorf("the shape of output %d changes from round to round", i)
+		}
+	}
+	return nil
+}
+
+// inferScan is the rule of Scan from opset 9 on.
+func inferScan(c *inferCall) error {
+	g, err := c.subgraph("body")
+	if err != nil {
+		return err
+	}
+	scans := c.int("num_scan_inputs", 0)
+	states := len(c.in) - int(min(max(scans, 0), int64(len(c.in))))
+	if scans < 1 || scans > int64(len(c.in)) {
+		return fmt.Errorf("has %d inputs, %d of them scanned", len(c.in), scans)
+	}
+	in, trips := slices.Clone(c.in), Sym("")
+	for i, x := range in {
+		if x == nil {
+			return fmt.Errorf("input %d is missing", i)
+		}
+		if i < states {
+			continue
+		}
+		s, err := c.shape(i)
+		if err != nil {
+			return err
+		}
+		k, err := axis(entry(c.ints("scan_input_axes"), i-states), len(s))
+		if err != nil {
+			return err
+		}
+		switch n := s[k]; {
+		case n.Known() && trips.Known() && n.Size != trips.Size:
+			return fmt.Errorf("scans axes of %d and %d", trips.Size, n.Size)
+		case !trips.Known() && (n.Known() || trips.Param == ""):
+			trips = n
+		}
+		in[i] = &fact{elem: x.elem, shape: slices.Delete(slices.Clone(s), k, k+1)}
+	}
+	out, err := c.iterate(g, in, 0, states, 0)
+	if err != nil {
+		return err
+	}
+	if len(c.out) > len(out) {
+		return fmt.Errorf("has %d outputs, its body %d", len(c.out), len(out))
+	}
+	for i := range c.out {
+		if i < states {
+			c.out[i] = *join(in[i], c.in[i])
+		} else if o := out[i]; o.shape != nil {
+			k, err := axis(entry(c.ints("scan_output_axes"), i-states), len(o.shape)+1)
+			if err != nil {
+				return err
+			}
+			c.set(i, o.elem, slices.Insert(slices.Clone(o.shape), k, trips))
+		}
+		if c.out[i].shape == nil {
+			return fmt.Errorf("the shape of output %d is not known", i)
+		}
+	}
+	return nil
+}
+
+// entry is list[i], 0 where the list has no such entry.
+func entry(list []int64, i int) int64 {
+	if i < len(list) {
+		return list[i]
+	}
+	return 0
+}

@@ -1,0 +1,74 @@
+package graph_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/internal/testutil"
+)
+
+// TestInferExports holds inference to whole exports: every node's shape is
+// known, with the dynamic batch carried as a symbol through shape arithmetic.
+func TestInferExports(t *testing.T) {
+	for _, c := range []struct{ file, value, want string }{
+		{"tsn_r50_op13", "logits", "float32[1,11]"},
+		{"tsn_r50_bn_op11", "logits", "float32[1,11]"},
+		{"tsm_r50_zeros_op13", "logits", "float32[1,11]"},
+		{"tsm_r50_cat_op13_dyn", "/Reshape_output_0", "float32[8*batch,3,64,64]"},
+		{"tsm_r50_cat_op13_dyn", "/net/layer4/layer4.2/conv1/Concat_3_output_0", "float32[batch,8,512,4]"},
+		{"tsm_r50_cat_op13_dyn", "logits", "float32[batch,11]"},
+	} {
+		t.Run(c.file+c.value, func(t *testing.T) {
+			m, err := graph.ReadFile(testutil.Shared(t, "fixtures", "sources", c.file+".onnx"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer m.Close()
+			if r := graph.Infer(m); len(r.Failed)+len(r.Conflicts) > 0 {
+				t.Fatal(r)
+			}
+			for n := range m.Graph.Nodes() {
+				for _, v := range n.Outputs() {
+					for _, d := range v.Type.Shape {
+						if !d.Known() && d.Param == "" {
+							t.Errorf("%s: %s", n, v.Type)
+						}
+					}
+				}
+			}
+			if v := m.Graph.Value(c.value); v == nil || v.Type.String() != c.want {
+				t.Errorf("%s is %s, want %s", c.value, v.Type, c.want)
+			}
+		})
+	}
+}
+
+// TestSetInputShape infers an export at other sizes than it was made for.
+func TestSetInputShape(t *testing.T) {
+	m, err := graph.ReadFile(testutil.Shared(t, "fixtures", "sources", "tsm_r50_cat_op13_dyn.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	video := m.Graph.Inputs()[0].Name()
+	if err := graph.SetInputShape(m, video, graph.Shape{graph.D(2), graph.D(8), graph.D(3), graph.D(96), graph.D(96)}); err != nil {
+		t.Fatal(err)
+	}
+	if r := graph.Infer(m); !r.OK() {
+		t.Fatal(r)
+	}
+	if got := m.Graph.Outputs()[0].Type.String(); got != "float32[2,11]" {
+		t.Errorf("logits are %s", got)
+	}
+	// The graph's Reshapes assume 8 frames; 7 do not divide.
+	if err := graph.SetInputShape(m, video, graph.ShapeOf(1, 7, 3, 64, 64)); err != nil {
+		t.Fatal(err)
+	}
+	if r := graph.Infer(m); r.OK() || !strings.Contains(r.String(), "cannot be reshaped") {
+		t.Errorf("7 frames: %v", r)
+	}
+	if err := graph.SetInputShape(m, "nowhere", nil); err == nil {
+		t.Error("an input that does not exist was set")
+	}
+}

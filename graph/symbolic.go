@@ -1,0 +1,442 @@
+package graph
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// expr is an integer that is known up to symbols: a polynomial with integer
+// coefficients over atoms. An atom is a dimension's symbol, or the floor of an
+// expression divided by a number, written "floor(E/n)". Its text form is
+// canonical: two expressions are the same exactly if their texts are, and
+// parseExpr reads them back, so that a Dim's Param carries one. A nil *expr
+// is wholly unknown.
+type expr struct {
+	c     int64  // constant term
+	terms []term // by atoms; coefficients not 0
+}
+
+// term is a coefficient times a product of atoms.
+type term struct {
+	coef  int64
+	atoms []string // sorted, repeated for powers
+}
+
+// maxExprText bounds the length of expressions; longer ones are forgotten.
+const maxExprText = 120
+
+func constExpr(v int64) *expr { return &expr{c: v} }
+
+// isConst returns the value of an expression without symbols.
+func (e *expr) isConst() (int64, bool) {
+	if e == nil || len(e.terms) > 0 {
+		return 0, false
+	}
+	return e.c, true
+}
+
+// symbolExpr is the expression of a dimension's symbol, nil for "".
+func symbolExpr(s string) *expr {
+	if s == "" || s == "?" {
+		return nil
+	}
+	if e := parseExpr(s); e != nil && e.String() == s {
+		if len(e.terms) == 0 {
+			return nil // exporters write "-1" for unknown
+		}
+		return e
+	}
+	if !balanced(s) || len(s) > maxExprText {
+		return nil // has no text form that could be told from others
+	}
+	return &expr{terms: []term{{1, []string{s}}}}
+}
+
+// balanced reports whether parentheses match, so that the text may stand in
+// parentheses itself.
+func balanced(s string) bool {
+	depth := 0
+	for _, r := range s {
+		switch r {
+		case '(':
+			depth++
+		case ')':
+			if depth--; depth < 0 {
+				return false
+			}
+		}
+	}
+	return depth == 0
+}
+
+func simpleName(s string) bool {
+	for i, r := range s {
+		letter := r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		if !letter && (i == 0 || r != '.' && r != ':' && (r < '0' || r > '9')) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func isFloor(atom string) bool {
+	return strings.HasPrefix(atom, "floor(") && strings.HasSuffix(atom, ")") && balanced(atom[6:len(atom)-1])
+}
+
+// String writes terms in order of their atoms, the constant last.
+func (e *expr) String() string {
+	if e == nil {
+		return "?"
+	}
+	if len(e.terms) == 1 && e.c == 0 && e.terms[0].coef == 1 && len(e.terms[0].atoms) == 1 {
+		return e.terms[0].atoms[0] // also a symbol that is no simple name
+	}
+	var b strings.Builder
+	for i, t := range e.terms {
+		switch {
+		case t.coef < 0:
+			b.WriteByte('-')
+		case i > 0:
+			b.WriteByte('+')
+		}
+		if t.coef != 1 && t.coef != -1 {
+			b.WriteString(strings.TrimPrefix(strconv.FormatInt(t.coef, 10), "-"))
+			b.WriteByte('*')
+		}
+		for j, a := range t.atoms {
+			if j > 0 {
+				b.WriteByte('*')
+			}
+			if simpleName(a) || isFloor(a) {
+				b.WriteString(a)
+			} else {
+				b.WriteString("(" + a + ")")
+			}
+		}
+	}
+	switch {
+	case len(e.terms) == 0:
+		b.WriteString(strconv.FormatInt(e.c, 10))
+	case e.c != 0:
+		fmt.Fprintf(&b, "%+d", e.c)
+	}
+	return b.String()
+}
+
+// parseExpr reads what String writes, nil if s is nothing of the kind.
+func parseExpr(s string) *expr {
+	e := &expr{}
+	for rest := s; rest != ""; {
+		var sign int64 = 1
+		switch {
+		case rest[0] == '-':
+			sign, rest = -1, rest[1:]
+		case rest[0] == '+' && len(rest) < len(s):
+			rest = rest[1:]
+		case len(rest) < len(s):
+			return nil
+		}
+		t := constExpr(sign)
+		for {
+			f, tail := parseFactor(rest)
+			if t = t.mul(f); t == nil {
+				return nil
+			}
+			rest = tail
+			if rest == "" || rest[0] != '*' {
+				break
+			}
+			rest = rest[1:]
+		}
+		if e = e.add(t); e == nil {
+			return nil
+		}
+	}
+	if s == "" {
+		return nil
+	}
+	return e
+}
+
+func parseFactor(s string) (f *expr, rest string) {
+	end := strings.IndexAny(s, "*+-(")
+	if end < 0 {
+		end = len(s)
+	}
+	word := s[:end]
+	if end < len(s) && s[end] == '(' && (word == "" || word == "floor") {
+		depth := 0
+		for i := end; i < len(s); i++ {
+			switch s[i] {
+			case '(':
+				depth++
+			case ')':
+				depth--
+			}
+			if depth == 0 {
+				atom := s[:i+1]
+				if word == "" {
+					atom = s[1:i]
+				}
+				return &expr{terms: []term{{1, []string{atom}}}}, s[i+1:]
+			}
+		}
+		return nil, s
+	}
+	if v, err := strconv.ParseInt(word, 10, 64); err == nil {
+		return constExpr(v), s[end:]
+	}
+	if simpleName(word) {
+		return &expr{terms: []term{{1, []string{word}}}}, s[end:]
+	}
+	return nil, s
+}
+
+func addChecked(a, b int64) (int64, bool) {
+	s := a + b
+	return s, (s > a) == (b > 0)
+}
+
+func mulChecked(a, b int64) (int64, bool) {
+	if a == 0 || b == 0 {
+		return 0, true
+	}
+	p := a * b
+	return p, p/b == a && !(a == -1 && b == math.MinInt64) && !(b == -1 && a == math.MinInt64)
+}
+
+// norm sorts and merges terms, and forgets what grew too long.
+func (e *expr) norm() *expr {
+	slices.SortFunc(e.terms, func(a, b term) int { return slices.Compare(a.atoms, b.atoms) })
+	out := e.terms[:0]
+	for _, t := range e.terms {
+		if k := len(out) - 1; k >= 0 && slices.Equal(out[k].atoms, t.atoms) {
+			sum, ok := addChecked(out[k].coef, t.coef)
+			if !ok {
+				return nil
+			}
+			out[k].coef = sum
+		} else {
+			out = append(out, t)
+		}
+	}
+	e.terms = slices.DeleteFunc(out, func(t term) bool { return t.coef == 0 })
+	if len(e.terms) > 16 || len(e.terms) > 0 && len(e.String()) > maxExprText {
+		return nil
+	}
+	return e
+}
+
+func (e *expr) add(f *expr) *expr {
+	if e == nil || f == nil {
+		return nil
+	}
+	c, ok := addChecked(e.c, f.c)
+	if !ok {
+		return nil
+	}
+	return (&expr{c, slices.Concat(e.terms, f.terms)}).norm()
+}
+
+func (e *expr) neg() *expr        { return e.mul(constExpr(-1)) }
+func (e *expr) sub(f *expr) *expr { return e.add(f.neg()) }
+func (e *expr) plus(v int64) *expr {
+	return e.add(constExpr(v))
+}
+
+func (e *expr) mul(f *expr) *expr {
+	if e == nil || f == nil {
+		return nil
+	}
+	out := &expr{}
+	ft := append([]term{{f.c, nil}}, f.terms...)
+	for _, a := range append([]term{{e.c, nil}}, e.terms...) {
+		for _, b := range ft {
+			coef, ok := mulChecked(a.coef, b.coef)
+			if !ok {
+				return nil
+			}
+			if coef == 0 {
+				continue
+			}
+			atoms := slices.Concat(a.atoms, b.atoms)
+			if len(atoms) == 0 {
+				if out.c, ok = addChecked(out.c, coef); !ok {
+					return nil
+				}
+				continue
+			}
+			slices.Sort(atoms)
+			out.terms = append(out.terms, term{coef, atoms})
+		}
+	}
+	return out.norm()
+}
+
+// equal reports whether the two are known to be the same number.
+func (e *expr) equal(f *expr) bool {
+	if e == nil || f == nil || e.c != f.c || len(e.terms) != len(f.terms) {
+		return false
+	}
+	for i, t := range e.terms {
+		if t.coef != f.terms[i].coef || !slices.Equal(t.atoms, f.terms[i].atoms) {
+			return false
+		}
+	}
+	return true
+}
+
+// atLeast reports whether the expression is known to be v or more, given that
+// symbols are sizes, never negative.
+func (e *expr) atLeast(v int64) bool {
+	if e == nil || e.c < v {
+		return false
+	}
+	for _, t := range e.terms {
+		if t.coef < 0 {
+			return false
+		}
+		for _, a := range t.atoms {
+			// The floor of an expression that subtracts may be negative.
+			if isFloor(a) && strings.Contains(a, "-") {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// over divides by a single-term expression without remainder, nil if it does
+// not go.
+func (e *expr) over(f *expr) *expr {
+	if e == nil || f == nil {
+		return nil
+	}
+	var d term
+	switch {
+	case len(f.terms) == 0:
+		d = term{f.c, nil}
+	case len(f.terms) == 1 && f.c == 0:
+		d = f.terms[0]
+	default:
+		if e.equal(f) {
+			return constExpr(1)
+		}
+		return nil
+	}
+	if d.coef == 0 || e.c%d.coef != 0 || e.c != 0 && len(d.atoms) > 0 {
+		return nil
+	}
+	out := &expr{c: e.c / d.coef}
+	for _, t := range e.terms {
+		if t.coef%d.coef != 0 {
+			return nil
+		}
+		atoms := slices.Clone(t.atoms)
+		for _, a := range d.atoms {
+			k := slices.Index(atoms, a)
+			if k < 0 {
+				return nil
+			}
+			atoms = slices.Delete(atoms, k, k+1)
+		}
+		if len(atoms) == 0 {
+			out.c += t.coef / d.coef
+		} else {
+			out.terms = append(out.terms, term{t.coef / d.coef, atoms})
+		}
+	}
+	return out.norm()
+}
+
+// floorDiv divides by a positive number and rounds down: what divides evenly
+// comes out, the rest stays in a floor atom.
+func (e *expr) floorDiv(q int64) *expr {
+	if e == nil || q <= 0 {
+		return nil
+	}
+	out, rest := &expr{}, &expr{}
+	out.c = floorQuo(e.c, q)
+	rest.c = e.c - out.c*q
+	for _, t := range e.terms {
+		if t.coef%q == 0 {
+			out.terms = append(out.terms, term{t.coef / q, t.atoms})
+		} else {
+			rest.terms = append(rest.terms, t)
+		}
+	}
+	if len(rest.terms) == 0 {
+		return out.norm()
+	}
+	inner := rest.String()
+	if len(rest.terms) == 1 && rest.c == 0 && rest.terms[0].coef == 1 && !simpleName(inner) && !isFloor(inner) {
+		inner = "(" + inner + ")"
+	}
+	out.terms = append(out.terms, term{1, []string{fmt.Sprintf("floor((%s)/%d)", inner, q)}})
+	return out.norm()
+}
+
+// floorQuo divides by q > 0, rounding down.
+func floorQuo(a, q int64) int64 {
+	d := a / q
+	if a%q < 0 {
+		d--
+	}
+	return d
+}
+
+// dimExpr is the expression of a dimension, nil if it is unknown.
+func dimExpr(d Dim) *expr {
+	if d.Known() {
+		return constExpr(d.Size)
+	}
+	return symbolExpr(d.Param)
+}
+
+// dim is the dimension of that size; a negative number is no size and gives an
+// unknown dimension.
+func (e *expr) dim() Dim {
+	if e == nil {
+		return Sym("")
+	}
+	if v, ok := e.isConst(); ok {
+		if v < 0 {
+			return Sym("")
+		}
+		return D(v)
+	}
+	return Sym(e.String())
+}
+
+// mulDims multiplies dimensions. A known 0 makes the product 0.
+func mulDims(dims []Dim) *expr {
+	p, n := constExpr(1), uint64(1)
+	for _, d := range dims {
+		if d.Size == 0 {
+			return constExpr(0)
+		}
+		if d.Known() {
+			hi, lo := bits.Mul64(n, uint64(d.Size))
+			if hi != 0 || lo > math.MaxInt64 {
+				return nil
+			}
+			n = lo
+		}
+	}
+	for _, d := range dims {
+		p = p.mul(dimExpr(d))
+	}
+	return p
+}
+
+// sameDim reports whether two dimensions are known to be equal.
+func sameDim(a, b Dim) bool {
+	if a.Known() || b.Known() {
+		return a.Size == b.Size
+	}
+	return a.Param != "" && a.Param == b.Param
+}
