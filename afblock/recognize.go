@@ -1,8 +1,11 @@
 package afblock
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/afc-project/afc/graph"
 )
 
 // RecognizeOptions are what a user may know that the graph does not say.
@@ -21,6 +24,10 @@ type NotRecognizedError struct {
 	Expected string
 	Found    string
 	Hint     string // what to do, "" if nothing helps
+
+	// NeedFrames is set when all that is missing is T, which
+	// RecognizeOptions.Frames can give.
+	NeedFrames bool
 }
 
 func (e *NotRecognizedError) Error() string {
@@ -40,4 +47,85 @@ func (e *NotRecognizedError) Error() string {
 		fmt.Fprintf(&b, "; %s", e.Hint)
 	}
 	return b.String()
+}
+
+// Recognize reads a TSN or TSM ResNet out of a model, by what its nodes do and
+// not by how an exporter spells it: between one computing node and the next,
+// elements are followed through whatever moves them (trace), and the movement
+// is read off. The model is left as it is; the network shares its tensors.
+//
+// A model that is something else gives a *NotRecognizedError.
+func Recognize(m *graph.Model, opt RecognizeOptions) (*Network, error) {
+	if m == nil || m.Graph == nil {
+		return nil, &NotRecognizedError{Expected: "a graph", Found: "none"}
+	}
+	inputs, err := clipInputs(m)
+	if err == nil {
+		err = refuseInputs(m, inputs)
+	}
+	var best *NotRecognizedError
+	progress := -1
+	if err == nil {
+		for _, batch := range batches(m, inputs[0], opt) {
+			r := &recognizer{probe: newProbe(m, batch), net: &Network{}}
+			if err = r.network(m, opt); err == nil {
+				return r.net, nil
+			}
+			var no *NotRecognizedError
+			if !errors.As(err, &no) {
+				return nil, err
+			}
+			if r.progress > progress {
+				best, progress = no, r.progress
+			}
+		}
+		err = best
+	}
+	var no *NotRecognizedError
+	if errors.As(err, &no) {
+		no.File = m.Path
+	}
+	return nil, err
+}
+
+// network walks from stem to head.
+func (r *recognizer) network(m *graph.Model, opt RecognizeOptions) error {
+	in, x, err := r.stem()
+	if err != nil {
+		return err
+	}
+	out, err := r.trunk(x)
+	if err != nil {
+		return err
+	}
+	fc, averaged, err := r.head(out)
+	if err != nil {
+		return err
+	}
+	layout, segments := r.layout(in)
+	if err := r.frames(layout, segments, averaged, opt); err != nil {
+		return err
+	}
+	r.net.Size = r.size(m, in)
+	r.net.Keys = KeyStyle{FC: r.net.Head.Key}
+	g := m.Graph
+	r.net.Source = &Source{
+		Model: m, In: g.Value(in.Name()), Out: g.Value(out.Name()), Fc: g.Value(fc.Output(0).Name()).Producer(),
+		Layout: layout, Frames: r.net.Frames, Segments: segments,
+	}
+	return nil
+}
+
+// size returns the frames' size if the model fixes it.
+func (r *recognizer) size(m *graph.Model, in *graph.Value) [2]int {
+	for _, v := range m.Graph.Inputs() {
+		if v.Initializer() == nil && !v.Type.Shape.Ranked() {
+			return [2]int{}
+		}
+		if s := v.Type.Shape; v.Initializer() == nil && (!s[len(s)-1].Known() || !s[len(s)-2].Known()) {
+			return [2]int{}
+		}
+	}
+	d := r.dims(in)
+	return [2]int{int(d[2]), int(d[3])}
 }

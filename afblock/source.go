@@ -12,6 +12,10 @@ type Source struct {
 	In    *graph.Value // what the stem's convolution reads, [N·T, 3, H, W]
 	Out   *graph.Value // what the last stage makes, [N·T, C, h, w]
 	Fc    *graph.Node  // the linear layer behind the trunk
+
+	Layout   Layout // how the model's input holds clips
+	Frames   int    // T of the model, which net.Frames may depart from
+	Segments int    // frames of one input sample, T times the crops; 0 if only the batch tells
 }
 
 // Names of the standard input and output, made when a network has no source.

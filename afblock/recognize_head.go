@@ -1,0 +1,337 @@
+package afblock
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"github.com/afc-project/afc/graph"
+)
+
+// headTolerance is how far a head may be from the mean it is held to, as a
+// part of the largest value: float32 sums over a map and a clip, float16 ones
+// where the model computes in float16.
+const (
+	headTolerance     = 1e-4
+	headToleranceHalf = 1e-2
+)
+
+// head reads the linear layer behind the trunk's output x and tells the
+// consensus by computing: what stands before and after the linear layer is run
+// on random numbers and compared with what a mean over frames gives. It
+// returns the linear node and over how many frames the head averages (1: none).
+func (r *recognizer) head(x *graph.Value) (fc *graph.Node, averaged int, err error) {
+	r.where = "head"
+	fc = r.linearNode(x)
+	if fc == nil {
+		rs, _ := r.readers(x)
+		var n *graph.Node
+		if len(rs) > 0 {
+			n = rs[0].node
+		}
+		return nil, 0, r.refuse(n, "a linear layer behind the trunk", listReaders(rs), "")
+	}
+	scores, err := r.linear(fc)
+	if err != nil {
+		return nil, 0, err
+	}
+	before, err := r.pooling(x, fc)
+	if err != nil {
+		return nil, 0, err
+	}
+	after, err := r.consensus(fc, scores)
+	if err != nil {
+		return nil, 0, err
+	}
+	switch {
+	case before > 1:
+		r.net.Head.Consensus = MeanBeforeFC
+	case after > 1:
+		r.net.Head.Consensus = MeanAfterFC
+	default:
+		r.net.Head.Consensus = PerFrame
+	}
+	if before > 1 {
+		return fc, before, nil
+	}
+	return fc, after, nil
+}
+
+// linearNode returns the first node behind x that multiplies by a constant
+// matrix.
+func (r *recognizer) linearNode(x *graph.Value) *graph.Node {
+	behind := map[*graph.Value]bool{x: true}
+	for n := range r.model.Graph.Nodes() {
+		if !r.live[n] {
+			continue
+		}
+		reached := false
+		for _, in := range n.Inputs() {
+			reached = reached || behind[in]
+		}
+		if !reached {
+			continue
+		}
+		if n.Is("Gemm", "MatMul", "Conv") && behind[n.Input(0)] && r.constant(n.Input(1)) != nil && !r.moved(n.Output(0)) {
+			return n
+		}
+		for _, o := range n.Outputs() {
+			if o != nil {
+				behind[o] = true
+			}
+		}
+	}
+	return nil
+}
+
+// linear reads weight [classes, C] and bias of the linear layer fc, and
+// returns the value that holds its scores.
+func (r *recognizer) linear(fc *graph.Node) (*graph.Value, error) {
+	w := r.constant(fc.Input(1))
+	scores, bias := fc.Output(0), fc.Input(2)
+	transposed := fc.Is("MatMul") || fc.Is("Gemm") && fc.AttrInt("transB", 0) == 0
+	if fc.Is("Conv") {
+		if len(w.Dims) < 2 || elements(w.Dims[2:]) != 1 || fc.AttrInt("group", 1) != 1 {
+			return nil, r.refuse(fc, "a linear layer, which a 1×1 convolution may spell", fmt.Sprintf("a convolution with weights %v", w.Dims), "")
+		}
+		w = w.Reshaped(w.Dims[0], w.Dims[1])
+	}
+	if len(w.Dims) != 2 || !w.DType.IsFloat() {
+		return nil, r.refuse(fc, "a weight matrix", fmt.Sprintf("%s %v", w.DType, w.Dims), "")
+	}
+	if fc.Is("Gemm") && (fc.AttrFloat("alpha", 1) != 1 || bias != nil && fc.AttrFloat("beta", 1) != 1 || fc.AttrInt("transA", 0) != 0) {
+		return nil, r.refuse(fc, "Gemm with alpha = beta = 1 and rows of features", "another scaling or a transposed input", "")
+	}
+	if transposed {
+		t, err := transpose(w)
+		if err != nil {
+			return nil, r.refuse(fc, "a readable weight matrix", err.Error(), "")
+		}
+		w = t
+	}
+	if fc.Is("MatMul") { // its bias is a sum behind it
+		if rs, _ := r.readers(scores); len(rs) == 1 && rs[0].node.Is("Add") && rs[0].value == scores {
+			other := rs[0].node.Input(1 - rs[0].index)
+			if t := r.constant(other); t != nil && elements(t.Dims) == w.Dims[0] {
+				bias, scores = other, rs[0].node.Output(0)
+			}
+		}
+	}
+	r.net.Head.Key, r.net.Head.Weight = "fc", w
+	if bias != nil {
+		b := r.constant(bias)
+		if b == nil || elements(b.Dims) != w.Dims[0] {
+			return nil, r.refuse(fc, fmt.Sprintf("a constant bias of %d elements", w.Dims[0]), bias.Name(), "")
+		}
+		r.net.Head.Bias = b.Reshaped(w.Dims[0])
+	}
+	r.progress++
+	return scores, nil
+}
+
+// transpose returns the transpose of a matrix.
+func transpose(w *graph.Tensor) (*graph.Tensor, error) {
+	b, err := w.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	size, rows, cols := w.DType.Size(), int(w.Dims[0]), int(w.Dims[1])
+	t := make([]byte, len(b))
+	for i := range rows {
+		for j := range cols {
+			copy(t[(j*rows+i)*size:][:size], b[(i*cols+j)*size:])
+		}
+	}
+	return graph.NewTensor(w.DType, []int64{w.Dims[1], w.Dims[0]}, t)
+}
+
+// pooling runs what lies between trunk and linear layer. It must average each
+// frame's map, and may average groups of frames: it returns their size.
+func (r *recognizer) pooling(x *graph.Value, fc *graph.Node) (int, error) {
+	d, features := r.dims(x), fc.Input(0)
+	given := randomTensor(x.Type.Elem, d)
+	got, err := r.run(features, map[*graph.Value]*graph.Tensor{x: given})
+	if err != nil {
+		return 0, r.refuse(fc, "features computed from the trunk's output", err.Error(), "")
+	}
+	channels := r.net.Head.Weight.Dims[1]
+	frames, err := given.Float32s()
+	if err != nil {
+		return 0, err
+	}
+	have, err := got.Float32s()
+	if err != nil {
+		return 0, err
+	}
+	expected := fmt.Sprintf("rows of %d averaged features", d[1])
+	rows := int64(len(have)) / max(channels, 1)
+	if channels != d[1] || rows == 0 || d[0]%rows != 0 || int64(len(have)) != rows*channels {
+		return 0, r.refuse(fc, expected, fmt.Sprintf("shape %v from %v", got.Dims, d), "")
+	}
+	image := int(d[2] * d[3])
+	means := make([]float32, d[0]*d[1])
+	for i := range means {
+		var s float64
+		for _, f := range frames[i*image : (i+1)*image] {
+			s += float64(f)
+		}
+		means[i] = float32(s / float64(image))
+	}
+	group := int(d[0] / rows)
+	if worst := distance(have, meanRows(means, int(channels), group)); worst > tolerance(x.Type.Elem) {
+		return 0, r.refuse(fc, "features averaged over each frame's map", fmt.Sprintf("something else (off by %.2g)", worst), "")
+	}
+	return group, nil
+}
+
+// consensus runs what lies behind the linear layer, whose scores are given,
+// and returns how many consecutive frames it averages. Softmax may stand last,
+// or between a mean over a clip's frames and one over its crops.
+func (r *recognizer) consensus(fc *graph.Node, scores *graph.Value) (int, error) {
+	outs := r.model.Graph.Outputs()
+	if len(outs) != 1 {
+		return 0, r.refuse(fc, "one output, the scores", fmt.Sprintf("%d outputs", len(outs)), "export the network with its scores as the one output")
+	}
+	d := r.dims(scores)
+	classes := r.net.Head.Weight.Dims[0]
+	if elements(d) == 0 || elements(d)%classes != 0 {
+		return 0, r.refuse(fc, fmt.Sprintf("rows of %d scores", classes), scores.Type.Shape.String(), "")
+	}
+	given := randomTensor(scores.Type.Elem, d)
+	got, err := r.run(outs[0], map[*graph.Value]*graph.Tensor{scores: given})
+	if err != nil {
+		return 0, r.refuse(fc, "an output computed from the scores", err.Error(), "")
+	}
+	in, err := given.Float32s()
+	if err != nil {
+		return 0, err
+	}
+	out, err := got.Float32s()
+	if err != nil {
+		return 0, r.refuse(fc, "floating-point scores as the output", got.DType.String(), "")
+	}
+	rows, outRows := int64(len(in))/classes, int64(len(out))/classes
+	if outRows == 0 || int64(len(out)) != outRows*classes || rows%outRows != 0 {
+		return 0, r.refuse(outs[0].Producer(), fmt.Sprintf("rows of %d scores", classes), fmt.Sprintf("shape %v", got.Dims), "")
+	}
+	group := int(rows / outRows)
+	tol := tolerance(scores.Type.Elem)
+	if distance(out, meanRows(in, int(classes), group)) <= tol {
+		return group, nil
+	}
+	for clip := group; clip > 0; clip-- { // frames a clip; group/clip crops are averaged behind softmax
+		if group%clip != 0 {
+			continue
+		}
+		p := meanRows(in, int(classes), clip)
+		softmaxRows(p, int(classes))
+		if distance(out, meanRows(p, int(classes), group/clip)) <= tol {
+			r.net.Head.Softmax = true
+			return clip, nil
+		}
+	}
+	return 0, r.refuse(outs[0].Producer(), fmt.Sprintf("a mean over %d frames, softmax or not", group), "another consensus", "")
+}
+
+// run evaluates v from the values given.
+func (r *recognizer) run(v *graph.Value, given map[*graph.Value]*graph.Tensor) (*graph.Tensor, error) {
+	if t, ok := given[v]; ok {
+		return t, nil
+	}
+	if t := r.constant(v); t != nil {
+		return t, nil
+	}
+	n := v.Producer()
+	if n == nil {
+		return nil, fmt.Errorf("%q does not come from there", v.Name())
+	}
+	in := make([]*graph.Tensor, len(n.Inputs()))
+	for i, iv := range n.Inputs() {
+		if iv == nil {
+			continue
+		}
+		t, err := r.run(iv, given)
+		if err != nil {
+			return nil, err
+		}
+		in[i] = t
+	}
+	if n.Is("Dropout") { // training mode or not: recognised as at inference
+		given[v] = in[0]
+		return in[0], nil
+	}
+	if n.Is("GlobalAveragePool", "AveragePool") {
+		t, err := averagePool(n, in[0])
+		if err != nil {
+			return nil, err
+		}
+		given[v] = t
+		return t, nil
+	}
+	out, err := graph.Eval(n, in)
+	if err != nil {
+		return nil, err
+	}
+	given[v] = out[v.ProducerIndex()]
+	return given[v], nil
+}
+
+// randomTensor makes numbers in [0, 1), the same every time.
+func randomTensor(elem graph.DataType, dims []int64) *graph.Tensor {
+	rng := rand.New(rand.NewPCG(1, uint64(elements(dims))))
+	x := make([]float32, elements(dims))
+	for i := range x {
+		x[i] = rng.Float32()
+	}
+	return graph.Float32s(dims, x...)
+}
+
+// meanRows averages groups of consecutive rows.
+func meanRows(x []float32, width, group int) []float32 {
+	out := make([]float32, len(x)/group)
+	for i := range out {
+		var s float64
+		for k := range group {
+			s += float64(x[(i/width*group+k)*width+i%width])
+		}
+		out[i] = float32(s / float64(group))
+	}
+	return out
+}
+
+// softmaxRows applies softmax to each row in place.
+func softmaxRows(x []float32, width int) {
+	for ; len(x) >= width; x = x[width:] {
+		var s float64
+		for _, f := range x[:width] {
+			s += math.Exp(float64(f))
+		}
+		for i, f := range x[:width] {
+			x[i] = float32(math.Exp(float64(f)) / s)
+		}
+	}
+}
+
+// distance is the largest difference as a part of the largest value, infinite
+// where lengths differ or numbers are not finite.
+func distance(got, want []float32) float64 {
+	if len(got) != len(want) {
+		return math.Inf(1)
+	}
+	var worst, scale float64
+	for i := range want {
+		d := math.Abs(float64(got[i]) - float64(want[i]))
+		if math.IsNaN(d) {
+			return math.Inf(1)
+		}
+		worst, scale = max(worst, d), max(scale, math.Abs(float64(want[i])))
+	}
+	return worst / max(scale, math.SmallestNonzeroFloat32)
+}
+
+func tolerance(elem graph.DataType) float64 {
+	if elem == graph.Float16 || elem == graph.BFloat16 {
+		return headToleranceHalf
+	}
+	return headTolerance
+}
