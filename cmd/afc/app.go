@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
+	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/internal/progress"
 )
 
@@ -37,9 +39,18 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case code == exitInterrupted:
 		fmt.Fprintln(stderr, "afc: interrupted")
 	case err != nil:
-		fmt.Fprintln(stderr, "afc: "+oneLine(err.Error()))
+		fmt.Fprintln(stderr, "afc: "+message(err))
 	}
 	return code
+}
+
+// message is one line, but for the list of tensors that do not fit.
+func message(err error) string {
+	var list *afblock.CheckpointError
+	if errors.As(err, &list) {
+		return err.Error()
+	}
+	return oneLine(err.Error())
 }
 
 // oneLine keeps a message on one line, whatever the cause it quotes contains.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/verify"
 )
 
@@ -44,6 +45,7 @@ func exitCode(err error) int {
 		notRecognized *afblock.NotRecognizedError
 		unavailable   *verify.UnavailableError
 		crash         *verify.CrashError
+		model         *graph.Error
 		path          *fs.PathError
 	)
 	switch {
@@ -57,6 +59,8 @@ func exitCode(err error) int {
 		return exitNotRecognized
 	case errors.As(err, &unavailable):
 		return exitUnavailable
+	case errors.As(err, &model):
+		return exitInvalid // also where its cause is a file, such as external data
 	case errors.As(err, &usage), errors.As(err, &path):
 		return exitUsage
 	}

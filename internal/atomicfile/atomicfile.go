@@ -88,6 +88,10 @@ func Create(path string) (*File, error) {
 	return f, nil
 }
 
+// Temporary reports whether what is written is a file of its own until Commit,
+// which can be read back. It is not for devices and pipes.
+func (f *File) Temporary() bool { return f.target != "" }
+
 // resolve follows symbolic links, dangling ones too, to the path to replace.
 func resolve(path string) (string, error) {
 	const maxLinks = 40 // as the Linux kernel

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/internal/atomicfile"
+)
+
+// openModel decodes the model in a file the user named.
+func openModel(path string) (*graph.Model, error) {
+	if err := readable(path); err != nil {
+		return nil, err
+	}
+	return graph.ReadFile(path)
+}
+
+// readable tells a path that is no readable file, which is the user's slip,
+// from a file whose content is wrong.
+func readable(path string) error {
+	f, err := os.Open(path)
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return usagef("%s: %v", path, pe.Err)
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if fi, err := f.Stat(); err == nil && fi.IsDir() {
+		return usagef("%s: is a folder; expected a file", path)
+	}
+	return nil
+}
+
+func outputFlag() cli.Flag {
+	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`"}
+}
+
+// outputPath is where a command writes: what -o says, or the argument behind
+// the inputs. It refuses to replace an input.
+func outputPath(c *cli.Context, arg string, inputs ...string) (string, error) {
+	out := c.String("output")
+	switch {
+	case out != "" && arg != "":
+		return "", usagef("two outputs: %s and -o %s", arg, out)
+	case out == "" && arg == "":
+		return "", usagef("no output; give it with -o FILE")
+	case out == "":
+		out = arg
+	}
+	for _, in := range inputs {
+		if in != "" && (filepath.Clean(in) == filepath.Clean(out) || atomicfile.SameFile(in, out)) {
+			return "", usagef("%s: the output is the input %s; choose another name", out, in)
+		}
+	}
+	if fi, err := os.Stat(filepath.Dir(out)); err != nil || !fi.IsDir() {
+		return "", usagef("cannot write %s: there is no folder %s", out, filepath.Dir(out))
+	}
+	return out, nil
+}
+
+// writeModel writes a model so that the path holds the old file or the whole
+// new one: what it wrote is decoded and checked before it gets its name. It
+// returns the size of the file.
+func writeModel(ctx context.Context, m *graph.Model, path string) (int64, error) {
+	f, err := atomicfile.Create(path)
+	if err != nil {
+		return 0, cannotWrite(path, err)
+	}
+	defer f.Discard()
+	if err := m.Encode(f); err != nil {
+		return 0, cannotWrite(path, err)
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	var size int64
+	if f.Temporary() {
+		if size, err = checkWritten(f.Name()); err != nil {
+			return 0, err
+		}
+	}
+	if err := f.Commit(); err != nil {
+		return 0, cannotWrite(path, err)
+	}
+	return size, nil
+}
+
+func checkWritten(path string) (size int64, err error) {
+	m, err := graph.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	defer m.Close()
+	fi, err := os.Stat(path)
+	if err != nil {
+		return 0, err
+	}
+	return fi.Size(), nil
+}
+
+// cannotWrite names the output in place of the temporary file.
+func cannotWrite(path string, err error) error {
+	var pe *fs.PathError
+	var le *os.LinkError
+	switch {
+	case errors.As(err, &pe):
+		return usagef("cannot write %s: %v", path, pe.Err)
+	case errors.As(err, &le):
+		return usagef("cannot write %s: %v", path, le.Err)
+	}
+	return err
+}
