@@ -2,6 +2,7 @@ package codegen
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/afc-project/afc/graph"
 )
@@ -45,21 +46,29 @@ func (b *builder) scan(hint string, ins []*graph.Value, elems []graph.DataType, 
 	return outs, nil
 }
 
-// choose emits an If: one branch or the other makes the feature map.
-func (b *builder) choose(hint string, cond *graph.Value, then, otherwise func(*builder) (feature, error)) (feature, error) {
+// choose emits one subgraph for each way the conditions can be, under nested
+// Ifs; one of them makes the feature map.
+func (b *builder) choose(hint string, conds []*graph.Value, emit func(b *builder, chosen []bool) (feature, error)) (feature, error) {
+	return b.chooseAmong(hint, conds, nil, emit)
+}
+
+func (b *builder) chooseAmong(hint string, conds []*graph.Value, known []bool, emit func(*builder, []bool) (feature, error)) (feature, error) {
+	if len(conds) == 0 {
+		return emit(b, known)
+	}
 	var y feature
 	var branches [2]*graph.Graph
-	for i, emit := range []func(*builder) (feature, error){then, otherwise} {
+	for i, chosen := range []bool{true, false} {
 		sub := b.sub(hint + []string{".then", ".else"}[i])
 		var err error
-		if y, err = emit(sub); err != nil {
+		if y, err = sub.chooseAmong(hint, conds[1:], append(slices.Clone(known), chosen), emit); err != nil {
 			return feature{}, err
 		}
 		y.v.Type = y.oneFrame()
 		sub.g.AddOutput(y.v)
 		branches[i] = sub.g
 	}
-	return y.with(b.node("If", hint, in(cond),
+	return y.with(b.node("If", hint, in(conds[0]),
 		graph.Subgraph("then_branch", branches[0]), graph.Subgraph("else_branch", branches[1]))), nil
 }
 

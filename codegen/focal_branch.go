@@ -1,27 +1,29 @@
 package codegen
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
 )
 
+// maxChain is the number of consecutive focal blocks that one choice decides.
+// Each more doubles the subgraphs, and with them the copies of the weights.
+const maxChain = 3
+
 // branchModule emits what follows an AF module's ample branch as a Scan over
-// frames with an If per focal block: a frame's maps stay in the cache from
-// block to block, and an unselected frame costs one addition a block.
+// frames: a frame's maps stay in the cache from block to block.
 func (l *lowerer) branchModule(x, a feature, s *afblock.Stage, chosen []selection) (feature, error) {
 	ins, elems := in(x.v, a.v), []graph.DataType{graph.Float32, graph.Float32}
 	for _, c := range chosen {
 		ins, elems = append(ins, c.chosen), append(elems, graph.Bool)
 	}
+	ones := l.onesMap(chosen[0], x.h, x.w, s.Name+".ones")
 	outs, err := l.scan(s.Name+".frames", ins, elems, func(fr *frame) ([]feature, error) {
-		f := fr.feature(0, x)
-		for n, blk := range s.AF.Focal {
-			var err error
-			if f, err = l.branchFrame(fr.builder, f, f, blk, fr.parts[2+n]); err != nil {
-				return nil, err
-			}
+		f, err := l.branchChains(fr.builder, fr.feature(0, x), ones, s.AF.Focal, fr.parts[2:])
+		if err != nil {
+			return nil, err
 		}
 		t := fr.conv(fr.feature(1, a), convOf(&s.AF.Transform))
 		y := fr.mixLow(t, f, &s.AF.Gate, s.Name)
@@ -37,10 +39,14 @@ func (l *lowerer) branchModule(x, a feature, s *afblock.Stage, chosen []selectio
 // shift needs all frames between one block and the next.
 func (l *lowerer) branchBlock(x feature, blk *afblock.Block, s selection) (feature, error) {
 	main, residual := l.shifted(x, blk, l.net.Frames)
+	ones := l.onesMap(s, x.h, x.w, blk.Key+".ones")
 	outs, err := l.scan(blk.Key+".frames", in(main.v, residual.v, s.chosen),
 		[]graph.DataType{graph.Float32, graph.Float32, graph.Bool},
 		func(fr *frame) ([]feature, error) {
-			y, err := l.branchFrame(fr.builder, fr.feature(0, main), fr.feature(1, residual), blk, fr.parts[2])
+			m, r := fr.feature(0, main), fr.feature(1, residual)
+			y, err := fr.choose(blk.Key, fr.parts[2:], func(b *builder, chosen []bool) (feature, error) {
+				return l.branchFrame(b, m, r, ones, blk, chosen[0], true)
+			})
 			return []feature{y}, err
 		})
 	if err != nil {
@@ -55,25 +61,72 @@ func shiftsFocal(s *afblock.Stage) bool {
 		slices.ContainsFunc(s.AF.Focal, func(b *afblock.Block) bool { return b.Shift != nil }))
 }
 
-// branchFrame emits one frame's focal block.
-func (l *lowerer) branchFrame(b *builder, main, residual feature, blk *afblock.Block, cond *graph.Value) (feature, error) {
-	return b.choose(blk.Key, cond,
-		func(b *builder) (feature, error) {
-			return b.join(b.convs(main, blk), b.downsample(residual, blk), blk), nil
-		},
-		func(b *builder) (feature, error) {
-			y := b.downsample(residual, blk)
-			if l.net.Unselected == afblock.UnselectedBias {
-				zero, err := b.zeroMap(blk, main)
-				if err != nil {
+// branchChains emits one frame's focal blocks, a few at a time: for each way to
+// select among them a subgraph of its own. Maps that cross a subgraph's bounds
+// leave ONNX Runtime's blocked layout, so a bound after each block is dear.
+func (l *lowerer) branchChains(b *builder, x feature, ones *graph.Value, blocks []*afblock.Block, conds []*graph.Value) (feature, error) {
+	for from := 0; from < len(blocks); {
+		rest := len(blocks) - from
+		n := min(rest, maxChain)
+		if rest > maxChain {
+			n = min(maxChain, (rest+1)/2)
+		}
+		chain := blocks[from : from+n]
+		start := x
+		y, err := b.choose(fmt.Sprintf("%s.chain", chain[0].Key), conds[from:from+n], func(b *builder, chosen []bool) (feature, error) {
+			f := start
+			for i, blk := range chain {
+				var err error
+				if f, err = l.branchFrame(b, f, f, ones, blk, chosen[i], i == 0); err != nil {
 					return feature{}, err
 				}
-				return b.join(y.with(zero), y, blk), nil
 			}
-			if blk.FinalReLU {
-				return b.relu(y, blk.Key+".relu"), nil
-			}
-			// A branch must make what it returns.
-			return y.with(b.node("Identity", blk.Key+".same", in(y.v))), nil
+			return f, nil
 		})
+		if err != nil {
+			return feature{}, err
+		}
+		x, from = y, from+n
+	}
+	return x, nil
+}
+
+// branchFrame emits one frame's focal block, selected or not. outer says that
+// the maps come from outside the subgraph.
+func (l *lowerer) branchFrame(b *builder, main, residual feature, ones *graph.Value, blk *afblock.Block, selected, outer bool) (feature, error) {
+	if selected {
+		return b.join(b.convs(main, blk), b.downsample(residual, blk), blk), nil
+	}
+	y := b.downsample(residual, blk)
+	if l.net.Unselected == afblock.UnselectedBias {
+		zero, err := b.zeroAnswer(main, ones, blk, outer && blk.Downsample.Conv == nil)
+		if err != nil {
+			return feature{}, err
+		}
+		return b.join(y.with(zero), y, blk), nil
+	}
+	if blk.FinalReLU {
+		return b.relu(y, blk.Key+".relu"), nil
+	}
+	// A subgraph must make what it returns.
+	return y.with(b.node("Identity", blk.Key+".same", in(y.v))), nil
+}
+
+// zeroAnswer emits F(0) for a sum with the residual: as a convolution of ones,
+// which takes the sum and ReLU in where the residual is in the blocked layout,
+// or as a map.
+func (b *builder) zeroAnswer(x feature, ones *graph.Value, blk *afblock.Block, plainLayout bool) (*graph.Value, error) {
+	if plainLayout {
+		return b.zeroMap(blk, x)
+	}
+	kernel, err := borderKernel(blk, x.h, x.w)
+	if err != nil {
+		return nil, err
+	}
+	if kernel == nil {
+		return b.zeroMap(blk, x)
+	}
+	k := int(kernel.Dims[2])
+	w := b.weight(param{"afc." + blk.Key + ".zero_kernel", kernel})
+	return b.node("Conv", blk.Key+".zero", in(ones, w), windowAttrs(k, 1, k/2)...), nil
 }

@@ -50,9 +50,10 @@ func (b *builder) mixLow(a, f feature, gate *afblock.Gate, stage string) feature
 	g := b.node("Sigmoid", hint("gate"), in(b.gateLogits(pooled, gate)))
 	g = b.reshape(g, hint("gate_map"), -1, int64(f.c), 1, 1)
 	rest := b.node("Sub", hint("rest"), in(b.floats(1), g))
-	a = b.upsample(a.with(b.node("Mul", hint("ample"), in(a.v, g))), f, stage+".upsample")
+	a = b.layoutCast(a.with(b.node("Mul", hint("ample"), in(a.v, g))), hint("ample_cast"))
+	a = b.upsample(a, f, stage+".upsample")
 	f = f.with(b.node("Mul", hint("focal"), in(f.v, rest)))
-	f = b.layoutCast(f, hint("cast"))
+	f = b.layoutCast(f, hint("focal_cast"))
 	return b.relu(b.add(a, f, hint("mix")), hint("relu"))
 }
 
