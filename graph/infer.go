@@ -11,6 +11,8 @@ import (
 type InferReport struct {
 	Failed    []InferFailure  // in node order
 	Conflicts []InferConflict // in node order
+
+	constants map[*Value]*Tensor
 }
 
 // InferFailure is a node whose outputs have no inferred shape, and why. Nodes
@@ -41,6 +43,11 @@ func (r *InferReport) Failure(n *Node) string {
 	return ""
 }
 
+// Constant returns what a node's output always holds, where inference found
+// that out: the elements of a shape that are known though others are not, and
+// what is computed from them. Otherwise nil.
+func (r *InferReport) Constant(v *Value) *Tensor { return r.constants[v] }
+
 func (r *InferReport) String() string {
 	var b strings.Builder
 	for _, f := range r.Failed {
@@ -61,7 +68,7 @@ func (r *InferReport) String() string {
 // file stands; a node of which nothing can be said is reported.
 func Infer(m *Model) *InferReport {
 	m.own()
-	e := &inferer{model: m, report: &InferReport{}, left: maxInferSteps}
+	e := &inferer{model: m, report: &InferReport{constants: map[*Value]*Tensor{}}, left: maxInferSteps}
 	e.used = map[string]bool{}
 	for _, v := range m.Graph.inputs {
 		for _, d := range v.Type.Shape {
@@ -273,6 +280,9 @@ func (f *frame) write(g *Graph) {
 	set := func(v *Value) {
 		if known := f.facts[v]; known != nil && v != nil && v.Type.IsTensor() && !known.isSeq && !known.opaque {
 			v.Type.Elem, v.Type.Shape = known.elem, known.shape
+			if known.value != nil {
+				f.report.constants[v] = known.value
+			}
 		}
 	}
 	for n := range g.Nodes() {

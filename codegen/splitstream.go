@@ -1,0 +1,326 @@
+package codegen
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/graph"
+)
+
+// The split stream is the fastest form of a temporal shift found on ONNX
+// Runtime's CPU provider. A shift moves 2·fold channels of a block's input and
+// leaves the rest; written as Slice and Concat it drags the whole feature map
+// out of the runtime's blocked layout and back. So the residual stream is
+// carried as two tensors, the channels that shifts move and the rest: what
+// makes a feature map (a block's last convolution, the residual convolution) is
+// split by output channels, what reads one by input channels. Only the small
+// tensor leaves the blocked layout. The products are the same; sums over input
+// channels are taken in two parts.
+
+// LowerSplitStream writes a network of plain blocks as a model, like Lower,
+// with every temporal shift on a split stream. It fails on AF modules, and on
+// batch normalisation, which does not pass through a sum: fold it before.
+func LowerSplitStream(net *afblock.Network) (*graph.Model, error) {
+	if err := checkPlain(net); err != nil {
+		return nil, err
+	}
+	opset, err := opsetOf(net)
+	if err != nil {
+		return nil, err
+	}
+	m := graph.NewModel("afc", irVersion(opset), opset)
+	frames, err := afblock.EmitPrefix(m.Graph, net)
+	if err != nil {
+		return nil, err
+	}
+	b := newBuilder(m.Graph)
+	out := b.splitTrunk(feature{v: frames, c: net.Stem.Conv.In(), h: net.Size[0], w: net.Size[1]}, net)
+	return m, afblock.EmitSuffix(m.Graph, out.v, net)
+}
+
+// checkPlain refuses networks that cannot be written on a split stream.
+func checkPlain(net *afblock.Network) error {
+	plain := func(c *afblock.Conv) error {
+		switch {
+		case c == nil:
+			return nil
+		case c.BN != nil:
+			return fmt.Errorf("%s: batch normalisation %s is not folded", c.Key, c.BN.Key)
+		case c.Groups != 1:
+			return fmt.Errorf("%s: a convolution of %d groups does not split by channels", c.Key, c.Groups)
+		}
+		_, err := c.Weight.Bytes()
+		return err
+	}
+	if err := plain(&net.Stem.Conv); err != nil {
+		return err
+	}
+	for _, s := range net.Stages {
+		if s.AF != nil {
+			return fmt.Errorf("%s is an AF module; a split stream is for plain networks", s.Name)
+		}
+		for _, blk := range s.Blocks {
+			for _, c := range append([]*afblock.Conv{blk.Downsample.Conv}, blk.Convs...) {
+				if err := plain(c); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// span is a range of channels.
+type span struct{ lo, hi int }
+
+// piece is the part of a feature map that bears the channels of span. The map
+// may have channels in front of them, which are not part of the piece.
+type piece struct {
+	feature
+	span
+}
+
+// ahead is how many channels of the map stand in front of the piece's.
+func (p piece) ahead() int { return p.c - (p.hi - p.lo) }
+
+// stream is a feature map in pieces that follow each other along the channels.
+type stream []piece
+
+func streamOf(x feature) stream { return stream{{x, span{0, x.c}}} }
+
+// split is how the stream in front of a block is cut: behind the channels that
+// the next shift of maps of that width moves. Blocks in between carry the cut
+// on, for joining the pieces costs more.
+func split(blocks []*afblock.Block, channels int) []span {
+	for _, blk := range blocks {
+		if blk.In() != channels {
+			break
+		}
+		if s := blk.Shift; s != nil && 2*s.Fold < channels {
+			return []span{{0, 2 * s.Fold}, {2 * s.Fold, channels}}
+		}
+	}
+	return []span{{0, channels}}
+}
+
+// splitTrunk emits stem and stages.
+func (b *builder) splitTrunk(x feature, net *afblock.Network) feature {
+	stem := &net.Stem
+	x = b.relu(b.conv(x, convOf(&stem.Conv)), stem.Conv.Key+".relu")
+	s := streamOf(b.maxPool(x, stem.Pool, "maxpool"))
+	var blocks []*afblock.Block
+	for _, st := range net.Stages {
+		blocks = append(blocks, st.Blocks...)
+	}
+	for i, blk := range blocks {
+		s = b.splitBlock(s, blk, split(blocks[i+1:], blk.Out()), net.Frames)
+	}
+	return b.joined(s, "trunk")
+}
+
+// splitBlock emits a block that reads x and makes the given cuts.
+func (b *builder) splitBlock(x stream, blk *afblock.Block, cuts []span, frames int) stream {
+	main, residual := x, x
+	if blk.Shift != nil {
+		main = b.splitShift(x, blk, frames)
+		if blk.Shift.Residual {
+			residual = main
+		}
+	}
+	if p := blk.Downsample.Pool; p != nil {
+		residual = streamOf(b.averagePool(b.joined(residual, blk.Key+".residual"), *p, blk.Key+".downsample.pool"))
+	}
+	y := b.convOver(main, convOf(blk.Convs[0]))
+	last := len(blk.Convs) - 1
+	for i := 1; i < last; i++ {
+		y = b.conv(b.relu(y, blk.Convs[i-1].Key+".relu"), convOf(blk.Convs[i]))
+	}
+	y = b.relu(y, blk.Convs[last-1].Key+".relu")
+
+	var out stream
+	for i, cut := range cuts {
+		var r feature
+		if c := blk.Downsample.Conv; c != nil {
+			r = b.convOver(residual, convOf(c).outputs(cut))
+		} else {
+			r = b.cut(residual, cut, blk.Key+".residual")
+		}
+		z := b.join(b.conv(y, convOf(blk.Convs[last]).outputs(cut)), r, suffixed(blk, i))
+		out = append(out, piece{z, cut})
+	}
+	return out
+}
+
+// suffixed is blk under the key that its i-th piece bears.
+func suffixed(blk *afblock.Block, i int) *afblock.Block {
+	if i == 0 {
+		return blk
+	}
+	c := *blk
+	c.Key = fmt.Sprintf("%s.%d", blk.Key, i)
+	return &c
+}
+
+// splitShift shifts the channels that move and passes the rest on. A map in
+// one piece is cut only where the residual path reads the shifted map;
+// otherwise the first convolution skips the moving channels of the whole map.
+func (b *builder) splitShift(x stream, blk *afblock.Block, frames int) stream {
+	hint, channels := blk.Key+".shift", blk.In()
+	moving, rest := span{0, 2 * blk.Shift.Fold}, span{2 * blk.Shift.Fold, channels}
+	s := stream{{b.shiftMoving(b.cut(x, moving, hint+".moving"), blk.Shift.Fold, frames, hint), moving}}
+	switch {
+	case rest.lo == rest.hi:
+		return s
+	case len(x) == 1 && !blk.Shift.Residual:
+		return append(s, piece{x[0].feature, rest})
+	}
+	return append(s, piece{b.cut(x, rest, hint+".rest"), rest})
+}
+
+// shiftMoving shifts a map of just the 2·fold channels that move. Frame and
+// half are viewed as axes; a Pad that also crops moves a half in one pass.
+func (b *builder) shiftMoving(x feature, fold, frames int, hint string) feature {
+	if frames == 1 || !x.sized() {
+		return b.shift(x, fold, frames, hint)
+	}
+	clips := b.reshape(x.v, hint+".clips", -1, int64(frames), 2, int64(fold*x.h*x.w))
+	next := b.node("Pad", hint+".next", in(clips, b.vec(0, -1, 0, 0, 0, 1, -1, 0)))
+	previous := b.node("Pad", hint+".previous", in(clips, b.vec(0, 1, -1, 0, 0, -1, 0, 0)))
+	both := b.node("Concat", hint+".both", in(next, previous), graph.Int("axis", 2))
+	return x.with(b.reshape(both, hint, -1, int64(x.c), int64(x.h), int64(x.w)))
+}
+
+// cut returns the channels of span as a map of their own.
+func (b *builder) cut(x stream, s span, hint string) feature {
+	for _, p := range x {
+		if p.span == s && p.ahead() == 0 {
+			return p.feature
+		}
+	}
+	whole := b.joined(x, hint)
+	if s == (span{0, whole.c}) {
+		return whole
+	}
+	v := b.node("Slice", hint, in(whole.v, b.vec(int64(s.lo)), b.vec(int64(s.hi)), b.vec(1)))
+	return feature{v: v, c: s.hi - s.lo, h: whole.h, w: whole.w}
+}
+
+// joined returns the stream as one map.
+func (b *builder) joined(x stream, hint string) feature {
+	if len(x) == 1 {
+		return x[0].feature
+	}
+	y := x[0].feature
+	y.c = x[len(x)-1].hi
+	maps := make([]*graph.Value, len(x))
+	for i, p := range x {
+		maps[i] = b.cut(stream{p}, span{p.ahead(), p.c}, hint+".part").v
+	}
+	return y.with(b.node("Concat", hint+".joined", maps, graph.Int("axis", 1)))
+}
+
+// convOver emits a convolution of a map in pieces: the sum of convolutions of
+// the pieces, in the order in which the runtime fuses each sum into the
+// convolution before it.
+func (b *builder) convOver(x stream, c conv) feature {
+	if len(x) == 1 {
+		return b.conv(x[0].feature, c)
+	}
+	var sum feature
+	for i, p := range x {
+		part := c.inputs(p.span, p.ahead())
+		if i < len(x)-1 {
+			part.bias = nil
+		}
+		y := b.conv(p.feature, part)
+		if i > 0 {
+			y = b.add(y, sum, c.key+".sum")
+		}
+		sum = y
+	}
+	return sum
+}
+
+// outputs returns the part of a convolution that makes the channels of s.
+func (c conv) outputs(s span) conv {
+	if s == (span{0, c.out()}) {
+		return c
+	}
+	c.weight = c.weight.slice(s, 0)
+	if c.bias != nil {
+		bias := c.bias.slice(s, 0)
+		c.bias = &bias
+	}
+	return c
+}
+
+// inputs returns the part of a convolution that reads the channels of s of a
+// map with other channels ahead of them, which it does not read.
+func (c conv) inputs(s span, ahead int) conv {
+	w := c.weight.slice(s, 1)
+	if ahead > 0 {
+		w = w.unreading(ahead)
+	}
+	c.weight = w
+	return c
+}
+
+// slice returns the elements of span along axis 0 or 1 of a weight. Along axis
+// 0 they are not copied.
+func (p param) slice(s span, axis int) param {
+	size := int64(p.tensor.DType.Size())
+	rows, row := int64(1), size
+	for i, d := range p.tensor.Dims {
+		switch {
+		case i < axis:
+			rows *= d
+		case i > axis:
+			row *= d
+		}
+	}
+	data := rawBytes(p.tensor)
+	from, to, step := int64(s.lo)*row, int64(s.hi)*row, p.tensor.Dims[axis]*row
+	part := data[from:to:to]
+	if rows > 1 {
+		part = make([]byte, 0, rows*(to-from))
+		for r := range rows {
+			part = append(part, data[r*step+from:r*step+to]...)
+		}
+	}
+	dims := slices.Clone(p.tensor.Dims)
+	dims[axis] = int64(s.hi - s.lo)
+	return param{afblock.SliceName(p.name, s.lo, s.hi, axis), newTensor(p.tensor.DType, dims, part)}
+}
+
+// unreading returns a kernel that reads more channels, ahead of its own, with
+// weights of zero.
+func (p param) unreading(channels int) param {
+	dims := slices.Clone(p.tensor.Dims)
+	dims[1] += int64(channels)
+	data, kernels := rawBytes(p.tensor), p.tensor.Dims[0]
+	row := int64(len(data)) / kernels
+	zeros := make([]byte, row/p.tensor.Dims[1]*int64(channels))
+	wide := make([]byte, 0, kernels*(row+int64(len(zeros))))
+	for r := range kernels {
+		wide = append(append(wide, zeros...), data[r*row:(r+1)*row]...)
+	}
+	return param{fmt.Sprintf("afc.%s.behind%d", p.name, channels), newTensor(p.tensor.DType, dims, wide)}
+}
+
+// rawBytes returns the elements of a weight that checkPlain has read.
+func rawBytes(t *graph.Tensor) []byte {
+	data, err := t.Bytes()
+	if err != nil {
+		panic("BUG: unchecked weight: " + err.Error())
+	}
+	return data
+}
+
+func newTensor(d graph.DataType, dims []int64, raw []byte) *graph.Tensor {
+	t, err := graph.NewTensor(d, dims, raw)
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return t
+}

@@ -1,0 +1,192 @@
+package passes
+
+import (
+	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/verify"
+)
+
+// passTests are the before and after of every canonicalising pass.
+func passTests() []passTest {
+	return []passTest{
+		{name: "inline-functions", pass: "inline-functions", opset: 13, tol: verify.Exact, build: func(b *builder) {
+			// twice(x) = half-by-attribute of (x + x), through a nested call and an attribute reference.
+			b.m.Opsets = append(b.m.Opsets, graph.Opset{Domain: "local", Version: 1})
+			inner := &graph.Function{Name: "leaky", Domain: "local", Opsets: []graph.Opset{{Version: 13}}, Attributes: []string{"slope"}, Body: graph.NewGraph("leaky")}
+			in := inner.Body.AddInput("a", graph.Type{})
+			ref := graph.Float("alpha", 0)
+			ref.RefName = "slope"
+			inner.Body.AddOutput(inner.Body.AddNode("LeakyRelu", "", "", values(in), []string{"r"}, ref).Output(0))
+
+			outer := &graph.Function{Name: "twice", Domain: "local", Opsets: []graph.Opset{{Version: 13}, {Domain: "local", Version: 1}}, Body: graph.NewGraph("twice")}
+			x := outer.Body.AddInput("x", graph.Type{})
+			y := outer.Body.AddNode("leaky", "local", "", values(x), []string{"y"}, graph.Float("slope", 0.25)).Output(0)
+			outer.Body.AddOutput(outer.Body.AddNode("Add", "", "", values(y, y), []string{"z"}).Output(0))
+			b.m.Functions = []*graph.Function{inner, outer}
+
+			call := b.g.AddNode("twice", "local", "call", values(b.input("video", 1, 3)), []string{"once"}).Output(0)
+			b.output(b.g.AddNode("twice", "local", "again", values(call), []string{"out"}).Output(0), 1, 3)
+		}},
+		{name: "inline-identity-function", pass: "inline-functions", opset: 13, tol: verify.Exact, build: func(b *builder) {
+			b.m.Opsets = append(b.m.Opsets, graph.Opset{Domain: "local", Version: 1})
+			f := &graph.Function{Name: "same", Domain: "local", Opsets: []graph.Opset{{Version: 13}}, Body: graph.NewGraph("same")}
+			f.Body.AddOutput(f.Body.AddNode("Identity", "", "", values(f.Body.AddInput("a", graph.Type{})), []string{"r"}).Output(0))
+			b.m.Functions = []*graph.Function{f}
+			b.output(b.g.AddNode("same", "local", "", values(b.input("x", 2)), []string{"y"}).Output(0), 2)
+		}},
+		{name: "strip-initializer-inputs", pass: "strip-initializer-inputs", opset: 13, tol: verify.Exact, build: func(b *builder) {
+			b.m.IRVersion = 3
+			x, w := b.input("x", 1, 3), b.input("w", 3)
+			b.g.AddInitializer("w", ramp(3))
+			b.output(b.node("Mul", "y", values(x, w)), 1, 3)
+		}, noRun: "the inputs differ by intent"},
+		{name: "constants-to-initializers", pass: "constants-to-initializers", opset: 13, tol: verify.Exact, build: func(b *builder) {
+			x := b.input("x", 1, 2)
+			y := b.node("Mul", "y", values(x, b.constant("two", graph.Float32s([]int64{1}, 2))))
+			y = b.node("Add", "z", values(y, b.node("Constant", "half", nil, graph.Float("value_float", 0.5))))
+			b.output(y, 1, 2)
+			b.output(b.constant("kept", ramp(2)), 2)
+		}},
+		{name: "upgrade-opset9", pass: "upgrade-opset", opset: 9, tol: verify.Exact, build: func(b *builder) {
+			x := b.input("x", 1, 4, 6, 6)
+			y := b.node("Slice", "sliced", values(x), graph.Ints("starts", 0, 1), graph.Ints("ends", 5, 5), graph.Ints("axes", 2, 3))
+			y = b.node("Clip", "clipped", values(y), graph.Float("min", 0), graph.Float("max", 6))
+			y = b.node("Clip", "above", values(y), graph.Float("min", 0.25))
+			y = b.node("Pad", "padded", values(y), graph.Ints("pads", 0, 0, 1, 0, 0, 0, 0, 1), graph.Float("value", 0.5))
+			y = b.node("Upsample", "up", values(y, b.g.AddInitializer("scales", graph.Float32s([]int64{4}, 1, 1, 2, 2))), graph.Str("mode", "nearest"))
+			y = b.node("Dropout", "drop", values(y), graph.Float("ratio", 0.3))
+			parts := b.g.AddNode("Split", "", "split", values(y), []string{"left", "right"}, graph.Int("axis", 1), graph.Ints("split", 1, 3))
+			y = b.node("Concat", "joined", values(parts.Output(1), parts.Output(0)), graph.Int("axis", 1))
+			y = b.node("Unsqueeze", "wide", values(y), graph.Ints("axes", 0))
+			y = b.node("Squeeze", "narrow", values(y), graph.Ints("axes", 0))
+			y = b.node("ReduceSum", "sum", values(y), graph.Ints("axes", 2, 3), graph.Int("keepdims", 0))
+			b.output(b.node("Softmax", "out", values(y)), 1, 4)
+		}},
+		{name: "upgrade-softmax", pass: "upgrade-opset", opset: 11, tol: verify.Reordered, build: func(b *builder) {
+			// Over axes 1 and 2 together, which no later Softmax does by itself.
+			b.output(b.node("Softmax", "out", values(b.input("x", 2, 3, 4))), 2, 3, 4)
+		}},
+		{name: "upgrade-resize-down", pass: "upgrade-opset", opset: 10, tol: verify.Exact, build: func(b *builder) {
+			scales := b.g.AddInitializer("scales", graph.Float32s([]int64{4}, 1, 1, 0.6, 0.6))
+			b.output(b.node("Resize", "out", values(b.input("x", 1, 1, 2, 4), scales), graph.Str("mode", "nearest")), 1, 1, 1, 2)
+		}},
+		{name: "upgrade-nothing", pass: "upgrade-opset", opset: 17, tol: verify.Exact, build: func(b *builder) {
+			b.output(b.node("Softmax", "out", values(b.input("x", 2, 3)), graph.Int("axis", 0)), 2, 3)
+		}},
+		{name: "normalize-training13", pass: "normalize-training", opset: 13, build: func(b *builder) {
+			y := b.norm("bn", b.input("x", 2, 2, 3, 3), 2, "m", "v", "sm", "sv")
+			drop := b.node("Dropout", "drop", values(y, nil, b.g.AddInitializer("training", graph.Int64s(nil, 1))))
+			b.output(drop, 2, 2, 3, 3)
+		}, noRun: "training is random"},
+		{name: "normalize-training15", pass: "normalize-training", opset: 15, build: func(b *builder) {
+			x := b.input("x", 2, 2, 3, 3)
+			y := b.norm("bn", x, 2, "m", "v")
+			y.Producer().SetAttr(graph.Int("training_mode", 1))
+			z := b.norm("read", y, 2, "mean_read", "var_read")
+			z.Producer().SetAttr(graph.Int("training_mode", 1))
+			b.output(z, 2, 2, 3, 3)
+			b.output(z.Producer().Output(1), 2)
+		}, noRun: "training differs from inference by intent"},
+		{name: "widen-float16", pass: "widen-float16", opset: 13, tol: verify.Device, build: func(b *builder) {
+			half := func(dims ...int64) *graph.Tensor {
+				n := int64(1)
+				for _, d := range dims {
+					n *= d
+				}
+				raw := make([]byte, 2*n)
+				for i := range n {
+					raw[2*i+1] = byte(0x34 + i%4) // 0.25 to 0.4375
+				}
+				t, err := graph.NewTensor(graph.Float16, dims, raw)
+				if err != nil {
+					panic(err)
+				}
+				return t
+			}
+			x := b.g.AddInput("x", graph.TensorType(graph.Float16, graph.ShapeOf(1, 2, 3, 3)))
+			y := b.node("Conv", "conv", values(x, b.g.AddInitializer("w", half(2, 2, 1, 1))))
+			wide := b.node("Cast", "wide", values(y), graph.Int("to", int64(graph.Float32)))
+			y = b.node("Cast", "narrow", values(wide), graph.Int("to", int64(graph.Float16)))
+			y.Type = graph.TensorType(graph.Float16, graph.ShapeOf(1, 2, 3, 3))
+			b.g.AddOutput(y)
+		}},
+		{name: "expand-sequences", pass: "expand-sequences", opset: 13, tol: verify.Exact, build: func(b *builder) {
+			x := b.input("x", 1, 7, 2)
+			chunks := b.node("SplitToSequence", "chunks", values(x, b.scalar("three", 3)), graph.Int("axis", 1))
+			sized := b.node("SplitToSequence", "sized", values(x, b.vec("sizes", 2, 5)), graph.Int("axis", 1))
+			ones := b.node("SplitToSequence", "ones", values(x), graph.Int("axis", 1), graph.Int("keepdims", 0))
+			at := func(name string, seq *graph.Value, i int64) *graph.Value {
+				return b.node("SequenceAt", name, values(seq, b.scalar(name+".i", i)))
+			}
+			seq := b.node("SequenceConstruct", "seq", values(at("middle", chunks, 1), at("last", chunks, 2), at("tail", sized, -1)))
+			b.output(b.node("ConcatFromSequence", "cat", values(seq), graph.Int("axis", 1)), 1, 9, 2)
+			b.output(at("one", ones, 4), 1, 2)
+			b.output(at("from_end", chunks, -1), 1, 1, 2)
+		}},
+		{name: "fold-constants", pass: "fold-constants", opset: 13, tol: verify.Exact, build: func(b *builder) {
+			x := b.input("x", 2, 3)
+			w := b.node("Transpose", "wt", values(b.weight("w", 4, 3)), graph.Ints("perm", 1, 0))
+			y := b.node("MatMul", "y", values(x, w))
+			sum := b.node("Add", "sum", values(b.scalar("one", 1), b.scalar("three", 3)))
+			zeros := b.node("ConstantOfShape", "small", values(b.node("Unsqueeze", "shape", values(sum, b.vec("axis", 0)))))
+			b.output(b.node("Concat", "out", values(y, b.node("Reshape", "row", values(zeros, b.vec("one_row", 1, -1)))), graph.Int("axis", 0)), 3, 4)
+		}},
+		{name: "fold-constants-too-large", pass: "fold-constants", opset: 13, tol: verify.Exact, build: func(b *builder) {
+			zeros := b.node("ConstantOfShape", "zeros", values(b.vec("shape", 1, 256, 256)))
+			b.output(b.node("Add", "y", values(b.input("x", 1, 1, 1), zeros)), 1, 256, 256)
+		}},
+		{name: "eliminate-noops", pass: "eliminate-noops", opset: 13, tol: verify.Exact, build: func(b *builder) {
+			x := b.input("x", 2, 3, 4, 4)
+			y := b.node("Identity", "identity", values(x))
+			y = b.node("Dropout", "dropout", values(y))
+			y = b.node("Cast", "cast", values(y), graph.Int("to", int64(graph.Float32)))
+			y = b.node("Reshape", "reshape", values(y, b.vec("shape", 2, 3, 4, 4)))
+			y = b.node("Expand", "expand", values(y, b.vec("ones", 1, 1, 1, 1)))
+			y = b.node("Transpose", "transpose", values(y), graph.Ints("perm", 0, 1, 2, 3))
+			y = b.node("Slice", "slice", values(y, b.vec("from", 0), b.vec("to", 100), b.vec("axis", 1)))
+			y = b.node("Slice", "reversed", values(y, b.vec("last", -1), b.vec("first", -100), b.vec("axes", 1), b.vec("steps", -1)))
+			y = b.node("Pad", "pad", values(y, b.vec("pads", 0, 0, 0, 0, 0, 0, 0, 0)))
+			y = b.node("Concat", "concat", values(y), graph.Int("axis", 1))
+			b.output(b.node("Relu", "relu", values(y)), 2, 3, 4, 4)
+			b.output(b.node("Identity", "echo", values(x)), 2, 3, 4, 4)
+		}},
+		{name: "common-subexpressions", pass: "common-subexpressions", opset: 13, tol: verify.Exact, build: func(b *builder) {
+			x := b.input("x", 1, 4)
+			from, to, axis := b.vec("from", 0), b.vec("to", 2), b.vec("axis", 1)
+			lo := b.node("Slice", "lo", values(x, from, to, axis))
+			again := b.node("Slice", "again", values(x, from, to, axis))
+			soft := b.node("Softmax", "soft", values(x), graph.Int("axis", 1))
+			other := b.node("Softmax", "other", values(x), graph.Int("axis", 0))
+			b.output(b.node("Add", "twice", values(lo, again)), 1, 2)
+			b.output(b.node("Add", "sum", values(soft, other)), 1, 4)
+		}},
+		{name: "dead-code", pass: "dead-code", opset: 13, tol: verify.Exact, build: func(b *builder) {
+			x := b.input("x", 1, 2)
+			b.input("unread", 1)
+			b.node("Relu", "chain2", values(b.node("Add", "chain1", values(x, b.weight("dead", 2)))))
+			b.m.Functions = []*graph.Function{{Name: "uncalled", Domain: "local", Opsets: []graph.Opset{{Version: 13}}, Body: graph.NewGraph("uncalled")}}
+			b.output(b.node("Relu", "y", values(x)), 1, 2)
+		}},
+		{name: "dedupe-initializers", pass: "dedupe-initializers", opset: 13, tol: verify.Exact, build: func(b *builder) {
+			x := b.input("x", 1, 2)
+			y := b.node("Add", "a", values(x, b.weight("w1", 2)))
+			y = b.node("Add", "b", values(y, b.weight("w2", 2)))
+			y = b.node("Add", "c", values(y, b.g.AddInitializer("w3", graph.Float32s([]int64{2}, 0.1, 0.25))))
+			b.output(b.node("Add", "d", values(y, b.weight("other_shape", 1, 2))), 1, 2)
+		}},
+		{name: "fold-batchnorm", pass: "fold-batchnorm", opset: 13, tol: verify.Reordered, build: func(b *builder) {
+			// Two convolutions of one input share their weight, as a residual path might.
+			x, w := b.input("x", 1, 2, 3, 3), b.weight("w", 2, 2, 1, 1)
+			main := b.norm("bn1", b.node("Conv", "conv1", values(x, w, b.weight("bias", 2))), 2)
+			side := b.norm("bn2", b.node("Conv", "conv2", values(x, w)), 2)
+			b.output(b.node("Add", "sum", values(main, side)), 1, 2, 3, 3)
+		}},
+		{name: "fold-batchnorm-refused", pass: "fold-batchnorm", opset: 13, tol: verify.Exact, build: func(b *builder) {
+			x := b.input("x", 1, 2, 3, 3)
+			y := b.node("Conv", "conv", values(x, b.weight("w", 2, 2, 1, 1)))
+			b.output(b.norm("bn", y, 2), 1, 2, 3, 3)
+			b.output(b.node("Relu", "relu", values(y)), 1, 2, 3, 3)
+			z := b.node("Conv", "runtime", values(x, b.input("kernel", 2, 2, 1, 1)))
+			b.output(b.norm("bn3", z, 2), 1, 2, 3, 3)
+		}},
+	}
+}

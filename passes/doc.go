@@ -1,0 +1,11 @@
+// Package passes holds the compiler's passes, ONNX to ONNX, one a file, and
+// the one table that orders them. The table also names the domain's steps
+// (recognize, lower and so on), so that it tells the whole way from a file to
+// the file written.
+//
+// A pass is a function on a State. The runner (Run) adds what every pass needs:
+// requirements checked before it, graph.Check behind it, dumps, statistics and
+// the fixed point where passes feed each other. Within a pass, rewrites have
+// one shape: match, check (which gives a reason when it refuses), replace; see
+// rewrite.
+package passes

@@ -1,0 +1,217 @@
+package passes
+
+// Pipeline says which of the tool's jobs runs a pass.
+type Pipeline int
+
+// The pipelines. A pass may belong to several.
+const (
+	// ToCanonical is what stands before recognition: the model in the one
+	// spelling that the rest understands, batch normalisation kept apart from
+	// convolutions so that weights can go back out for training.
+	ToCanonical Pipeline = 1 << iota
+	// ToConvert makes an AFNet of the model.
+	ToConvert
+	// ToOptimize makes the model itself faster.
+	ToOptimize
+)
+
+// Pass is one step of the pipelines.
+type Pass struct {
+	Name string
+	Doc  string // one line
+	In   Pipeline
+	Run  func(*State) error
+
+	Requires []Fact // hold before the pass
+	Ensures  []Fact // hold after it, and after all later passes
+
+	// Loop names a run of neighbouring passes that feed each other; the run is
+	// repeated until a whole round changes nothing.
+	Loop string
+}
+
+// Fact is something that is true of a model between passes.
+type Fact struct {
+	Name  string
+	holds func(*State) bool
+}
+
+// The facts that passes require and ensure.
+var (
+	noFunctions = Fact{"no model-local function is called", func(s *State) bool {
+		for n := range nodes(s.Model) {
+			if callee(s.Model, n) != nil {
+				return false
+			}
+		}
+		return true
+	}}
+	constantsAreInitializers = Fact{"no tensor sits in a Constant node, save as a graph output", func(s *State) bool {
+		for n := range nodes(s.Model) {
+			if n.Is("Constant") && n.Output(0).Const() != nil && !n.Output(0).IsOutput() {
+				return false
+			}
+		}
+		return true
+	}}
+	weightsAreConstant = Fact{"no initializer is a graph input", func(s *State) bool {
+		for _, v := range s.Model.Graph.Initializers() {
+			if v.IsInput() {
+				return false
+			}
+		}
+		return true
+	}}
+	recognized = Fact{"the network is recognised", func(s *State) bool {
+		return s.Network != nil
+	}}
+	currentOpset = Fact{"the ONNX opset is 13 or later", func(s *State) bool {
+		return s.Model.Opset("") >= newOpset
+	}}
+)
+
+// every pipeline makes the model canonical first.
+const every = ToCanonical | ToConvert | ToOptimize
+
+// Table is every pass in the order in which they run.
+var Table = []Pass{
+	{
+		Name: "inline-functions", Doc: "replace calls of model-local functions by their bodies",
+		In: every, Run: inlineFunctions,
+		Ensures: []Fact{noFunctions},
+	},
+	{
+		Name: "strip-initializer-inputs", Doc: "take weights off the graph's inputs, so that they are constants",
+		In: every, Run: stripInitializerInputs,
+		Ensures: []Fact{weightsAreConstant},
+	},
+	{
+		Name: "constants-to-initializers", Doc: "turn Constant nodes into initializers",
+		In: every, Run: constantsToInitializers,
+		Requires: []Fact{noFunctions},
+		Ensures:  []Fact{constantsAreInitializers},
+	},
+	{
+		Name: "upgrade-opset", Doc: "rewrite operators of opsets 9 to 12 as opset 13 has them",
+		In: every, Run: upgradeOpset,
+		Requires: []Fact{noFunctions, weightsAreConstant, constantsAreInitializers},
+		Ensures:  []Fact{currentOpset},
+	},
+	{
+		Name: "normalize-training", Doc: "turn batch normalisation and dropout exported in training mode into inference",
+		In: every, Run: normalizeTraining,
+		Requires: []Fact{noFunctions},
+	},
+	{
+		Name: "widen-float16", Doc: "compute half-precision networks in float32",
+		In: every, Run: widenFloat16,
+		Requires: []Fact{noFunctions, constantsAreInitializers},
+	},
+	{
+		Name: "expand-sequences", Doc: "replace sequences of tensors (split, chunk) by slices and concatenations",
+		In: every, Run: expandSequences, Loop: "fold",
+		Requires: []Fact{currentOpset},
+	},
+	{
+		Name: "fold-shapes", Doc: "infer shapes, and make constants of shape arithmetic that always comes to the same",
+		In: every, Run: foldShapes, Loop: "fold",
+		Requires: []Fact{currentOpset, constantsAreInitializers},
+	},
+	{
+		Name: "fold-constants", Doc: "compute what depends on constants alone, unless the result is large",
+		In: every, Run: foldConstants, Loop: "fold",
+		Requires: []Fact{weightsAreConstant},
+	},
+	{
+		Name: "eliminate-noops", Doc: "bypass Identity, Dropout and casts, reshapes, slices that change nothing",
+		In: every, Run: eliminateNoops, Loop: "fold",
+		Requires: []Fact{currentOpset, noFunctions},
+	},
+	{
+		Name: "common-subexpressions", Doc: "compute once what several nodes compute alike",
+		In: every, Run: commonSubexpressions, Loop: "fold",
+	},
+	{
+		Name: "dead-code", Doc: "remove nodes, initializers and functions that no output needs",
+		In: every, Run: deadCode, Loop: "fold",
+	},
+	{
+		Name: "dedupe-initializers", Doc: "keep one of several equal initializers",
+		In: every, Run: dedupeInitializers,
+		Requires: []Fact{weightsAreConstant},
+	},
+	{
+		Name: "fold-batchnorm", Doc: "fold batch normalisation into the convolution before it",
+		In: ToOptimize, Run: foldBatchNorm,
+		Requires: []Fact{constantsAreInitializers},
+	},
+	{
+		Name: "drop-folded", Doc: "remove the weights from before folding",
+		In: ToOptimize, Run: deadCode,
+	},
+	{
+		Name: "recognize", Doc: "read stem, stages of blocks, temporal shift and head off the graph",
+		In: ToConvert, Run: recognize,
+		Requires: []Fact{noFunctions, weightsAreConstant, constantsAreInitializers, currentOpset},
+		Ensures:  []Fact{recognized},
+	},
+	{
+		Name: "recognize-shift", Doc: "the same, for a model that may be something else",
+		In: ToOptimize, Run: recognizeIfAny,
+		Requires: []Fact{noFunctions, weightsAreConstant, constantsAreInitializers, currentOpset},
+	},
+	{
+		Name: "rewrite-af", Doc: "turn stages into AF modules: ample and focal branch, navigation, fusion",
+		In: ToConvert, Run: rewriteAF,
+		Requires: []Fact{recognized},
+	},
+	{
+		Name: "lower", Doc: "write the network as standard ONNX, the focal branch as the target runs it best",
+		In: ToConvert, Run: lower,
+		Requires: []Fact{recognized},
+	},
+	{
+		Name: "split-stream", Doc: "write the temporal shift on a stream of its own, which ONNX Runtime runs fastest",
+		In: ToOptimize, Run: splitStream,
+	},
+}
+
+// Order is a constraint on Table: Before runs ahead of After, for the reason
+// given.
+type Order struct{ Before, After, Reason string }
+
+// Orders are the constraints that the table keeps. A test holds it to them.
+var Orders = []Order{
+	{"inline-functions", "constants-to-initializers", "functions hold Constant nodes too"},
+	{"inline-functions", "upgrade-opset", "operators of a function body are upgraded where they were inlined"},
+	{"inline-functions", "expand-sequences", "a sequence may be made in one function and read in another"},
+	{"strip-initializer-inputs", "dedupe-initializers", "an input's default value may differ at run time from its equal"},
+	{"constants-to-initializers", "upgrade-opset", "Resize of opset 10 is upgraded by its scales, which must be known"},
+	{"constants-to-initializers", "common-subexpressions", "nodes are compared by their inputs, equal constants included"},
+	{"upgrade-opset", "eliminate-noops", "rules are written for one form of each operator"},
+	{"upgrade-opset", "fold-shapes", "a Reshape target is written as later opsets read it"},
+	{"fold-shapes", "eliminate-noops", "whether a Reshape or Slice changes anything is told by the shapes inferred"},
+	{"normalize-training", "eliminate-noops", "a Dropout is bypassed only once it no longer trains"},
+	{"normalize-training", "fold-batchnorm", "statistics that a run updates cannot be folded"},
+	{"widen-float16", "fold-batchnorm", "folding is computed on float32 weights"},
+	{"common-subexpressions", "dead-code", "merged nodes are left behind without readers"},
+	{"eliminate-noops", "dead-code", "bypassed nodes are left behind without readers"},
+	{"dead-code", "dedupe-initializers", "tensors that nobody reads are not worth comparing"},
+	{"dead-code", "fold-batchnorm", "a dead reader of a convolution would keep its normalisation from being folded"},
+	{"fold-batchnorm", "drop-folded", "the weights from before are left behind without readers"},
+	{"fold-batchnorm", "recognize-shift", "a convolution split by channels cannot carry its normalisation along"},
+	{"fold-constants", "recognize", "a shift is recognised by its data movement, which needs constant indices"},
+	{"recognize", "rewrite-af", "the rewrite works on blocks, not on nodes"},
+	{"rewrite-af", "lower", "lowering writes AF modules"},
+	{"recognize-shift", "split-stream", "the split follows the blocks and their shift"},
+}
+
+// find returns the pass of that name, nil if there is none.
+func find(name string) *Pass {
+	for i := range Table {
+		if Table[i].Name == name {
+			return &Table[i]
+		}
+	}
+	return nil
+}

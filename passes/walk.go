@@ -1,0 +1,86 @@
+package passes
+
+import (
+	"iter"
+	"slices"
+
+	"github.com/afc-project/afc/graph"
+)
+
+// graphs iterates over the model's graph and every subgraph of its nodes,
+// outer before inner. Function bodies are not among them: the pipeline inlines
+// them first.
+func graphs(m *graph.Model) iter.Seq[*graph.Graph] {
+	return func(yield func(*graph.Graph) bool) { walkGraphs(m.Graph, yield) }
+}
+
+func walkGraphs(g *graph.Graph, yield func(*graph.Graph) bool) bool {
+	if !yield(g) {
+		return false
+	}
+	for n := range g.Nodes() {
+		for _, sub := range n.Subgraphs() {
+			if !walkGraphs(sub, yield) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// nodes iterates over the nodes of the model's graph and of all subgraphs.
+func nodes(m *graph.Model) iter.Seq[*graph.Node] {
+	return func(yield func(*graph.Node) bool) {
+		for g := range graphs(m) {
+			for n := range g.Nodes() {
+				if !yield(n) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// constInts returns the elements of a constant integer value; ok is false
+// where v is left out, not constant or not of integers.
+func constInts(v *graph.Value) (ints []int64, ok bool) {
+	t := v.Const()
+	if t == nil {
+		return nil, false
+	}
+	ints, err := t.Int64s()
+	return ints, err == nil
+}
+
+// canReplace says why the readers of v cannot read w instead; "" when they
+// can. A graph output keeps its name, so what takes its place must be made by
+// a node of the same graph and be no output yet.
+func canReplace(v, w *graph.Value) string {
+	if !v.IsOutput() {
+		return ""
+	}
+	switch {
+	case w.Graph() != v.Graph():
+		return "its result is a graph output and its input belongs to an outer graph"
+	case w.IsInput(), w.Producer() == nil, w.IsOutput():
+		return "its result is a graph output and its input has a name of its own to keep"
+	}
+	return ""
+}
+
+// replace makes the readers of v read w and keeps what is known of its type.
+// canReplace must have allowed it.
+func replace(v, w *graph.Value) {
+	if w.Type.Elem == graph.Undefined && w.Type.IsTensor() {
+		w.Type.Elem = v.Type.Elem
+	}
+	if !w.Type.Shape.Ranked() || v.IsOutput() && v.Type.Shape.Ranked() && !w.Type.Shape.Static() {
+		w.Type.Shape = v.Type.Shape
+	}
+	v.ReplaceAllUses(w)
+}
+
+// unused reports whether nothing reads any output of n.
+func unused(n *graph.Node) bool {
+	return !slices.ContainsFunc(n.Outputs(), func(v *graph.Value) bool { return v != nil && v.NumUses() > 0 })
+}
