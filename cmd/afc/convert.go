@@ -57,6 +57,11 @@ func (a *app) convert(c *cli.Context) error {
 	if in == "" && weights == "" {
 		return usagef("what to convert? Give MODEL.onnx, --weights CHECKPOINT, or both")
 	}
+	for _, name := range []string{"size", "shift", "shift-div"} {
+		if in != "" && c.IsSet(name) {
+			return usagef("--%s is for --weights without a model; %s says it", name, in)
+		}
+	}
 	out, err := outputPath(c, c.Args().Get(1), in, weights)
 	if err != nil {
 		return err

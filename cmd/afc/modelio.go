@@ -99,6 +99,9 @@ func checkWritten(path string) (size int64, err error) {
 		return 0, err
 	}
 	defer m.Close()
+	if err := graph.Check(m); err != nil {
+		return 0, err
+	}
 	fi, err := os.Stat(path)
 	if err != nil {
 		return 0, err

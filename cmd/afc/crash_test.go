@@ -1,0 +1,259 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/afc-project/afc/testmodels"
+)
+
+// crashSpec is large enough that a conversion can be hit while it reads,
+// lowers and writes.
+var crashSpec = testmodels.AFSpec{Width: 48, Frames: 4, Classes: 20}
+
+func convertArgs(weights, out string) []string {
+	return []string{"convert", "--weights", weights, "--size", "64", "-o", out}
+}
+
+// convertTime converts once undisturbed: what the output should be, and how
+// long it takes.
+func convertTime(t *testing.T, weights string) (whole []byte, took time.Duration) {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "out.onnx")
+	start := time.Now()
+	if b, err := program(t.Context(), convertArgs(weights, out)...).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, b)
+	}
+	took = time.Since(start)
+	whole, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return whole, took
+}
+
+// onlyOut fails if the folder holds more than out.onnx, temporaries aside if
+// they are allowed.
+func onlyOut(t *testing.T, dir string, temporaries bool) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		temporary := strings.HasPrefix(e.Name(), ".out.onnx.afc-") && strings.HasSuffix(e.Name(), ".tmp")
+		if e.Name() != "out.onnx" && !(temporaries && temporary) {
+			t.Errorf("%s was left behind", e.Name())
+		}
+	}
+}
+
+// TestKilled: SIGKILL at a random moment leaves the old file or the whole new
+// one; SIGINT leaves no temporary file either and ends the run in a second.
+func TestKilled(t *testing.T) {
+	rounds := 12
+	if testing.Short() {
+		rounds = 3
+	}
+	weights := checkpointFile(t, crashSpec)
+	whole, took := convertTime(t, weights)
+	old := []byte("the file that stood there before")
+	seed := uint64(time.Now().UnixNano())
+	r := rand.New(rand.NewPCG(seed, 0))
+	t.Logf("seed %d, an undisturbed run takes %v", seed, took)
+	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGINT} {
+		t.Run(sig.String(), func(t *testing.T) {
+			for range rounds {
+				dir := t.TempDir()
+				out := filepath.Join(dir, "out.onnx")
+				if err := os.WriteFile(out, old, 0o644); err != nil {
+					t.Fatal(err)
+				}
+				cmd := program(t.Context(), convertArgs(weights, out)...)
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				delay := time.Duration(r.Int64N(int64(took)))
+				time.Sleep(delay)
+				cmd.Process.Signal(sig)
+				sent := time.Now()
+				cmd.Wait()
+				if after := time.Since(sent); after > time.Second {
+					t.Errorf("it took %v to end", after)
+				}
+				got, err := os.ReadFile(out)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !bytes.Equal(got, old) && !bytes.Equal(got, whole) {
+					t.Errorf("killed after %v: the file holds %d bytes, neither the old %d nor the new %d", delay, len(got), len(old), len(whole))
+				}
+				onlyOut(t, dir, sig == syscall.SIGKILL)
+			}
+		})
+	}
+}
+
+// TestTwoWriters: two runs onto one path leave one of the two files, whole.
+func TestTwoWriters(t *testing.T) {
+	spec := crashSpec
+	a := checkpointFile(t, spec)
+	spec.Seed = 1
+	b := checkpointFile(t, spec)
+	wantA, _ := convertTime(t, a)
+	wantB, _ := convertTime(t, b)
+	dir := t.TempDir()
+	out := filepath.Join(dir, "out.onnx")
+	for range 3 {
+		var wg sync.WaitGroup
+		for _, weights := range []string{a, b} {
+			wg.Go(func() {
+				if msg, err := program(t.Context(), convertArgs(weights, out)...).CombinedOutput(); err != nil {
+					t.Errorf("%v\n%s", err, msg)
+				}
+			})
+		}
+		wg.Wait()
+		got, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, wantA) && !bytes.Equal(got, wantB) {
+			t.Errorf("the file is neither of the two, %d bytes", len(got))
+		}
+	}
+	onlyOut(t, dir, false)
+}
+
+// mount mounts a tmpfs for the test, or skips it where that is not allowed.
+func mount(t *testing.T, options string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", options, "afc-test", dir).CombinedOutput(); err != nil {
+		t.Skipf("cannot mount a tmpfs: %v: %s", err, bytes.TrimSpace(out))
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
+			t.Errorf("umount: %v: %s", err, out)
+		}
+	})
+	return dir
+}
+
+func TestDiskFull(t *testing.T) {
+	weights := checkpointFile(t, crashSpec)
+	check := func(t *testing.T, cmd *exec.Cmd, out, want string) {
+		t.Helper()
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		err := cmd.Run()
+		if cmd.ProcessState.ExitCode() != exitUsage || !strings.Contains(stderr.String(), "cannot write "+out) || !strings.Contains(stderr.String(), want) {
+			t.Errorf("%v, stderr %q; want exit %d and a message with %q", err, stderr.String(), exitUsage, want)
+		}
+	}
+	t.Run("tmpfs", func(t *testing.T) {
+		dir := mount(t, "size=1m")
+		out := filepath.Join(dir, "out.onnx")
+		if err := os.WriteFile(out, []byte("old"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		check(t, program(t.Context(), convertArgs(weights, out)...), out, "no space left on device")
+		if got, _ := os.ReadFile(out); string(got) != "old" {
+			t.Errorf("the old file now holds %d bytes", len(got))
+		}
+		onlyOut(t, dir, false)
+	})
+	t.Run("file size limit", func(t *testing.T) {
+		dir := t.TempDir()
+		out := filepath.Join(dir, "out.onnx")
+		cmd := program(t.Context())
+		script := append([]string{"-c", `ulimit -f 1000 && exec "$0" "$@"`, cmd.Path}, convertArgs(weights, out)...)
+		limited := exec.CommandContext(t.Context(), "sh", script...)
+		limited.Env = cmd.Env
+		check(t, limited, out, "file too large")
+		onlyOut(t, dir, false)
+	})
+}
+
+func TestReadOnlyFolder(t *testing.T) {
+	weights := checkpointFile(t, testmodels.AFSpec{Width: 8, Frames: 2, Classes: 3})
+	var dir string
+	if os.Geteuid() == 0 { // whom permissions do not stop
+		dir = mount(t, "ro,size=1m")
+	} else {
+		dir = t.TempDir()
+		if err := os.Chmod(dir, 0o555); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o := afc(t, convertArgs(weights, filepath.Join(dir, "out.onnx"))...)
+	if o.code != exitUsage || !strings.Contains(o.stderr, "cannot write") {
+		t.Errorf("exit %d, stderr %q", o.code, o.stderr)
+	}
+	onlyOut(t, dir, false)
+}
+
+func TestOutputIsInput(t *testing.T) {
+	weights := checkpointFile(t, testmodels.AFSpec{Width: 8, Frames: 2, Classes: 3})
+	before, err := os.ReadFile(weights)
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(filepath.Dir(weights), "link.onnx")
+	if err := os.Symlink(filepath.Base(weights), link); err != nil {
+		t.Fatal(err)
+	}
+	for _, out := range []string{weights, link} {
+		o := afc(t, convertArgs(weights, out)...)
+		if o.code != exitUsage || !strings.Contains(o.stderr, "output is the input") {
+			t.Errorf("-o %s: exit %d, stderr %q", out, o.code, o.stderr)
+		}
+	}
+	if after, err := os.ReadFile(weights); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the input changed: %v", err)
+	}
+}
+
+func TestOutputThroughSymlink(t *testing.T) {
+	weights := checkpointFile(t, testmodels.AFSpec{Width: 8, Frames: 2, Classes: 3})
+	dir := t.TempDir()
+	target, link := filepath.Join(dir, "target"), filepath.Join(dir, "out.onnx")
+	if err := os.Symlink("target", link); err != nil {
+		t.Fatal(err)
+	}
+	mustRun(t, convertArgs(weights, link)...)
+	if fi, err := os.Lstat(link); err != nil || fi.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link was replaced: %v", err)
+	}
+	if fi, err := os.Stat(target); err != nil || fi.Size() < 1000 {
+		t.Errorf("the target was not written: %v", err)
+	}
+}
+
+// TestCancelled: a run whose context ends returns the code of an interruption
+// and writes nothing.
+func TestCancelled(t *testing.T) {
+	weights := checkpointFile(t, testmodels.AFSpec{Width: 8, Frames: 2, Classes: 3})
+	out := filepath.Join(t.TempDir(), "out.onnx")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var stdout, stderr bytes.Buffer
+	code := run(ctx, append([]string{"afc"}, convertArgs(weights, out)...), nil, &stdout, &stderr)
+	if code != exitInterrupted || !strings.HasSuffix(stderr.String(), "afc: interrupted\n") {
+		t.Errorf("exit %d, stderr %q", code, stderr.String())
+	}
+	if _, err := os.Stat(out); err == nil {
+		t.Error("it wrote its output")
+	}
+}

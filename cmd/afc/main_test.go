@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/testmodels"
+)
+
+// asProgram, in the environment, makes the test binary be afc: for tests that
+// kill it, or start it from outside.
+const asProgram = "AFC_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// program returns a command that runs afc as a process of its own.
+func program(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	return cmd
+}
+
+// outcome is what a run in this process printed and returned.
+type outcome struct {
+	code           int
+	stdout, stderr string
+}
+
+func afc(t *testing.T, args ...string) outcome {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), append([]string{"afc"}, args...), strings.NewReader(""), &stdout, &stderr)
+	return outcome{code, stdout.String(), stderr.String()}
+}
+
+// mustRun runs afc and fails the test unless it returns 0.
+func mustRun(t *testing.T, args ...string) outcome {
+	t.Helper()
+	o := afc(t, args...)
+	if o.code != exitOK {
+		t.Fatalf("afc %s: exit %d\n%s", strings.Join(args, " "), o.code, o.stderr)
+	}
+	return o
+}
+
+// checkpointFile writes a random AFNet checkpoint.
+func checkpointFile(t *testing.T, spec testmodels.AFSpec) string {
+	t.Helper()
+	sd := afblock.NewStateDict()
+	for _, e := range spec.Checkpoint() {
+		sd.Set(e.Key, e.Tensor)
+	}
+	var b bytes.Buffer
+	if err := afblock.WriteSafetensors(&b, sd); err != nil {
+		t.Fatal(err)
+	}
+	return writeFile(t, "weights.safetensors", b.Bytes())
+}
+
+// modelFile writes a model built by testmodels.
+func modelFile(t *testing.T, spec testmodels.Spec) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := spec.Build().Encode(&b); err != nil {
+		t.Fatal(err)
+	}
+	return writeFile(t, "model.onnx", b.Bytes())
+}
+
+// writeFile writes a file into a fresh folder.
+func writeFile(t *testing.T, name string, data []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
