@@ -59,7 +59,10 @@ func Agree(got, reference [][]float64, probabilities bool) (Agreement, error) {
 
 // Accuracy is the part of the clips whose label is the first class, or among
 // the five first.
-type Accuracy struct{ Top1, Top5 float64 }
+type Accuracy struct {
+	Top1 float64 `json:"top1"`
+	Top5 float64 `json:"top5"`
+}
 
 // Score compares scores [clips][classes] with labels.
 func Score(scores [][]float64, labels []int) (Accuracy, error) {

@@ -56,6 +56,7 @@ var (
 // Difference is how two tensors of the same shape differ. NaNs in the same
 // place, and infinities of the same sign, are equal.
 type Difference struct {
+	Check  string  `json:"check,omitempty"` // of the report, that compared
 	Output string  `json:"output"`
 	Dims   []int64 `json:"dims"`
 	MaxAbs float64 `json:"max_abs"` // worst |got − want| where both are finite
@@ -81,12 +82,12 @@ type Difference struct {
 // OK reports whether every element passed.
 func (d Difference) OK() bool { return d.Bad == 0 }
 
-// Where names the worst element and what stands there.
+// Where names the worst element and what stands there, "" if all are equal.
 func (d Difference) Where() string {
-	if d.Count == 0 {
-		return d.Output + ", empty"
+	if d.MaxAbs == 0 && d.NonFinite == 0 {
+		return ""
 	}
-	return fmt.Sprintf("%s%v: got %g, want %g", d.Output, d.Index, d.Got, d.Want)
+	return fmt.Sprintf("%s%v: got %.6g, want %.6g", d.Output, d.Index, d.Got, d.Want)
 }
 
 // Figure is the error in parts of the output's largest magnitude, or the count
@@ -95,7 +96,10 @@ func (d Difference) Figure() string {
 	if d.NonFinite > 0 {
 		return fmt.Sprintf("%d NaN or infinite", d.NonFinite)
 	}
-	return fmt.Sprintf("%.2e", d.Needed)
+	if d.MaxAbs == 0 {
+		return "equal"
+	}
+	return fmt.Sprintf("%.1e of max", d.Needed)
 }
 
 // Compare compares an output with what it should be. Shapes or element types

@@ -75,3 +75,20 @@ func (p Provider) howToGet() string {
 	}
 	return howToGet
 }
+
+// executionProvider is ONNX Runtime's name for the provider.
+func (p Provider) executionProvider() string {
+	switch p.Name {
+	case "cuda":
+		return "CUDAExecutionProvider"
+	case "tensorrt":
+		return "TensorrtExecutionProvider"
+	case "webgpu":
+		return "WebGpuExecutionProvider"
+	case "coreml":
+		return "CoreMLExecutionProvider"
+	case "openvino":
+		return "OpenVINOExecutionProvider"
+	}
+	return "CPUExecutionProvider"
+}

@@ -1,0 +1,319 @@
+package verify
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/afc-project/afc/graph"
+)
+
+// checks is the table of checks, in the order they run: first what the others
+// rest on.
+var checks = []check{
+	{"load", "ONNX Runtime loads it without a warning", (*prover).checkLoad},
+	{"reference", "equals its own mask lowering", (*prover).checkReference},
+	{"masks", "chooses the frames the mask lowering chooses", (*prover).checkMasks},
+	{"none", "no frame selected", (*prover).checkNone},
+	{"all", "every frame selected", (*prover).checkAll},
+	{"mixed", "every second frame selected, staggered", (*prover).checkMixed},
+	{"tie", "a tie selects nothing", (*prover).checkTie},
+	{"repeat", "repeated runs give equal bytes", (*prover).checkRepeat},
+	{"batch", "a batch equals its clips one by one", (*prover).checkBatch},
+	{"permute", "permuted clips give permuted answers", (*prover).checkPermute},
+	{"isolation", "a bad clip leaves its neighbours alone", (*prover).checkIsolation},
+	{"optimised", "optimised by ONNX Runtime equals unoptimised", (*prover).checkOptimised},
+	{"provider", "the provider computes what the CPU does", (*prover).checkProvider},
+	{"skipping", "convolutions run on selected frames only", (*prover).checkSkipping},
+	{"identity", "with all frames and the gate open equals the source", (*prover).checkIdentity},
+	{"agreement", "answers like the source", (*prover).checkAgreement},
+	{"latency", "time against the source", (*prover).checkLatency},
+}
+
+// baseline is the model's answer to the clips as written, on the CPU,
+// unoptimised, with its choices.
+func (p *prover) baseline() (*outcome, error) {
+	if p.base != nil {
+		return p.base, nil
+	}
+	o, err := p.runShown(p.s.Model, p.clips)
+	if err != nil {
+		return nil, err
+	}
+	p.base = o
+	return o, nil
+}
+
+// runShown runs a model unoptimised and reads its choices.
+func (p *prover) runShown(m *graph.Model, clips [][]float32) (*outcome, error) {
+	o, err := p.run(p.shown(m), p.unoptimised(), clips)
+	if err != nil {
+		return nil, err
+	}
+	return o, p.readMasks(o, len(clips))
+}
+
+// runForced runs the reference with given choices.
+func (p *prover) runForced(masks [][][]uint8) (*outcome, error) {
+	m, err := p.reference(true)
+	if err != nil {
+		return nil, err
+	}
+	s, err := p.sessions.open(m, p.unoptimised())
+	if err != nil {
+		return nil, err
+	}
+	inputs, err := p.inputs(m, s, p.clips, masksTensor(masks))
+	if err != nil {
+		return nil, err
+	}
+	o, err := p.runSession(s, inputs)
+	if err != nil {
+		return nil, err
+	}
+	o.take(masksOutput)
+	return o, nil
+}
+
+// withinBudget refuses choices of more frames than a block computes: what is
+// dropped then, the reference does not drop.
+func (p *prover) withinBudget(masks [][][]uint8) error {
+	for _, clip := range masks {
+		for b, block := range clip {
+			selected := 0
+			for _, on := range block {
+				selected += int(on)
+			}
+			if budget := p.budget(b); selected > budget {
+				return &InapplicableError{fmt.Sprintf("%s selects %d frames, its budget is %d", p.s.Blocks[b].Name, selected, budget)}
+			}
+		}
+	}
+	return nil
+}
+
+// budget is how many frames of a clip a block computes at most.
+func (p *prover) budget(block int) int {
+	switch n := len(p.s.Budget); {
+	case n == 0:
+		return p.frames
+	case n == 1:
+		return p.s.Budget[0]
+	default:
+		return p.s.Budget[block]
+	}
+}
+
+// same compares the outputs of two runs and reports the worst.
+func (p *prover) same(name string, got, want *outcome, tol Tolerance) (Check, error) {
+	c := Check{Status: Pass, Limit: tol.String()}
+	if !slices.Equal(got.names, want.names) {
+		return c, fmt.Errorf("outputs are %s, want %s", strings.Join(got.names, ", "), strings.Join(want.names, ", "))
+	}
+	var worst Difference
+	for i, output := range got.names {
+		d, err := Compare(output, got.outputs[output], want.outputs[output], tol)
+		if err != nil {
+			return c, err
+		}
+		if i == 0 || d.worse(worst) {
+			worst = d
+		}
+		shown := d
+		shown.Check = name
+		p.r.Errors = append(p.r.Errors, shown)
+	}
+	c.Figure, c.Where, c.size = worst.Figure(), worst.Where(), worst.Needed
+	if !worst.OK() {
+		c.Status = Fail
+	}
+	return c, nil
+}
+
+func (d Difference) worse(than Difference) bool {
+	if d.OK() != than.OK() {
+		return !d.OK()
+	}
+	if d.NonFinite != than.NonFinite {
+		return d.NonFinite > than.NonFinite
+	}
+	return d.Needed > than.Needed
+}
+
+func (p *prover) checkLoad() (Check, error) {
+	s, err := p.sessions.open(p.s.Model, p.optimised())
+	if err != nil {
+		return Check{}, err
+	}
+	c := Check{Status: Pass, Figure: fmt.Sprintf("%d warnings", len(s.Warnings)), Limit: "0"}
+	if len(s.Warnings) > 0 {
+		c.Status, c.Where = Fail, s.Warnings[0]
+	}
+	return c, nil
+}
+
+// checkReference compares the model with its mask lowering given the same
+// choices, so that a flip at a tie does not look like a wrong number.
+func (p *prover) checkReference() (Check, error) {
+	if _, err := p.reference(false); err != nil {
+		return Check{}, err
+	}
+	got, err := p.baseline()
+	if err != nil {
+		return Check{}, err
+	}
+	if err := p.withinBudget(got.masks); err != nil {
+		return Check{}, err
+	}
+	var want *outcome
+	if got.masks != nil {
+		want, err = p.runForced(got.masks)
+	} else {
+		want, err = p.runShown(p.ref, p.clips)
+	}
+	if err != nil {
+		return Check{}, err
+	}
+	c, err := p.same("reference", got, want, Reordered)
+	if err == nil && c.Status == Fail {
+		c.Where += p.blame(p.s.Model, p.ref)
+	}
+	return c, err
+}
+
+func (p *prover) checkMasks() (Check, error) {
+	ref, err := p.reference(false)
+	if err != nil {
+		return Check{}, err
+	}
+	got, err := p.baseline()
+	if err != nil {
+		return Check{}, err
+	}
+	want, err := p.runShown(ref, p.clips)
+	if err != nil {
+		return Check{}, err
+	}
+	masks, margins := got.masks, want.margins
+	if masks == nil {
+		return Check{}, &InapplicableError{"the model does not show its choices at its top level"}
+	}
+	if margins == nil {
+		margins = got.margins
+	}
+	p.r.Masks = p.describeMasks(masks, margins)
+	flips, ties, where := p.flips(masks, want.masks, margins, p.r.Masks.Scale)
+	c := Check{Status: Pass, Limit: "0 but for ties"}
+	c.Figure = fmt.Sprintf("%d flips, %.1f %% selected", flips, 100*p.r.Masks.Ratio())
+	if p.r.Masks.Scale > 0 {
+		c.Where = fmt.Sprintf("smallest margin %.2e of %.2e", p.r.Masks.Margin, p.r.Masks.Scale)
+	}
+	if ties > 0 {
+		c.Figure += fmt.Sprintf(", %d ties apart", ties)
+	}
+	if flips > 0 {
+		c.Status, c.Where = Fail, where
+	}
+	return c, nil
+}
+
+// flips counts the choices that differ from the reference's: those that
+// rounding explains apart.
+func (p *prover) flips(got, want [][][]uint8, margins []float64, scale float64) (flips, ties int, where string) {
+	i := 0
+	for clip := range got {
+		for b := range got[clip] {
+			for t := range got[clip][b] {
+				margin := -1.0
+				if margins != nil {
+					margin = margins[i]
+				}
+				i++
+				if got[clip][b][t] == want[clip][b][t] {
+					continue
+				}
+				if margin >= 0 && margin <= tieMargin*scale {
+					ties++
+					continue
+				}
+				if flips++; flips == 1 {
+					where = fmt.Sprintf("%s, clip %d, frame %d: chosen %d, want %d", p.s.Blocks[b].Name, clip, t, got[clip][b][t], want[clip][b][t])
+					if margin >= 0 {
+						where += fmt.Sprintf(", margin %.2e", margin)
+					}
+				}
+			}
+		}
+	}
+	return flips, ties, where
+}
+
+func (p *prover) describeMasks(masks [][][]uint8, margins []float64) *Masks {
+	m := &Masks{Frames: p.frames, Chosen: masks}
+	for _, b := range p.s.Blocks {
+		m.Blocks = append(m.Blocks, b.Name)
+	}
+	if len(margins) > 0 {
+		m.Margin, m.Scale = slices.Min(margins), slices.Max(margins)
+	}
+	return m
+}
+
+func (p *prover) checkNone() (Check, error) {
+	return p.checkForced("none", p.pattern(func(int, int) bool { return false }), false)
+}
+
+func (p *prover) checkAll() (Check, error) {
+	return p.checkForced("all", p.pattern(func(int, int) bool { return true }), false)
+}
+
+func (p *prover) checkMixed() (Check, error) {
+	return p.checkForced("mixed", p.pattern(func(block, frame int) bool { return (block+frame)%2 == 0 }), false)
+}
+
+func (p *prover) checkTie() (Check, error) {
+	return p.checkForced("tie", p.pattern(func(int, int) bool { return false }), true)
+}
+
+// checkForced gives the file's own graph navigation weights that decide, and
+// compares it with the reference under those choices.
+func (p *prover) checkForced(name string, choose [][]uint8, equal bool) (Check, error) {
+	if _, err := p.reference(true); err != nil {
+		return Check{}, err
+	}
+	m, err := p.forced(p.s.Model, choose, equal)
+	if err != nil {
+		return Check{}, err
+	}
+	got, err := p.runShown(m, p.clips)
+	if err != nil {
+		return Check{}, err
+	}
+	masks := make([][][]uint8, len(p.clips))
+	for i := range masks {
+		masks[i] = choose
+	}
+	if got.masks != nil {
+		if flips, _, where := p.flips(got.masks, masks, nil, 0); flips > 0 {
+			return Check{Status: Fail, Figure: fmt.Sprintf("%d flips", flips), Limit: "0", Where: where}, nil
+		}
+	}
+	if err := p.withinBudget(masks); err != nil {
+		return Check{}, err
+	}
+	want, err := p.runForced(masks)
+	if err != nil {
+		return Check{}, err
+	}
+	c, err := p.same(name, got, want, Reordered)
+	if err == nil && c.Status == Fail {
+		ref, err := p.reference(false)
+		if err != nil {
+			return c, err
+		}
+		if ref, err = p.forced(ref, choose, equal); err == nil {
+			c.Where += p.blame(m, ref)
+		}
+	}
+	return c, err
+}

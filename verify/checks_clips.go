@@ -1,0 +1,185 @@
+package verify
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/afc-project/afc/graph"
+)
+
+// checkRepeat runs the model twice in one session and once in another.
+func (p *prover) checkRepeat() (Check, error) {
+	first, err := p.run(p.s.Model, p.optimised(), p.clips)
+	if err != nil {
+		return Check{}, err
+	}
+	second, err := p.run(p.s.Model, p.optimised(), p.clips)
+	if err != nil {
+		return Check{}, err
+	}
+	var fresh sessionCache
+	defer fresh.close()
+	s, err := fresh.open(p.s.Model, p.optimised())
+	if err != nil {
+		return Check{}, err
+	}
+	inputs, err := p.inputs(p.s.Model, s, p.clips, nil)
+	if err != nil {
+		return Check{}, err
+	}
+	third, err := p.runSession(s, inputs)
+	if err != nil {
+		return Check{}, err
+	}
+	for i, again := range []*outcome{second, third} {
+		for _, name := range first.names {
+			a, err := first.outputs[name].Bytes()
+			if err != nil {
+				return Check{}, err
+			}
+			b, err := again.outputs[name].Bytes()
+			if err != nil {
+				return Check{}, err
+			}
+			if bytes.Equal(a, b) {
+				continue
+			}
+			c, err := p.same("repeat", again, first, Exact)
+			c.Status, c.Limit = Fail, "equal bytes"
+			c.Where = []string{"same session: ", "new session: "}[i] + c.Where
+			return c, err
+		}
+	}
+	return Check{Status: Pass, Figure: "equal", Limit: "equal bytes"}, nil
+}
+
+// clipRows returns the outputs that belong to clips, each output cut along its
+// first dimension.
+func (o *outcome) clipRows(clips, lo, hi int) (*outcome, error) {
+	cut := &outcome{names: o.names, outputs: map[string]*graph.Tensor{}}
+	for _, name := range o.names {
+		t := o.outputs[name]
+		if len(t.Dims) == 0 || t.Dims[0]%int64(clips) != 0 {
+			return nil, fmt.Errorf("output %q is %v: its rows do not divide by %d clips", name, t.Dims, clips)
+		}
+		raw, err := t.Bytes()
+		if err != nil {
+			return nil, err
+		}
+		dims := slices.Clone(t.Dims)
+		dims[0] = t.Dims[0] / int64(clips) * int64(hi-lo)
+		size := len(raw) / clips
+		if cut.outputs[name], err = graph.NewTensor(t.DType, dims, raw[size*lo:size*hi]); err != nil {
+			return nil, err
+		}
+	}
+	return cut, nil
+}
+
+// severalClips returns the model's answer to the batch, if it takes batches of
+// several clips.
+func (p *prover) severalClips() (*outcome, error) {
+	if len(p.clips) < 2 {
+		return nil, &InapplicableError{"the model takes one clip at a time"}
+	}
+	return p.run(p.s.Model, p.optimised(), p.clips)
+}
+
+func (p *prover) checkBatch() (Check, error) {
+	batch, err := p.severalClips()
+	if err != nil {
+		return Check{}, err
+	}
+	worst := Check{Status: Pass}
+	for i, clip := range p.clips {
+		want, err := p.run(p.s.Model, p.optimised(), [][]float32{clip})
+		if err != nil {
+			return Check{}, err
+		}
+		got, err := batch.clipRows(len(p.clips), i, i+1)
+		if err != nil {
+			return Check{}, err
+		}
+		c, err := p.same("batch", got, want, Reordered)
+		if err != nil || c.Status == Fail {
+			c.Where = fmt.Sprintf("clip %d: %s", i, c.Where)
+			return c, err
+		}
+		if i == 0 || c.size > worst.size {
+			worst = c
+		}
+	}
+	return worst, nil
+}
+
+func (p *prover) checkPermute() (Check, error) {
+	straight, err := p.severalClips()
+	if err != nil {
+		return Check{}, err
+	}
+	n := len(p.clips)
+	rotated := slices.Concat(p.clips[1:], p.clips[:1])
+	turned, err := p.run(p.s.Model, p.optimised(), rotated)
+	if err != nil {
+		return Check{}, err
+	}
+	var worst Check
+	for i := range p.clips {
+		got, err := turned.clipRows(n, i, i+1)
+		if err != nil {
+			return Check{}, err
+		}
+		from := (i + 1) % n
+		want, err := straight.clipRows(n, from, from+1)
+		if err != nil {
+			return Check{}, err
+		}
+		c, err := p.same("permute", got, want, Reordered)
+		if err != nil || c.Status == Fail {
+			c.Where = fmt.Sprintf("clip %d moved to place %d: %s", from, i, c.Where)
+			return c, err
+		}
+		if i == 0 || c.size > worst.size {
+			worst = c
+		}
+	}
+	return worst, nil
+}
+
+// checkIsolation replaces the first clip by NaN, infinity and huge numbers:
+// the others' answers must stay.
+func (p *prover) checkIsolation() (Check, error) {
+	clean, err := p.severalClips()
+	if err != nil {
+		return Check{}, err
+	}
+	n := len(p.clips)
+	want, err := clean.clipRows(n, 1, n)
+	if err != nil {
+		return Check{}, err
+	}
+	var worst Check
+	for i, bad := range []float32{float32(math.NaN()), float32(math.Inf(1)), 1e30} {
+		clips := slices.Clone(p.clips)
+		clips[0] = slices.Repeat([]float32{bad}, len(clips[0]))
+		dirty, err := p.run(p.s.Model, p.optimised(), clips)
+		if err != nil {
+			return Check{}, fmt.Errorf("a clip of %g: %w", bad, err)
+		}
+		got, err := dirty.clipRows(n, 1, n)
+		if err != nil {
+			return Check{}, err
+		}
+		c, err := p.same("isolation", got, want, Reordered)
+		if err != nil || c.Status == Fail {
+			c.Where = fmt.Sprintf("beside a clip of %g: %s", bad, c.Where)
+			return c, err
+		}
+		if i == 0 || c.size > worst.size {
+			worst = c
+		}
+	}
+	return worst, nil
+}

@@ -1,0 +1,204 @@
+package verify
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/afc-project/afc/graph"
+)
+
+func (p *prover) checkOptimised() (Check, error) {
+	want, err := p.baseline()
+	if err != nil {
+		return Check{}, err
+	}
+	got, err := p.run(p.shown(p.s.Model), SessionOptions{Threads: p.opt.Threads}, p.clips)
+	if err != nil {
+		return Check{}, err
+	}
+	if err := p.readMasks(got, len(p.clips)); err != nil {
+		return Check{}, err
+	}
+	return p.sameButForTies("optimised", got, want, Folded)
+}
+
+// sameButForTies compares two runs that rounded differently. Where a tie of
+// navigation fell the other way, the outputs have no reason to agree.
+func (p *prover) sameButForTies(name string, got, want *outcome, tol Tolerance) (Check, error) {
+	if got.masks != nil && want.masks != nil && want.margins != nil {
+		scale := slices.Max(want.margins)
+		flips, ties, where := p.flips(got.masks, want.masks, want.margins, scale)
+		switch {
+		case flips > 0:
+			return Check{Status: Fail, Figure: fmt.Sprintf("%d flips", flips), Limit: "0", Where: where}, nil
+		case ties > 0:
+			return Check{}, &InapplicableError{fmt.Sprintf("%d ties of navigation fell the other way: outputs cannot be compared", ties)}
+		}
+	}
+	return p.same(name, got, want, tol)
+}
+
+func (p *prover) checkProvider() (Check, error) {
+	if p.opt.Provider.CPU() {
+		return Check{}, &InapplicableError{"the provider is the CPU"}
+	}
+	want, err := p.baseline()
+	if err != nil {
+		return Check{}, err
+	}
+	profile, got, err := p.profiled(p.s.Model, p.optimised(), p.clips)
+	if err != nil {
+		return Check{}, err
+	}
+	got.take(masksOutput)
+	p.r.Placement = profile.ByProvider()
+	own := p.opt.Provider.executionProvider()
+	p.r.Fallbacks = profile.By(func(e NodeEvent) string {
+		if e.Provider == own {
+			return ""
+		}
+		return e.Op
+	})
+	c, err := p.same("provider", got, want, Device)
+	if err == nil && len(p.r.Fallbacks) > 0 && !p.opt.Provider.AllowFallback {
+		c.Status = Fail
+		c.Where = fmt.Sprintf("%s ran elsewhere than on %s", p.r.Fallbacks[0].Name, own)
+	}
+	return c, err
+}
+
+// profiled runs a model on clips once, traced.
+func (p *prover) profiled(m *graph.Model, so SessionOptions, clips [][]float32) (*Profile, *outcome, error) {
+	dir, err := os.MkdirTemp("", "afc-profile-")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer os.RemoveAll(dir)
+	so.ProfilePrefix = filepath.Join(dir, "trace")
+	s, err := NewSession(m, so)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer s.Close()
+	inputs, err := p.inputs(m, s, clips, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	o, err := p.runSession(s, inputs)
+	if err != nil {
+		return nil, nil, err
+	}
+	profile, err := s.EndProfile()
+	return profile, o, err
+}
+
+// checkSkipping counts the rows that went through each convolution of the
+// focal blocks: as many as frames were selected.
+func (p *prover) checkSkipping() (Check, error) {
+	switch {
+	case len(p.s.Blocks) == 0:
+		return Check{}, &InapplicableError{"the model is not an AFNet that afc wrote"}
+	case p.s.Lowering == "mask":
+		return Check{}, &InapplicableError{"the mask lowering computes every frame"}
+	}
+	profile, o, err := p.profiled(p.shown(p.s.Model), p.unoptimised(), p.clips)
+	if err != nil {
+		return Check{}, err
+	}
+	if err := p.readMasks(o, len(p.clips)); err != nil {
+		return Check{}, err
+	}
+	if o.masks == nil {
+		return Check{}, &InapplicableError{"the model does not show its choices at its top level"}
+	}
+	rows := map[string]int64{} // by node
+	for _, e := range profile.Events {
+		if len(e.OutShape) > 0 {
+			rows[e.Node] += e.OutShape[0]
+		}
+	}
+	c := Check{Status: Pass, Limit: "rows = selected frames"}
+	if p.s.Budget != nil {
+		c.Limit = "rows = budget"
+	}
+	convs, total := 0, 0
+	for b, block := range p.s.Blocks {
+		want := 0
+		for _, clip := range o.masks {
+			selected := 0
+			for _, on := range clip[b] {
+				selected += int(on)
+			}
+			if p.s.Budget != nil {
+				selected = p.budget(b)
+			}
+			want += selected
+		}
+		total += want
+		nodes := convsOf(p.s.Model.Graph, block.ConvWeights)
+		if len(nodes) == 0 {
+			return c, fmt.Errorf("%s: no convolution with weights %s", block.Name, strings.Join(block.ConvWeights, ", "))
+		}
+		for _, weight := range slices.Sorted(maps.Keys(nodes)) {
+			convs++
+			got := int64(0)
+			for _, node := range nodes[weight] {
+				got += rows[node]
+			}
+			if got != int64(want) {
+				c.Status, c.Figure = Fail, fmt.Sprintf("%d rows", got)
+				c.Where = fmt.Sprintf("convolution with %s: expected %d", weight, want)
+				return c, nil
+			}
+		}
+	}
+	c.Figure = fmt.Sprintf("%d of %d frames in %d convolutions", total, len(p.clips)*len(p.s.Blocks)*p.frames, convs)
+	return c, nil
+}
+
+// convsOf names the convolutions whose weight is one of the given tensors or a
+// piece of one ("KEY.weight[0:8]@0"), by weight. Branches may each hold a copy.
+func convsOf(g *graph.Graph, weights []string) map[string][]string {
+	names := map[string][]string{}
+	for n := range g.Nodes() {
+		if n.Is("Conv") {
+			weight := n.Input(1).Name()
+			if slices.ContainsFunc(weights, func(w string) bool { return weight == w || strings.HasPrefix(weight, w+"[") }) {
+				names[weight] = append(names[weight], n.Name)
+			}
+		}
+		for _, sub := range n.Subgraphs() {
+			for weight, nodes := range convsOf(sub, weights) {
+				names[weight] = append(names[weight], nodes...)
+			}
+		}
+	}
+	return names
+}
+
+func (p *prover) checkIdentity() (Check, error) {
+	switch {
+	case p.s.Source == nil:
+		return Check{}, &InapplicableError{"no source model is given"}
+	case p.s.Identity == nil:
+		return Check{}, &InapplicableError{"the model is not an AFNet that afc wrote"}
+	}
+	m, err := p.s.Identity()
+	if err != nil {
+		return Check{}, err
+	}
+	got, err := p.run(m, p.unoptimised(), p.clips)
+	if err != nil {
+		return Check{}, err
+	}
+	got.take(masksOutput)
+	want, err := p.run(p.s.Source, p.unoptimised(), p.clips)
+	if err != nil {
+		return Check{}, err
+	}
+	return p.same("identity", got, want, Folded)
+}

@@ -1,0 +1,337 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/afc-project/afc/graph"
+)
+
+// Options are the choices of Verify.
+type Options struct {
+	Videos   Videos // nil: Random with seed 0
+	Batch    int    // clips at once where the model takes any number; 0: 2
+	Threads  int    // intra-op threads; 0: one a core
+	Provider Provider
+
+	// Only and Skip name checks to run and not to run; Only nil: all.
+	Only, Skip []string
+
+	// Rounds are the timed rounds of the latency check; 0: 9.
+	Rounds int
+	// MinTop1 is the part of the clips, 0 to 1, on which the model must name
+	// the source's first class; 0: measured, not judged.
+	MinTop1 float64
+
+	// Progress is told which check runs; nil: nobody.
+	Progress func(check string, done, total int)
+}
+
+// check is an entry of the table of checks. Run returns the row without its
+// name; an error is a failure of the check, unless it says that the check does
+// not apply or that ONNX Runtime is not there.
+type check struct {
+	name, title string
+	run         func(*prover) (Check, error)
+}
+
+// CheckNames lists the checks in the order they run.
+func CheckNames() []string {
+	names := make([]string, len(checks))
+	for i, c := range checks {
+		names[i] = c.name
+	}
+	return names
+}
+
+// Verify runs the checks on a subject. Checks that fail are rows of the
+// report; an error means that nothing could be checked: ONNX Runtime or the
+// provider is not there (*UnavailableError), the context was cancelled, or the
+// model takes no clips.
+func Verify(ctx context.Context, s *Subject, opt Options) (*Report, error) {
+	for _, name := range slices.Concat(opt.Only, opt.Skip) {
+		if !slices.Contains(CheckNames(), name) {
+			return nil, fmt.Errorf("unknown check %q: expected one of %s", name, strings.Join(CheckNames(), ", "))
+		}
+	}
+	if err := ProbeProvider(opt.Provider); err != nil {
+		return nil, err
+	}
+	p, err := newProver(ctx, s, opt)
+	if err != nil {
+		return nil, err
+	}
+	defer p.sessions.close()
+	chosen := slices.DeleteFunc(slices.Clone(checks), func(c check) bool {
+		return opt.Only != nil && !slices.Contains(opt.Only, c.name) || slices.Contains(opt.Skip, c.name)
+	})
+	for i, c := range chosen {
+		if opt.Progress != nil {
+			opt.Progress(c.title, i, len(chosen))
+		}
+		row, err := c.run(p)
+		var unavailable *UnavailableError
+		reason, skipped := inapplicable(err)
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case errors.As(err, &unavailable):
+			return nil, err
+		case skipped:
+			row = Check{Status: Skip, Where: reason}
+		case err != nil:
+			row = Check{Status: Fail, Limit: row.Limit, Where: err.Error()}
+		}
+		row.Name, row.Title = c.name, c.title
+		p.r.Checks = append(p.r.Checks, row)
+	}
+	return p.r, nil
+}
+
+// prover is a verification under way. What several checks need is computed
+// once.
+type prover struct {
+	ctx      context.Context
+	s        *Subject
+	opt      Options
+	r        *Report
+	frames   int         // a clip of the model has
+	h, w     int         // of a frame
+	clips    [][]float32 // one batch
+	sessions sessionCache
+
+	sourceFrames int // a clip of the source has
+
+	base      *outcome // see baseline
+	ref       *graph.Model
+	refForced *graph.Model
+}
+
+// outcome is what a model answered for a batch of clips.
+type outcome struct {
+	names   []string // of the outputs, in order
+	outputs map[string]*graph.Tensor
+	masks   [][][]uint8 // [clip][block][frame]; nil where the model does not show them
+	margins []float64   // |logit 1 − logit 0|, likewise [clip][block][frame], flat; nil
+}
+
+func newProver(ctx context.Context, s *Subject, opt Options) (*prover, error) {
+	if opt.Videos == nil {
+		opt.Videos = Random{Count: 2}
+	}
+	p := &prover{ctx: ctx, s: s, opt: opt, r: newReport(opt.Provider)}
+	p.r.Inputs = opt.Videos.String()
+	p.addModel("model", s.Model, s.Path, s.Lowering)
+	if s.Source != nil {
+		p.addModel("source", s.Source, s.Source.Path, "")
+	}
+	in, err := clipsInput(s.Model, s.Frames)
+	if err != nil {
+		return nil, err
+	}
+	n := in.batch()
+	if n == 0 {
+		if n = int64(opt.Batch); n == 0 {
+			n = 2
+		}
+	}
+	dims, err := in.dims(n, s.Frames, s.Size)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.Path, err)
+	}
+	p.h, p.w = int(dims[len(dims)-2]), int(dims[len(dims)-1])
+	p.frames = int(product(dims[:len(dims)-2]) / (3 * n))
+	if p.clips, err = p.videos(0, int(n), p.frames); err != nil {
+		return nil, err
+	}
+	if s.Source == nil {
+		return p, nil
+	}
+	p.sourceFrames = s.SourceFrames
+	if p.sourceFrames == 0 {
+		p.sourceFrames, err = framesOf(s.Source, p.frames, p.h, p.w)
+	}
+	return p, err
+}
+
+// videos returns n clips from the i-th on, the last again and again where there
+// are fewer.
+func (p *prover) videos(i, n, frames int) ([][]float32, error) {
+	clips := make([][]float32, n)
+	for k := range clips {
+		var err error
+		if clips[k], err = p.opt.Videos.Clip(p.ctx, min(i+k, p.opt.Videos.Len()-1), frames, p.h, p.w); err != nil {
+			return nil, err
+		}
+	}
+	return clips, nil
+}
+
+func product(dims []int64) int64 {
+	n := int64(1)
+	for _, d := range dims {
+		n *= d
+	}
+	return n
+}
+
+func (p *prover) addModel(role string, m *graph.Model, path, lowering string) {
+	p.r.Models = append(p.r.Models, ModelInfo{
+		Role: role, Path: filepath.ToSlash(path), Nodes: countNodes(m.Graph), Opset: m.Opset(""), Lowering: lowering,
+	})
+}
+
+func countNodes(g *graph.Graph) int {
+	n := g.NumNodes()
+	for node := range g.Nodes() {
+		for _, sub := range node.Subgraphs() {
+			n += countNodes(sub)
+		}
+	}
+	return n
+}
+
+// reference returns the mask lowering of the network in the file.
+func (p *prover) reference(masksIn bool) (*graph.Model, error) {
+	if p.s.Reference == nil {
+		return nil, &InapplicableError{"the model is not an AFNet that afc wrote"}
+	}
+	kept := &p.ref
+	if masksIn {
+		kept = &p.refForced
+	}
+	if *kept == nil {
+		m, err := p.s.Reference(masksIn)
+		if err != nil {
+			return nil, err
+		}
+		*kept = m
+	}
+	return *kept, nil
+}
+
+// unoptimised is how models are run where they are compared: as they are
+// written.
+func (p *prover) unoptimised() SessionOptions {
+	return SessionOptions{Threads: p.opt.Threads, OptLevel: OptNone}
+}
+
+// optimised is how users run models, on the provider.
+func (p *prover) optimised() SessionOptions {
+	return SessionOptions{Threads: p.opt.Threads, Provider: p.opt.Provider}
+}
+
+// run runs a model on clips.
+func (p *prover) run(m *graph.Model, so SessionOptions, clips [][]float32) (*outcome, error) {
+	s, err := p.sessions.open(m, so)
+	if err != nil {
+		return nil, err
+	}
+	inputs, err := p.inputs(m, s, clips, nil)
+	if err != nil {
+		return nil, err
+	}
+	return p.runSession(s, inputs)
+}
+
+func (p *prover) runSession(s *Session, inputs []*graph.Tensor) (*outcome, error) {
+	out, err := s.Run(p.ctx, inputs...)
+	if err != nil {
+		return nil, err
+	}
+	o := &outcome{outputs: map[string]*graph.Tensor{}}
+	for i, io := range s.Outputs() {
+		o.names = append(o.names, io.Name)
+		o.outputs[io.Name] = out[i]
+	}
+	return o, nil
+}
+
+// inputs arranges clips as a model takes them. Masks go to the input
+// "masks_in"; inputs beside those get zeros.
+func (p *prover) inputs(m *graph.Model, s *Session, clips [][]float32, masks *graph.Tensor) ([]*graph.Tensor, error) {
+	frames := len(clips[0]) / (3 * p.h * p.w)
+	in, err := clipsInput(m, frames)
+	if err != nil {
+		return nil, err
+	}
+	n := int64(len(clips))
+	if fixed := in.batch(); fixed != 0 && fixed != n {
+		return nil, &InapplicableError{fmt.Sprintf("%s takes batches of %d clips only", modelName(m), fixed)}
+	}
+	inputs := make([]*graph.Tensor, len(s.Inputs()))
+	for i, io := range s.Inputs() {
+		switch {
+		case i == in.index:
+			inputs[i], err = in.tensor(clips, frames, [2]int{p.h, p.w})
+		case masks != nil && io.Name == masksInput:
+			inputs[i] = masks
+		default:
+			inputs[i], err = zeros(io.Type, n)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: input %s %s: %w", modelName(m), io.Name, io.Type, err)
+		}
+	}
+	return inputs, nil
+}
+
+// zeros makes a tensor of a type whose open dimensions are n.
+func zeros(t graph.Type, n int64) (*graph.Tensor, error) {
+	dims := t.Shape.Dims()
+	for k := range dims {
+		if dims[k] < 0 {
+			dims[k] = n
+		}
+	}
+	return graph.NewTensor(t.Elem, dims, make([]byte, int(product(dims))*t.Elem.Size()))
+}
+
+// Names of the reference's own input and output (Subject.Reference).
+const (
+	masksInput  = "masks_in"
+	masksOutput = "masks"
+)
+
+// sessionCache keeps the sessions last used: loading a large model takes
+// longer than running it.
+type sessionCache struct{ entries []cachedSession }
+
+type cachedSession struct {
+	m       *graph.Model
+	key     string
+	session *Session
+}
+
+const cachedSessions = 3
+
+func (c *sessionCache) open(m *graph.Model, so SessionOptions) (*Session, error) {
+	key := fmt.Sprintf("%+v", so)
+	for i, e := range c.entries {
+		if e.m == m && e.key == key {
+			c.entries = append(slices.Delete(c.entries, i, i+1), e)
+			return e.session, nil
+		}
+	}
+	if len(c.entries) == cachedSessions {
+		c.entries[0].session.Close()
+		c.entries = slices.Delete(c.entries, 0, 1)
+	}
+	s, err := NewSession(m, so)
+	if err != nil {
+		return nil, err
+	}
+	c.entries = append(c.entries, cachedSession{m, key, s})
+	return s, nil
+}
+
+func (c *sessionCache) close() {
+	for _, e := range c.entries {
+		e.session.Close()
+	}
+	c.entries = nil
+}

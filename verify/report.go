@@ -1,0 +1,258 @@
+package verify
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// Status is the outcome of a check.
+type Status string
+
+// The outcomes. Info rows are measurements without a limit.
+const (
+	Pass Status = "pass"
+	Fail Status = "FAIL"
+	Skip Status = "skip"
+	Info Status = "info"
+)
+
+// Check is a row of the report.
+type Check struct {
+	Name   string `json:"name"` // short, stable: what --check and scripts use
+	Title  string `json:"title"`
+	Status Status `json:"status"`
+	Figure string `json:"figure,omitempty"` // what was measured
+	Limit  string `json:"limit,omitempty"`  // what it is held to
+	Where  string `json:"where,omitempty"`  // where the worst error is, or why the check was skipped
+
+	size float64 // of the worst error, to find the worst of several
+}
+
+// ModelInfo describes a model of the report.
+type ModelInfo struct {
+	Role     string `json:"role"` // "model", "source", "a", "b"
+	Path     string `json:"path"`
+	Nodes    int    `json:"nodes"` // with those of subgraphs
+	Opset    int64  `json:"opset"`
+	Lowering string `json:"lowering,omitempty"`
+
+	Accuracy *Accuracy `json:"accuracy,omitempty"` // where the clips have labels
+}
+
+// Masks is which frames the model computed on the report's clips.
+type Masks struct {
+	Blocks []string `json:"blocks"`
+	Frames int      `json:"frames"`
+	// Chosen is [clip][block][frame], 1 where the focal branch computed.
+	Chosen [][][]uint8 `json:"chosen"`
+	// Margin is the smallest |logit 1 − logit 0| of any frame, Scale the
+	// largest; 0 where the model does not show them.
+	Margin float64 `json:"margin"`
+	Scale  float64 `json:"scale"`
+}
+
+// Ratio is the part of frames computed, over all blocks and clips.
+func (m *Masks) Ratio() float64 {
+	var on, all float64
+	for _, clip := range m.Chosen {
+		for _, block := range clip {
+			for _, bit := range block {
+				on += float64(bit)
+				all++
+			}
+		}
+	}
+	if all == 0 {
+		return 0
+	}
+	return on / all
+}
+
+// BlockRatios is the part of frames that each block computed.
+func (m *Masks) BlockRatios() []float64 {
+	ratios := make([]float64, len(m.Blocks))
+	for _, clip := range m.Chosen {
+		for b, block := range clip {
+			for _, bit := range block {
+				ratios[b] += float64(bit) / float64(len(m.Chosen)*len(block))
+			}
+		}
+	}
+	return ratios
+}
+
+// Latency is what a race measured of one model, in milliseconds a run.
+type Latency struct {
+	Model      string  `json:"model"`
+	Clips      int64   `json:"clips"` // a run
+	Runs       int     `json:"runs"`
+	First      float64 `json:"first_ms"`
+	P50        float64 `json:"p50_ms"`
+	P90        float64 `json:"p90_ms"`
+	P99        float64 `json:"p99_ms"`
+	Throughput float64 `json:"clips_per_second"`
+	// Ratio is the median over rounds of the time divided by the source's; 0
+	// without a source.
+	Ratio float64 `json:"ratio_to_source,omitempty"`
+	// PeakMemory is the runtime's largest allocation for activations, in
+	// bytes; 0 where it does not tell.
+	PeakMemory int64     `json:"peak_activation_bytes,omitempty"`
+	Samples    []float64 `json:"samples_ms"`
+	Ops        []Tally   `json:"operators"` // of the profiled run, longest first
+	Stages     []Tally   `json:"stages"`
+}
+
+func latencyOf(t Timing) Latency {
+	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+	l := Latency{
+		Model: t.Name, Clips: t.Clips, Runs: len(t.Runs), First: ms(t.First),
+		P50: ms(t.Median()), P90: ms(t.Percentile(90)), P99: ms(t.Percentile(99)), Throughput: t.Throughput(),
+	}
+	for _, r := range t.Runs {
+		l.Samples = append(l.Samples, ms(r))
+	}
+	return l
+}
+
+// Report is what verification found.
+type Report struct {
+	Program   string       `json:"program"` // afc and its version, set by the caller
+	Runtime   string       `json:"onnxruntime"`
+	Machine   string       `json:"machine"`
+	Provider  string       `json:"provider"`
+	Inputs    string       `json:"inputs"` // what the models were run on
+	Models    []ModelInfo  `json:"models"`
+	Checks    []Check      `json:"checks"`
+	Masks     *Masks       `json:"masks,omitempty"`
+	Errors    []Difference `json:"errors,omitempty"` // of every comparison, for charts
+	Latency   []Latency    `json:"latency,omitempty"`
+	Agreement *Agreement   `json:"agreement,omitempty"`
+	Placement []Tally      `json:"placement,omitempty"` // nodes by provider
+	Fallbacks []Tally      `json:"fallbacks,omitempty"` // operators that ran elsewhere than on the provider
+}
+
+// newReport starts a report with what is known of the machine.
+func newReport(p Provider) *Report {
+	r := &Report{Provider: p.String(), Machine: fmt.Sprintf("%s/%s, %d processors", runtime.GOOS, runtime.GOARCH, runtime.NumCPU())}
+	if v, err := Version(); err == nil {
+		r.Runtime = v
+	}
+	return r
+}
+
+// Failed reports whether any check failed.
+func (r *Report) Failed() bool {
+	return slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Status == Fail })
+}
+
+// Count returns how many checks ended in a status.
+func (r *Report) Count(s Status) int {
+	n := 0
+	for _, c := range r.Checks {
+		if c.Status == s {
+			n++
+		}
+	}
+	return n
+}
+
+// WriteJSON writes the report as indented JSON.
+func (r *Report) WriteJSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(r)
+}
+
+// WriteText writes the report as tables for a terminal.
+func (r *Report) WriteText(w io.Writer) error {
+	var b strings.Builder
+	for _, m := range r.Models {
+		fmt.Fprintf(&b, "%-7s %s (%d nodes, opset %d", m.Role, m.Path, m.Nodes, m.Opset)
+		if m.Lowering != "" {
+			fmt.Fprintf(&b, ", lowering %s", m.Lowering)
+		}
+		b.WriteString(")\n")
+	}
+	fmt.Fprintf(&b, "runtime ONNX Runtime %s, provider %s, %s\n", r.Runtime, r.Provider, r.Machine)
+	fmt.Fprintf(&b, "inputs  %s\n\n", r.Inputs)
+	r.checksTable(&b)
+	if r.Masks != nil {
+		b.WriteString("\n")
+		r.masksTable(&b)
+	}
+	if len(r.Latency) > 0 {
+		b.WriteString("\n")
+		r.latencyTable(&b)
+	}
+	for _, m := range r.Models {
+		if m.Accuracy != nil {
+			fmt.Fprintf(&b, "\n%s: top-1 %.2f %%, top-5 %.2f %% of the labels", m.Role, 100*m.Accuracy.Top1, 100*m.Accuracy.Top5)
+		}
+	}
+	if len(r.Fallbacks) > 0 {
+		fmt.Fprintf(&b, "\nnot run by provider %s:\n", r.Provider)
+		for _, t := range r.Fallbacks {
+			fmt.Fprintf(&b, "  %-20s %d nodes\n", t.Name, t.Nodes)
+		}
+	}
+	fmt.Fprintf(&b, "\n%d passed, %d failed, %d skipped\n", r.Count(Pass), r.Count(Fail), r.Count(Skip))
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (r *Report) checksTable(w io.Writer) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, c := range r.Checks {
+		limit := c.Limit
+		if limit != "" {
+			limit = "(limit " + limit + ")"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", c.Status, c.Title, c.Figure, limit, c.Where)
+	}
+	t.Flush()
+}
+
+// masksTable draws the first clip: a row a block, a column a frame.
+func (r *Report) masksTable(w io.Writer) {
+	m := r.Masks
+	fmt.Fprintf(w, "frames computed: %.1f %% over %d clips", 100*m.Ratio(), len(m.Chosen))
+	if m.Scale > 0 {
+		fmt.Fprintf(w, ", smallest navigation margin %.2e of at most %.2e", m.Margin, m.Scale)
+	}
+	fmt.Fprintln(w)
+	if len(m.Chosen) == 0 {
+		return
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	ratios := m.BlockRatios()
+	for b, name := range m.Blocks {
+		var row strings.Builder
+		for _, bit := range m.Chosen[0][b] {
+			row.WriteString([]string{"·", "█"}[bit])
+		}
+		fmt.Fprintf(t, "  %s\t%s\t%3.0f %%\n", name, row.String(), 100*ratios[b])
+	}
+	t.Flush()
+}
+
+func (r *Report) latencyTable(w io.Writer) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "latency, ms\tfirst\tp50\tp90\tp99\tclips/s\t÷ source\tpeak MB\t")
+	for _, l := range r.Latency {
+		ratio, peak := "", ""
+		if l.Ratio > 0 {
+			ratio = fmt.Sprintf("%.3f", l.Ratio)
+		}
+		if l.PeakMemory > 0 {
+			peak = fmt.Sprintf("%.1f", float64(l.PeakMemory)/1e6)
+		}
+		fmt.Fprintf(t, "%s\t%.1f\t%.1f\t%.1f\t%.1f\t%.2f\t%s\t%s\t\n", l.Model, l.First, l.P50, l.P90, l.P99, l.Throughput, ratio, peak)
+	}
+	t.Flush()
+}
