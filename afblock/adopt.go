@@ -4,7 +4,7 @@ package afblock
 // checkpoint for it: frames, size, and the share of channels its blocks shift.
 func OptionsFrom(src *Network) CheckpointOptions {
 	opt := CheckpointOptions{Frames: src.Frames, Size: src.Size}
-	for b := range src.blocks() {
+	for b := range src.AllBlocks() {
 		if b.Shift != nil && b.Shift.Fold > 0 {
 			opt.ShiftDiv = b.In() / b.Shift.Fold
 			break

@@ -3,6 +3,7 @@ package afblock
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -80,4 +81,24 @@ func (p Pattern) spell(n *Navigation, frames, block int) {
 	n.Weight = graph.Float32s([]int64{rows, 2, 1, 1}, make([]float32, 2*rows)...)
 	n.Bias = graph.Float32s([]int64{rows}, bias...)
 	n.Fixed = &p
+}
+
+// spells reports whether a navigation's second convolution still selects a
+// fixed pattern: its weight is zero, and its bias selects as many frames.
+func (n *Navigation) spells(p Pattern) bool {
+	w, err := n.Weight.Float32s()
+	if err != nil || n.Bias == nil || slices.ContainsFunc(w, func(x float32) bool { return x != 0 }) {
+		return false
+	}
+	bias, err := n.Bias.Float32s()
+	if err != nil {
+		return false
+	}
+	selected := 0
+	for t := 0; t+1 < len(bias); t += 2 {
+		if bias[t+1] > bias[t] {
+			selected++
+		}
+	}
+	return selected == p.Count(len(bias)/2)
 }

@@ -185,6 +185,8 @@ func TestRewriteRoundTrip(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			structure := sd.Structure
+			sd.Structure = "" // the keys alone
 			copt := CheckpointOptions{StrideAt: at}
 			if s.shift {
 				copt.ShiftDiv = 8
@@ -202,7 +204,11 @@ func TestRewriteRoundTrip(t *testing.T) {
 				t.Errorf("%s, stride at %s: the state dict changed on its way", s.name, at)
 			}
 			if s.residual {
-				continue // the keys do not say where the shift feeds
+				// The keys do not say where the shift feeds; the file does.
+				sd.Structure = structure
+				if back, err = FromStateDict(sd, CheckpointOptions{}); err != nil {
+					t.Fatal(err)
+				}
 			}
 			clip := randomClip(s.frames, 37)
 			a, b := (&reference{net: af}).forward(t, clip), (&reference{net: back}).forward(t, clip)
@@ -214,6 +220,51 @@ func TestRewriteRoundTrip(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestRewriteFrames: a transplanted network for other clips is the one that
+// Rewrite would have made for them, by way of a file, too.
+func TestRewriteFrames(t *testing.T) {
+	net := plainSpecs[1].network()
+	three, err := Rewrite(net, RewriteOptions{Navigation: Pattern{0.3}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := Rewrite(net, RewriteOptions{Navigation: Pattern{0.3}, Frames: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantDict, err := want.StateDict()
+	if err != nil {
+		t.Fatal(err)
+	}
+	exported, err := three.StateDict()
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := FromStateDict(exported, CheckpointOptions{Frames: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct, err := three.WithFrames(10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, net := range map[string]*Network{"direct": direct, "exported": back} {
+		sd, err := net.StateDict()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if digest(t, sd) != digest(t, wantDict) || sd.Structure != wantDict.Structure {
+			t.Errorf("%s: not the network that Rewrite makes for 10 frames", name)
+		}
+	}
+	// Once its bias is trained, the pattern is one no more.
+	key := "module.base_model.layer1.list_gen.0.conv_gs.bias"
+	exported.Set(key, graph.Float32s([]int64{6}, 0, 1, 0, 1, 0, 1))
+	if _, err := FromStateDict(exported, CheckpointOptions{Frames: 10}); err == nil || !strings.Contains(err.Error(), "trained for clips of 3") {
+		t.Errorf("trained navigation for other frames: %v", err)
 	}
 }
 

@@ -2,30 +2,11 @@ package afblock
 
 import (
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 
 	"github.com/afc-project/afc/graph"
 )
-
-// blocks iterates over every residual block of the trunk in the order of the
-// state dict: of an AF module ample, focal, fusion.
-func (net *Network) blocks() iter.Seq[*Block] {
-	return func(yield func(*Block) bool) {
-		for _, s := range net.Stages {
-			blocks := s.Blocks
-			if s.AF != nil {
-				blocks = slices.Concat(s.AF.Ample, s.AF.Focal, []*Block{s.AF.Fusion})
-			}
-			for _, b := range blocks {
-				if !yield(b) {
-					return
-				}
-			}
-		}
-	}
-}
 
 // anySize is a dimension that is read, not checked.
 const anySize = -1
@@ -41,8 +22,50 @@ type binder struct {
 }
 
 // bind fills a planned network with the tensors of sd and checks every shape.
+// sd must hold nothing else.
 func bind(net *Network, sd *StateDict) error {
-	b := &binder{net: net, sd: sd, used: map[string]bool{}}
+	b := newBinder(net, sd)
+	b.network()
+	var extra []string
+	for _, n := range sd.Names() {
+		if !b.used[n] {
+			extra = append(extra, n)
+		}
+	}
+	if err := b.result(extra); err != nil {
+		return err
+	}
+	return nil
+}
+
+// bindSome is bind for an sd that may hold more.
+func bindSome(net *Network, sd *StateDict) *CheckpointError {
+	b := newBinder(net, sd)
+	b.network()
+	return b.result(nil)
+}
+
+func newBinder(net *Network, sd *StateDict) *binder {
+	return &binder{net: net, sd: sd, used: map[string]bool{}}
+}
+
+// result returns all that did not fit, nil if everything did.
+func (b *binder) result(extra []string) *CheckpointError {
+	n := len(b.missing) + len(extra) + len(b.misshapen)
+	if n+len(b.problems) == 0 {
+		return nil
+	}
+	var reason []string
+	if n > 0 {
+		reason = append(reason, fmt.Sprintf("%d of its tensors do not fit an AF-ResNet of its depth (%d missing, %d extra, %d misshapen)",
+			n, len(b.missing), len(extra), len(b.misshapen)))
+	}
+	return &CheckpointError{File: b.sd.File, Reason: strings.Join(append(reason, b.problems...), "; "),
+		Missing: b.missing, Extra: extra, Misshapen: b.misshapen}
+}
+
+func (b *binder) network() {
+	net := b.net
 	c := b.conv(&net.Stem.Conv, 3, anySize, 7)
 	for _, s := range net.Stages {
 		if s.AF != nil {
@@ -50,32 +73,18 @@ func bind(net *Network, sd *StateDict) error {
 			continue
 		}
 		for _, block := range s.Blocks {
-			c = b.block(block, c, 1)
+			c = b.block(block, c)
 		}
 	}
 	h := &net.Head
+	classes := int64(anySize)
 	if h.Weight = b.weight(h.Key+".weight", anySize, c); h.Weight != nil {
-		h.Bias = b.optional(h.Key+".bias", h.Weight.Dims[0])
+		classes = h.Weight.Dims[0]
 	}
+	h.Bias = b.bias(h.Bias, h.Key, classes)
 	if net.Frames == 0 {
 		b.problems = append(b.problems, "its frames a clip (T) cannot be read from it: give them with --frames")
 	}
-	var extra []string
-	for _, n := range sd.Names() {
-		if !b.used[n] {
-			extra = append(extra, n)
-		}
-	}
-	if len(b.missing)+len(extra)+len(b.misshapen)+len(b.problems) == 0 {
-		return nil
-	}
-	var reason []string
-	if n := len(b.missing) + len(extra) + len(b.misshapen); n > 0 {
-		reason = append(reason, fmt.Sprintf("%d of its tensors do not fit an AF-ResNet of its depth (%d missing, %d extra, %d misshapen)",
-			n, len(b.missing), len(extra), len(b.misshapen)))
-	}
-	return &CheckpointError{File: sd.File, Reason: strings.Join(append(reason, b.problems...), "; "),
-		Missing: b.missing, Extra: extra, Misshapen: b.misshapen}
 }
 
 // fullKey is a key as the checkpoint spells it.
@@ -121,8 +130,10 @@ func (b *binder) weight(key string, dims ...int64) *graph.Tensor {
 	return b.float32(key, b.take(key, true, dims))
 }
 
-func (b *binder) optional(key string, dims ...int64) *graph.Tensor {
-	return b.float32(key, b.take(key, false, dims))
+// bias returns the bias of a layer: planned is nil where it may be absent.
+func (b *binder) bias(planned *graph.Tensor, layer string, dim int64) *graph.Tensor {
+	key := layer + ".bias"
+	return b.float32(key, b.take(key, planned != nil, []int64{dim}))
 }
 
 func (b *binder) float32(key string, t *graph.Tensor) *graph.Tensor {
@@ -148,7 +159,7 @@ func (b *binder) conv(c *Conv, in, out, k int64) int64 {
 		out = c.Weight.Dims[0]
 		b.groups(c, in)
 	}
-	c.Bias = b.optional(c.Key+".bias", out)
+	c.Bias = b.bias(c.Bias, c.Key, out)
 	if c.BN == nil {
 		return out
 	}
@@ -182,16 +193,14 @@ func (b *binder) groups(c *Conv, in int64) {
 	c.Groups = int(groups)
 }
 
-// block fills a residual block whose main convolutions have the given groups
-// (0: as their shapes say) and returns its output channels.
-func (b *binder) block(block *Block, in int64, groups int) int64 {
+// block fills a residual block and returns its output channels.
+func (b *binder) block(block *Block, in int64) int64 {
 	kernels := []int64{3, 3}
 	if block.Bottleneck() {
 		kernels = []int64{1, 3, 1}
 	}
 	c := in
 	for i, conv := range block.Convs {
-		conv.Groups = groups
 		c = b.conv(conv, c, anySize, kernels[i])
 	}
 	if s := block.Shift; s != nil && s.Fold < 0 {
@@ -199,8 +208,10 @@ func (b *binder) block(block *Block, in int64, groups int) int64 {
 			block.Shift = &Shift{Fold: int(in) / -s.Fold, Residual: s.Residual}
 		}
 	}
+	if s := block.Shift; s != nil && in != anySize && int64(s.Fold) > in/2 {
+		b.problems = append(b.problems, fmt.Sprintf("%s: shifts %d channels either way of %d", block.Key, s.Fold, in))
+	}
 	if d := block.Downsample.Conv; d != nil {
-		d.Groups = 1
 		b.conv(d, in, c, 1)
 	} else if in != c && in != anySize && c != anySize {
 		index := 0
@@ -227,15 +238,19 @@ func (b *binder) afModule(name string, m *AFModule, in int64) int64 {
 		if i < len(m.Navigation) {
 			b.navigation(m.Navigation[i], a)
 		}
-		a = b.block(block, a, 1)
+		a = b.block(block, a)
 	}
-	for i, block := range m.Focal {
-		f = b.block(block, f, m.Groups)
-		if i == 0 && m.Groups == 0 {
-			m.Groups = block.Convs[0].Groups
+	for _, block := range m.Focal {
+		f = b.block(block, f)
+		for _, c := range block.Convs {
+			if m.Groups == 0 {
+				m.Groups = c.Groups
+			}
+			if c.Groups != m.Groups && c.Weight != nil {
+				b.problems = append(b.problems, fmt.Sprintf("%s: %d groups in a module of %d", c.Key, c.Groups, m.Groups))
+			}
 		}
 	}
-	m.Transform.Groups = 1
 	b.conv(&m.Transform, a, f, 1)
 	if a > 0 && f > 0 {
 		if m.Alpha = int(f / a); f%a != 0 {
@@ -246,19 +261,18 @@ func (b *binder) afModule(name string, m *AFModule, in int64) int64 {
 	if g.W1 = b.weight(g.Key1+".weight", anySize, f); g.W1 != nil {
 		hidden := g.W1.Dims[0]
 		g.W2 = b.weight(g.Key2+".weight", f, hidden)
-		g.B1, g.B2 = b.optional(g.Key1+".bias", hidden), b.optional(g.Key2+".bias", f)
+		g.B1, g.B2 = b.bias(g.B1, g.Key1, hidden), b.bias(g.B2, g.Key2, f)
 	}
-	return b.block(m.Fusion, f, 1)
+	return b.block(m.Fusion, f)
 }
 
 // navigation fills a navigation module over in channels. The first one read
 // sets the network's T if it is not known.
 func (b *binder) navigation(n *Navigation, in int64) {
-	n.Pool.Groups = 1
 	b.conv(&n.Pool, in, 2, 1)
 	n.Weight = b.weight(n.Key2+".weight", anySize, anySize, 1, 1)
 	if n.Weight == nil {
-		b.optional(n.Key2+".bias", anySize)
+		b.bias(nil, n.Key2, anySize)
 		return
 	}
 	rows := n.Weight.Dims[0]
@@ -266,6 +280,9 @@ func (b *binder) navigation(n *Navigation, in int64) {
 	if cols := n.Weight.Dims[1]; rows < 2 || rows%2 != 0 || (cols != 2 && cols != rows) {
 		b.misshapen = append(b.misshapen, Misshapen{b.net.fullKey(n.Key2 + ".weight"), "[2T,2,1,1] or [2T,2T,1,1]", n.Weight.Shape().String()})
 		return
+	}
+	if n.Fixed != nil && !n.spells(*n.Fixed) {
+		n.Fixed = nil // trained since
 	}
 	switch t := int(rows / 2); b.net.Frames {
 	case 0:

@@ -18,7 +18,9 @@ import (
 // it: a bias before a batch normalisation, biases of the gate, blocks of two
 // convolutions, stages of plain blocks.
 func (net *Network) StateDict() (*StateDict, error) {
+	net = net.withBatchNorm()
 	x := &exporter{net: net, sd: NewStateDict()}
+	x.sd.Structure = encodeStructure(net, nil)
 	x.conv(&net.Stem.Conv)
 	for _, s := range net.Stages {
 		for _, b := range s.Blocks {
@@ -31,6 +33,18 @@ func (net *Network) StateDict() (*StateDict, error) {
 	x.put(net.Head.Key+".weight", net.Head.Weight)
 	x.put(net.Head.Key+".bias", net.Head.Bias)
 	return x.sd, x.err
+}
+
+// withBatchNorm returns the network with batch normalisation behind every
+// convolution.
+func (net *Network) withBatchNorm() *Network {
+	out := net.Clone()
+	for c := range out.AllConvs() {
+		if c.BN == nil {
+			c.BN, c.Bias = IdentityBatchNorm(c), nil
+		}
+	}
+	return out
 }
 
 type exporter struct {
@@ -51,12 +65,9 @@ func (x *exporter) put(key string, t *graph.Tensor) {
 }
 
 func (x *exporter) conv(c *Conv) {
-	bn, bias := c.BN, c.Bias
-	if bn == nil {
-		bn, bias = IdentityBatchNorm(c), nil
-	}
+	bn := c.BN
 	x.put(c.Key+".weight", c.Weight)
-	x.put(c.Key+".bias", bias)
+	x.put(c.Key+".bias", c.Bias)
 	x.put(bn.Key+".weight", bn.Gamma)
 	x.put(bn.Key+".bias", bn.Beta)
 	x.put(bn.Key+".running_mean", bn.Mean)

@@ -63,9 +63,13 @@ func residualPool(stride int) *Pool { return &Pool{Kernel: 3, Stride: stride, Pa
 // FromStateDict makes a network of a checkpoint of the authors' PyTorch code,
 // or one that afc exported. Depth, widths, α, G, T, classes and the kind of
 // navigation come from the tensors. Floating-point tensors of other types
-// become float32. If tensors are missing, left over or of the wrong shape, the
+// become float32. A file that afc exported carries its network's structure
+// (StateDict.Structure): of the options, Frames and Size still count then. If tensors are missing, left over or of the wrong shape, the
 // error is a *CheckpointError that lists them all.
 func FromStateDict(sd *StateDict, opt CheckpointOptions) (*Network, error) {
+	if sd.Structure != "" {
+		return fromStructure(sd, opt)
+	}
 	net, err := planNetwork(sd, opt)
 	if err != nil {
 		return nil, err
@@ -74,6 +78,24 @@ func FromStateDict(sd *StateDict, opt CheckpointOptions) (*Network, error) {
 		return nil, err
 	}
 	return net, nil
+}
+
+// fromStructure makes the network that an exported state dict describes.
+func fromStructure(sd *StateDict, opt CheckpointOptions) (*Network, error) {
+	net, _, err := decodeStructure(sd.Structure)
+	if err != nil {
+		return nil, &CheckpointError{File: sd.File, Reason: err.Error()}
+	}
+	if err := bind(net, sd); err != nil {
+		return nil, err
+	}
+	if opt.Size != [2]int{} {
+		net.Size = opt.Size
+	}
+	if opt.Frames == 0 {
+		return net, nil
+	}
+	return net.WithFrames(opt.Frames)
 }
 
 // checkpointKeys is what the plan asks of a checkpoint: which keys there are
@@ -143,7 +165,7 @@ func planNetwork(sd *StateDict, opt CheckpointOptions) (*Network, error) {
 		net.Stages = append(net.Stages, stage)
 	}
 	if opt.ShiftDiv > 0 {
-		for b := range net.blocks() {
+		for b := range net.AllBlocks() {
 			b.Shift = &Shift{Fold: -opt.ShiftDiv} // a fraction until bind knows the channels
 		}
 	}
@@ -164,7 +186,7 @@ func (c checkpointKeys) fc() string {
 // conv plans a convolution of a k×k window that keeps the size but for its
 // stride, with batch normalisation unless the checkpoint has it folded.
 func (c checkpointKeys) conv(key string, k, stride int) Conv {
-	conv := Conv{Key: key, Stride: stride, Pad: k / 2}
+	conv := Conv{Key: key, Stride: stride, Pad: k / 2, Groups: 1}
 	if bn := batchNormKey(key); c.has(bn) || !c.has(key+".bias") {
 		conv.BN = &BatchNorm{Key: bn, Eps: batchNormEps}
 	}
@@ -236,6 +258,11 @@ func (c checkpointKeys) afModule(name string, first, last int) *AFModule {
 		Transform: c.conv(name+".base_transform.0", 1, 1),
 		Gate:      Gate{Key1: name + ".att_gen.fc.0", Key2: name + ".att_gen.fc.2"},
 		Fusion:    c.block(name+".fusion.0", last, true),
+	}
+	for _, b := range m.Focal {
+		for _, conv := range b.Convs {
+			conv.Groups = 0 // its shape says
+		}
 	}
 	for i := range c.children(name + ".list_gen") {
 		key := fmt.Sprintf("%s.list_gen.%d", name, i)

@@ -2,6 +2,7 @@ package codegen
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
@@ -71,7 +72,23 @@ func Lower(net *afblock.Network, opt Options) (*graph.Model, error) {
 		v := l.node("Concat", DroppedName, l.nav.drops, graph.Int("axis", 1))
 		l.output(v, DroppedName, graph.TensorType(graph.Float32, graph.Shape{graph.Sym("batch"), graph.D(int64(n))}))
 	}
+	l.describe(m, frames, out.v)
 	return m, nil
+}
+
+// describe adds the metadata that ReadModel needs to the source's own.
+func (l *lowerer) describe(m *graph.Model, trunkIn, trunkOut *graph.Value) {
+	info := afblock.FileInfo{Lowering: string(l.opt.Lowering), Budget: l.opt.Budget, Masks: l.opt.MasksOutput}
+	if l.opt.Gumbel {
+		info.Sampling = "gumbel"
+	}
+	if src := l.net.Source; src != nil {
+		m.Metadata = slices.Clone(src.Model.Metadata)
+		info.TrunkIn, info.TrunkOut = trunkIn.Name(), trunkOut.Name()
+	}
+	for _, p := range afblock.Metadata(l.net, info) {
+		m.SetMeta(p.Key, p.Value)
+	}
 }
 
 // opsetOf is the opset to emit: the source's, at least minOpset.

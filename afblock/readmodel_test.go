@@ -1,0 +1,152 @@
+package afblock_test
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/codegen"
+	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/internal/testutil"
+	"github.com/afc-project/afc/testmodels"
+)
+
+func fixture(t *testing.T, name string, opt afblock.CheckpointOptions) *afblock.Network {
+	t.Helper()
+	sd, err := afblock.ReadCheckpoint(testutil.Shared(t, "fixtures", "afnet", name+".pth.tar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	net, err := afblock.FromStateDict(sd, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net
+}
+
+func safetensorsOf(t *testing.T, net *afblock.Network) []byte {
+	t.Helper()
+	sd, err := net.StateDict()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := afblock.WriteSafetensors(&b, sd); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// TestReadModel: whatever the lowering, the network read back from the file
+// has the same weights, bit by bit, and the same structure.
+func TestReadModel(t *testing.T) {
+	size := [2]int{64, 64}
+	for name, opt := range map[string]afblock.CheckpointOptions{
+		"afr50_tsn_t4": {Size: size}, "afr50_tsm_t8": {Size: size, ShiftDiv: 8, Unselected: afblock.UnselectedZero},
+	} {
+		net := fixture(t, name, opt)
+		want := safetensorsOf(t, net)
+		for _, lowering := range codegen.Lowerings {
+			copt := codegen.Options{Lowering: lowering, MasksOutput: true}
+			if lowering == codegen.TopK {
+				copt.Budget = []int{2}
+			}
+			m, err := codegen.Lower(net, copt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			data, err := graph.EncodeBytes(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m, err = graph.Decode(data); err != nil {
+				t.Fatal(err)
+			}
+			back, info, err := afblock.ReadModel(m)
+			if err != nil {
+				t.Errorf("%s as %s: %v", name, lowering, err)
+				continue
+			}
+			if info.Lowering != string(lowering) || !info.Masks {
+				t.Errorf("%s as %s: file described as %+v", name, lowering, info)
+			}
+			if !bytes.Equal(want, safetensorsOf(t, back)) {
+				t.Errorf("%s as %s: the network changed", name, lowering)
+			}
+			again, err := codegen.Lower(back, copt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if data2, err := graph.EncodeBytes(again); err != nil || !bytes.Equal(data, data2) {
+				t.Errorf("%s as %s: lowered again it is another file (%v)", name, lowering, err)
+			}
+		}
+	}
+}
+
+func TestReadModelRefuses(t *testing.T) {
+	net := fixture(t, "afr50_tsn_t4", afblock.CheckpointOptions{})
+	m, err := codegen.Lower(net, codegen.Options{Lowering: codegen.Mask})
+	if err != nil {
+		t.Fatal(err)
+	}
+	meta := m.Meta("afc.network")
+	for _, tc := range []struct{ name, meta, want string }{
+		{"not ours", "", "no metadata afc.network"},
+		{"no JSON", "{", "unexpected"},
+		{"newer", strings.Replace(meta, `"format":1`, `"format":99`, 1), "format 99"},
+		{"weights gone", strings.ReplaceAll(meta, "layer3.fusion.0.conv1", "layer3.fusion.0.conv9"), "missing   layer3.fusion.0.conv9.weight"},
+		{"navigation gone", strings.Replace(meta, `"navigation":[{`, `"other":[{`, 1), `stage "layer1" is incomplete`},
+		{"null block", strings.Replace(meta, `"ample":[{`, `"ample":[null,{`, 1), `stage "layer1" is incomplete`},
+		{"endless pool", strings.Replace(meta, `"max_pool":[3,2,1]`, `"max_pool":[3,0,1]`, 1), "max_pool"},
+		{"shift too wide", strings.Replace(meta, `"key":"layer4.0",`, `"key":"layer4.0","shift":65,`, 1), "layer4.0: shifts 65 channels either way of 128"},
+		{"trunk gone", strings.Replace(meta, `"lowering":"mask"`, `"lowering":"mask","trunk_in":"x","trunk_out":"y"`, 1), `ends "x" and "y"`},
+	} {
+		m.SetMeta("afc.network", tc.meta)
+		_, _, err := afblock.ReadModel(m)
+		var ge *graph.Error
+		var ce *afblock.CheckpointError
+		if !(errors.As(err, &ge) || errors.As(err, &ce)) || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: got %v, want an error about %q", tc.name, err, tc.want)
+		}
+	}
+}
+
+// FuzzReadModel: whatever the metadata, an error or a network, never a panic.
+func FuzzReadModel(f *testing.F) {
+	sd := afblock.NewStateDict()
+	for _, e := range (testmodels.AFSpec{Blocks: []int{2, 2}, Basic: true, Width: 4, Frames: 2, Classes: 3}).Checkpoint() {
+		sd.Set(e.Key, e.Tensor)
+	}
+	net, err := afblock.FromStateDict(sd, afblock.CheckpointOptions{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	m, err := codegen.Lower(net, codegen.Options{Lowering: codegen.Mask})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(m.Meta("afc.network"))
+	f.Fuzz(func(t *testing.T, meta string) {
+		m.SetMeta("afc.network", meta)
+		if net, _, err := afblock.ReadModel(m); err == nil {
+			if _, err := net.StateDict(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// TestWithFrames: a fixed pattern serves any number of frames, trained
+// navigation its own.
+func TestWithFrames(t *testing.T) {
+	trained := fixture(t, "afr50_tsn_t4", afblock.CheckpointOptions{})
+	if _, err := trained.WithFrames(8); err == nil || !strings.Contains(err.Error(), "layer1.list_gen.0: this navigation was trained for clips of 4 frames") {
+		t.Errorf("trained for 4 frames, asked for 8: %v", err)
+	}
+	if same, err := trained.WithFrames(4); err != nil || same != trained {
+		t.Errorf("as many frames as it has: %v", err)
+	}
+}
