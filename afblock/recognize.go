@@ -98,20 +98,21 @@ func (r *recognizer) network(m *graph.Model, opt RecognizeOptions) error {
 	if err != nil {
 		return err
 	}
-	fc, averaged, err := r.head(out)
+	head, err := r.head(out)
 	if err != nil {
 		return err
 	}
 	layout, segments := r.layout(in)
-	if err := r.frames(layout, segments, averaged, opt); err != nil {
+	if err := r.frames(segments, head.averaged, opt); err != nil {
 		return err
 	}
 	r.net.Size = r.size(m, in)
 	r.net.Keys = KeyStyle{FC: r.net.Head.Key}
 	g := m.Graph
 	r.net.Source = &Source{
-		Model: m, In: g.Value(in.Name()), Out: g.Value(out.Name()), Fc: g.Value(fc.Output(0).Name()).Producer(),
+		Model: m, In: g.Value(in.Name()), Out: g.Value(out.Name()), Fc: g.Value(head.fc.Output(0).Name()).Producer(),
 		Layout: layout, Frames: r.net.Frames, Segments: segments,
+		scores: g.Value(head.scores.Name()), kernel: head.kernel, classes: r.net.Head.Weight.Dims[0], averaged: head.averaged, inDims: r.dims(in), outDims: r.dims(out),
 	}
 	return nil
 }

@@ -18,43 +18,52 @@ const (
 
 // head reads the linear layer behind the trunk's output x and tells the
 // consensus by computing: what stands before and after the linear layer is run
-// on random numbers and compared with what a mean over frames gives. It
-// returns the linear node and over how many frames the head averages (1: none).
-func (r *recognizer) head(x *graph.Value) (fc *graph.Node, averaged int, err error) {
+// on random numbers and compared with what a mean over frames gives.
+func (r *recognizer) head(x *graph.Value) (*headFound, error) {
 	r.where = "head"
-	fc = r.linearNode(x)
+	fc := r.linearNode(x)
 	if fc == nil {
 		rs, _ := r.readers(x)
 		var n *graph.Node
 		if len(rs) > 0 {
 			n = rs[0].node
 		}
-		return nil, 0, r.refuse(n, "a linear layer behind the trunk", listReaders(rs), "")
+		return nil, r.refuse(n, "a linear layer behind the trunk", listReaders(rs), "")
 	}
 	scores, err := r.linear(fc)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	before, err := r.pooling(x, fc)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	after, err := r.consensus(fc, scores)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
+	}
+	found := &headFound{fc: fc, scores: scores, averaged: max(before, after)}
+	if fc.Is("Conv") {
+		found.kernel = r.constant(fc.Input(1)).Dims[2:]
 	}
 	switch {
 	case before > 1:
-		r.net.Head.Consensus = MeanBeforeFC
+		r.net.Head.Consensus, found.averaged = MeanBeforeFC, before
 	case after > 1:
 		r.net.Head.Consensus = MeanAfterFC
 	default:
 		r.net.Head.Consensus = PerFrame
 	}
-	if before > 1 {
-		return fc, before, nil
-	}
-	return fc, after, nil
+	return found, nil
+}
+
+// headFound is where a head's linear layer stands and how many consecutive
+// frames the head averages (1: none).
+type headFound struct {
+	fc       *graph.Node
+	scores   *graph.Value
+	averaged int
+	kernel   []int64 // of a linear layer spelled as a convolution
 }
 
 // linearNode returns the first node behind x that multiplies by a constant

@@ -119,7 +119,7 @@ func (r *recognizer) throughElementwise(v *graph.Value, cells []cell) []cell {
 }
 
 // frames settles T from what the graph shows and what the user says.
-func (r *recognizer) frames(l Layout, segments, averaged int, opt RecognizeOptions) error {
+func (r *recognizer) frames(segments, averaged int, opt RecognizeOptions) error {
 	r.where = "frames"
 	t := r.shiftT
 	if t == 0 {
@@ -139,6 +139,9 @@ func (r *recognizer) frames(l Layout, segments, averaged int, opt RecognizeOptio
 			"a network that treats every image alone", "say how many frames a clip has: --frames T").(*NotRecognizedError)
 		e.NeedFrames = true
 		return e
+	}
+	if averaged > 1 && averaged%t != 0 {
+		return r.refuse(nil, fmt.Sprintf("a mean over whole clips of %d frames", t), fmt.Sprintf("one over %d", averaged), "")
 	}
 	if segments > 0 && segments%t != 0 {
 		return r.refuse(nil, fmt.Sprintf("an input of whole clips of %d frames", t), fmt.Sprintf("%d frames a sample", segments), "")

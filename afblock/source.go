@@ -16,6 +16,13 @@ type Source struct {
 	Layout   Layout // how the model's input holds clips
 	Frames   int    // T of the model, which net.Frames may depart from
 	Segments int    // frames of one input sample, T times the crops; 0 if only the batch tells
+
+	scores   *graph.Value // what the linear layer makes, its bias added
+	kernel   []int64      // of a linear layer spelled as a convolution: its window, all ones
+	classes  int64
+	averaged int     // frames that the head averages, T times the crops; 1: none
+	inDims   []int64 // of In and Out, at the sizes looked at in recognition
+	outDims  []int64
 }
 
 // Names of the standard input and output, made when a network has no source.

@@ -99,3 +99,32 @@ func (a *Attribute) clone(n *Node, copies map[*Value]*Value) *Attribute {
 	}
 	return &c
 }
+
+// CopyNode appends a copy of n, a node of another graph, to g. copies maps the
+// values that n and its subgraphs read to values of g (a nil entry or none
+// leaves the input out), and is given n's outputs, which keep their names
+// where those are free in g.
+func (g *Graph) CopyNode(n *Node, copies map[*Value]*Value) *Node {
+	in := make([]*Value, len(n.inputs))
+	for i, v := range n.inputs {
+		if v != nil {
+			in[i] = copies[v]
+		}
+	}
+	k := g.AddNode(n.OpType, n.Domain, n.Name, in, make([]string, len(n.outputs)))
+	k.Overload, k.Doc, k.Metadata, k.opaque = n.Overload, n.Doc, slices.Clone(n.Metadata), n.opaque
+	for i, v := range n.outputs {
+		if v == nil {
+			continue
+		}
+		w := g.newValue(g.NewName(v.name))
+		w.producer, w.index = k, i
+		w.Type, w.Doc, w.metadata = v.Type, v.Doc, v.metadata
+		w.Type.Shape = slices.Clone(v.Type.Shape)
+		k.outputs[i], copies[v] = w, w
+	}
+	for _, a := range n.attrs {
+		k.attrs = append(k.attrs, a.clone(k, copies))
+	}
+	return k
+}
