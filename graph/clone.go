@@ -7,7 +7,7 @@ import "slices"
 // that the original keeps mapped (see Close).
 func (m *Model) Clone() *Model {
 	c := *m
-	c.mappings = nil
+	c.mapping, c.files = nil, nil // the original's to close
 	c.Opsets, c.Metadata = slices.Clone(m.Opsets), slices.Clone(m.Metadata)
 	c.Graph = m.Graph.clone(nil, map[*Value]*Value{})
 	c.Functions = nil

@@ -11,8 +11,9 @@ import (
 	"github.com/afc-project/afc/graph/internal/onnxpb"
 )
 
-// maxEncoded is the largest file that protobuf readers take.
-const maxEncoded = math.MaxInt32
+// MaxFileSize is the largest model file in bytes, a limit of protobuf. Weights
+// beyond it go to external data.
+const MaxFileSize = math.MaxInt32
 
 // Encode writes the model in ONNX's protobuf format. The same model gives the
 // same bytes. Elements of tensors go to w as they lie in memory, without a
@@ -33,7 +34,7 @@ func EncodeBytes(m *Model) ([]byte, error) {
 		return nil, err
 	}
 	var buf bytes.Buffer
-	if size := proto.Size(p); size <= maxEncoded {
+	if size := proto.Size(p); size <= MaxFileSize {
 		buf.Grow(size)
 	}
 	if err := stream(&buf, p); err != nil {
@@ -43,8 +44,8 @@ func EncodeBytes(m *Model) ([]byte, error) {
 }
 
 type encoder struct {
-	// place decides what TensorProto says of a tensor's elements: true if it
-	// put them, or a reference to them, into p. Nil puts none anywhere.
+	// place, if not nil, is asked first where an initializer's elements go. It
+	// returns true if p refers to them now.
 	place func(t *Tensor, p *onnxpb.TensorProto) (bool, error)
 }
 
@@ -117,7 +118,7 @@ func (e *encoder) graph(g *Graph) (*onnxpb.GraphProto, error) {
 		p.Output = append(p.Output, v.proto())
 	}
 	for _, v := range g.inits {
-		tp, err := e.tensor(v.init)
+		tp, err := e.initializer(v.init)
 		if err != nil {
 			return nil, err
 		}
@@ -246,21 +247,32 @@ func (e *encoder) attribute(a *Attribute) (*onnxpb.AttributeProto, error) {
 	return p, err
 }
 
-func (e *encoder) tensor(t *Tensor) (*onnxpb.TensorProto, error) {
+func (e *encoder) initializer(t *Tensor) (*onnxpb.TensorProto, error) {
+	if e.place != nil {
+		p := t.proto()
+		if placed, err := e.place(t, p); placed || err != nil {
+			return p, err
+		}
+	}
+	return e.tensor(t)
+}
+
+// proto returns a TensorProto without elements.
+func (t *Tensor) proto() *onnxpb.TensorProto {
 	p := &onnxpb.TensorProto{
 		Dims: t.Dims, DataType: (*int32)(&t.DType), Name: optional(t.Name), DocString: optional(t.Doc),
 		MetadataProps: propertyProtos(t.metadata),
 	}
 	p.ProtoReflect().SetUnknown(t.opaque)
-	if e.place != nil {
-		if done, err := e.place(t, p); done || err != nil {
-			return p, err
-		}
-	}
+	return p
+}
+
+func (e *encoder) tensor(t *Tensor) (*onnxpb.TensorProto, error) {
+	p := t.proto()
 	switch {
 	case t.DType == String && t.external == nil:
 		p.StringData = t.strs
-	case t.external != nil && t.external.Folder == "":
+	case t.external != nil && t.external.file == nil:
 		t.external.refer(p)
 	default:
 		raw, err := t.Bytes()

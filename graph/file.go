@@ -41,16 +41,13 @@ func ReadFile(path string) (*Model, error) {
 		return nil, err
 	}
 	if mapped {
-		m.mappings = append(m.mappings, data)
+		m.mapping = data
 	}
 	return m, nil
 }
 
 func fileError(path string, err error) error {
-	var pe *os.PathError
-	if errors.As(err, &pe) {
-		err = pe.Err
-	}
+	err = pathCause(err)
 	return &Error{File: path, Reason: err.Error(), Err: err}
 }
 
@@ -79,9 +76,16 @@ func readOrMap(f *os.File) (data []byte, mapped bool, err error) {
 // afterwards. Programs that end soon after need not call it.
 func (m *Model) Close() error {
 	var errs []error
-	for _, b := range m.mappings {
-		errs = append(errs, unmap(b))
+	if m.mapping != nil {
+		errs = append(errs, unmap(m.mapping))
 	}
-	m.mappings = nil
+	for _, f := range m.files {
+		f.once.Do(func() { f.err = os.ErrClosed })
+		if f.mapped {
+			errs = append(errs, unmap(f.data))
+		}
+		f.data, f.mapped, f.err = nil, false, os.ErrClosed
+	}
+	m.mapping, m.files = nil, nil
 	return errors.Join(errs...)
 }

@@ -24,7 +24,8 @@ type Model struct {
 	// external data is resolved against its folder.
 	Path string
 
-	mappings [][]byte // files mapped into memory; see Close
+	mapping []byte          // the file, if it is mapped into memory; see Close
+	files   []*externalFile // that tensors lie in
 
 	// opaque holds what afc carries through unread: training info, device
 	// configurations and unknown fields, as wire bytes.

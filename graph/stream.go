@@ -12,8 +12,8 @@ import (
 // stream writes a message without a second copy of the tensors in it, which
 // proto.Marshal would make.
 func stream(w io.Writer, p proto.Message) error {
-	if size := proto.Size(p); size > maxEncoded {
-		return errorf("", "the model takes %d bytes, more than the %d that a protobuf file may have; its weights must go to external data", size, maxEncoded)
+	if size := proto.Size(p); size > MaxFileSize {
+		return errorf("", "the model takes %d bytes, more than the %d that a protobuf file may have; its weights must go to external data", size, MaxFileSize)
 	}
 	buf := bufio.NewWriterSize(w, 1<<16)
 	s := &streamer{w: buf}

@@ -32,13 +32,15 @@ type SparseTensor struct {
 }
 
 // External says where a tensor's bytes lie outside the model file
-// (onnx.proto, external_data). Folder is the model's.
+// (onnx.proto, external_data). Folder is the model's, "" if it was decoded from
+// memory.
 type External struct {
 	Folder, Location string
 	Offset, Length   int64  // Length -1: as many bytes as the elements take
 	Checksum         string // SHA-1 of the file, in hexadecimal, or ""
 
-	extra []Property // entries that onnx.proto does not define
+	extra []Property    // entries that onnx.proto does not define
+	file  *externalFile // nil if the model was decoded from memory
 }
 
 // NewTensor makes a tensor over raw little-endian bytes, which it keeps. It

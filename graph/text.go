@@ -214,7 +214,7 @@ func textSparse(s *SparseTensor) string {
 // textTensor shows type and dimensions, then the elements or their hash.
 func textTensor(t *Tensor) string {
 	head := t.DType.String() + t.Shape().String() + " = "
-	if x := t.external; x != nil && x.Folder == "" {
+	if x := t.external; x != nil && x.file == nil {
 		return fmt.Sprintf("%sexternal %q at %d", head, x.Location, x.Offset)
 	}
 	if n, err := t.NumElements(); err == nil && n <= maxInline {
