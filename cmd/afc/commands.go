@@ -6,6 +6,8 @@ import "github.com/urfave/cli/v2"
 func (a *app) commands() []*cli.Command {
 	return []*cli.Command{
 		a.convertCommand(),
+		a.optimizeCommand(),
+		a.passesCommand(),
 		a.doctorCommand(),
 		a.versionCommand(),
 	}

@@ -1,13 +1,18 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/codegen"
+	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/internal/progress"
+	"github.com/afc-project/afc/passes"
 )
 
 func (a *app) convertCommand() *cli.Command {
@@ -18,7 +23,7 @@ func (a *app) convertCommand() *cli.Command {
 		Description: "From MODEL.onnx alone the AFNet takes the source's weights and must be fine-tuned\n" +
 			"before it predicts well. From an AFNet that afc wrote, convert lowers it anew.\n" +
 			"CHECKPOINT is a .pth, .pth.tar, .safetensors or .npz file of trained AFNet weights.",
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			outputFlag(),
 			&cli.StringFlag{Name: "weights", Usage: "trained AFNet weights: `CHECKPOINT`"},
 			&cli.IntFlag{Name: "frames", Usage: "frames a clip, `T` (default: the source's)"},
@@ -36,7 +41,9 @@ func (a *app) convertCommand() *cli.Command {
 			&cli.StringFlag{Name: "unselected", Value: "bias", Usage: "what a skipped frame answers: bias (the weights' F(0)) or zero"},
 			&cli.StringFlag{Name: "sampling", Value: "argmax", Usage: "argmax, or gumbel to add a noise input"},
 			&cli.StringFlag{Name: "outputs", Usage: "further outputs: masks"},
-		},
+			inputShapesFlag(),
+			jsonFlag(),
+		}, passFlags()...),
 		Action: func(c *cli.Context) error { return a.convert(c) },
 	}
 }
@@ -50,6 +57,7 @@ func lowerings() string {
 }
 
 func (a *app) convert(c *cli.Context) error {
+	start := time.Now()
 	if c.NArg() > 2 {
 		return usagef("convert takes MODEL.onnx and AF.onnx, got %d arguments", c.NArg())
 	}
@@ -76,32 +84,99 @@ func (a *app) convert(c *cli.Context) error {
 	}
 	p := a.progress()
 	defer p.Stop()
-	var net *afblock.Network
+	var r rewriteReport
 	if in == "" {
-		net, err = a.checkpointNetwork(c, p, rewrite)
+		r, err = a.convertCheckpoint(c, p, rewrite, lower, out)
 	} else {
-		net, err = a.sourceNetwork(c, p, in, rewrite)
+		r, err = a.convertModel(c, p, in, rewrite, lower, out)
 	}
-	if err != nil {
-		return err
-	}
-	p.Step("lowering (%s)", lower.Lowering)
-	m, err := codegen.Lower(net, lower)
-	if err != nil {
-		return err
-	}
-	if err := c.Context.Err(); err != nil {
-		return err
-	}
-	p.Step("writing %s", out)
-	size, err := writeModel(c.Context, m, out)
 	if err != nil {
 		return err
 	}
 	p.Stop()
-	if net.FineTune {
-		fmt.Fprintf(a.stderr, "afc: %s took its weights from a network that was trained without skipping: fine-tune it before it predicts well\n", out)
+	r.Elapsed = time.Since(start)
+	if r.FineTune {
+		fmt.Fprintf(a.stderr, "afc: %s has weights of a network that was trained without skipping: fine-tune it before it predicts well\n", out)
 	}
-	_, err = fmt.Fprintf(a.stdout, "%s: AFNet, %d frames, lowering %s, %d nodes, %s\n", out, net.Frames, lower.Lowering, m.Graph.NumNodes(), bytesText(size))
-	return err
+	return a.report(c, r)
+}
+
+// convertModel runs the pipeline from a model file to the output.
+func (a *app) convertModel(c *cli.Context, p *progress.Reporter, in string, rewrite afblock.RewriteOptions, lower codegen.Options, out string) (rewriteReport, error) {
+	start := time.Now()
+	p.Step("reading %s", in)
+	m, err := openModel(in)
+	if err != nil {
+		return rewriteReport{}, err
+	}
+	if err := setInputShapes(m, c.StringSlice("input-shapes")); err != nil {
+		return rewriteReport{}, err
+	}
+	opt := a.passOptions(c)
+	opt.Lower = lower
+	opt.Rewrite = func(src *afblock.Network) (*afblock.Network, error) {
+		if c.String("weights") == "" {
+			return afblock.Rewrite(src, rewrite)
+		}
+		p.Step("reading %s", c.String("weights"))
+		return trainedNetwork(c.String("weights"), src, rewrite)
+	}
+	p.Step("converting %s", in)
+	result, err := convertPipeline(c, m, opt)
+	if err != nil {
+		return rewriteReport{}, passFailed(err)
+	}
+	p.Step("writing %s", out)
+	size, err := writeModel(c.Context, result.Model, out)
+	if err != nil {
+		return rewriteReport{}, err
+	}
+	r := newReport(result, out, size, start)
+	if result.Network != nil {
+		r.describe(result.Network, lower)
+	}
+	return r, nil
+}
+
+// convertPipeline runs the passes. A source that does not say T gets it from
+// --source-frames, or else from --frames.
+func convertPipeline(c *cli.Context, m *graph.Model, opt passes.Options) (*passes.Result, error) {
+	opt.Recognize.Frames = c.Int("source-frames")
+	result, err := passes.Run(passes.ToConvert, m, opt)
+	var no *afblock.NotRecognizedError
+	if errors.As(err, &no) && no.NeedFrames && opt.Recognize.Frames == 0 && c.Int("frames") > 0 {
+		opt.Recognize.Frames = c.Int("frames")
+		return passes.Run(passes.ToConvert, m, opt)
+	}
+	return result, err
+}
+
+// convertCheckpoint writes the network that a checkpoint alone describes.
+func (a *app) convertCheckpoint(c *cli.Context, p *progress.Reporter, rewrite afblock.RewriteOptions, lower codegen.Options, out string) (rewriteReport, error) {
+	net, err := a.checkpointNetwork(c, p, rewrite)
+	if err != nil {
+		return rewriteReport{}, err
+	}
+	p.Step("lowering (%s)", lower.Lowering)
+	m, err := codegen.Lower(net, lower)
+	if err != nil {
+		return rewriteReport{}, err
+	}
+	if err := c.Context.Err(); err != nil {
+		return rewriteReport{}, err
+	}
+	p.Step("writing %s", out)
+	size, err := writeModel(c.Context, m, out)
+	if err != nil {
+		return rewriteReport{}, err
+	}
+	r := rewriteReport{Output: out, After: passes.Measure(m), Size: size}
+	r.describe(net, lower)
+	return r, nil
+}
+
+// describe adds what was written of a network.
+func (r *rewriteReport) describe(net *afblock.Network, lower codegen.Options) {
+	r.FineTune = net.FineTune
+	r.Network = &networkFacts{Frames: net.Frames, Lowering: string(lower.Lowering)}
 }

@@ -1,52 +1,23 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/afc-project/afc/afblock"
-	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/progress"
 )
 
-// recognize reads the network out of a model in canonical form. A source that
-// does not say T gets it from --source-frames, or else from --frames.
-func recognize(c *cli.Context, m *graph.Model) (*afblock.Network, error) {
-	frames := c.Int("source-frames")
-	net, err := afblock.Recognize(m, afblock.RecognizeOptions{Frames: frames})
-	var no *afblock.NotRecognizedError
-	if errors.As(err, &no) && no.NeedFrames && frames == 0 && c.Int("frames") > 0 {
-		return afblock.Recognize(m, afblock.RecognizeOptions{Frames: c.Int("frames")})
-	}
-	return net, err
-}
-
-// sourceNetwork reads a plain network out of a model file and makes an AFNet of
-// it: with the weights of a checkpoint if one is given, else by transplant.
-func (a *app) sourceNetwork(c *cli.Context, p *progress.Reporter, path string, opt afblock.RewriteOptions) (*afblock.Network, error) {
-	p.Step("reading %s", path)
-	m, err := openModel(path)
-	if err != nil {
-		return nil, err
-	}
-	p.Step("recognising %s", path)
-	src, err := recognize(c, m)
-	if err != nil {
-		return nil, err
-	}
-	if c.String("weights") == "" {
-		return afblock.Rewrite(src, opt)
-	}
+// trainedNetwork reads a checkpoint for the place of a recognised network.
+func trainedNetwork(path string, src *afblock.Network, opt afblock.RewriteOptions) (*afblock.Network, error) {
 	given := afblock.OptionsFrom(src)
 	given.Unselected, given.StrideAt = opt.Unselected, opt.StrideAt
 	if opt.Frames > 0 {
 		given.Frames = opt.Frames
 	}
-	p.Step("reading %s", c.String("weights"))
-	net, err := readWeights(c.String("weights"), given)
+	net, err := readWeights(path, given)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/afc-project/afc/passes"
+)
+
+func (a *app) passesCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "passes",
+		Usage:     "print the compiler's passes, in order, with the reasons for the order",
+		UsageText: "afc passes",
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			passes.PrintTable(a.stdout)
+			return nil
+		},
+	}
+}
+
+// passFlags steer the pipeline of convert and optimize.
+func passFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "stop-after", Usage: "end with `PASS` and write the model as it is then"},
+		&cli.StringSliceFlag{Name: "skip-pass", Usage: "leave out `PASS`; may be repeated"},
+		&cli.StringFlag{Name: "dump-dir", Usage: "write the model as text after each pass into `FOLDER`"},
+		&cli.BoolFlag{Name: "check", Usage: "verify structure and promises after each pass, with shuffled node order"},
+		&cli.Uint64Flag{Name: "check-seed", Usage: "`SEED` of --check's shuffling (default: random, printed)"},
+	}
+}
+
+// passOptions reads passFlags.
+func (a *app) passOptions(c *cli.Context) passes.Options {
+	opt := passes.Options{
+		StopAfter: c.String("stop-after"), Skip: c.StringSlice("skip-pass"), DumpDir: c.String("dump-dir"),
+		Check: c.Bool("check"), Seed: c.Uint64("check-seed"),
+	}
+	if opt.Check && !c.IsSet("check-seed") {
+		opt.Seed = rand.Uint64()
+		fmt.Fprintf(a.stderr, "afc: --check-seed %d\n", opt.Seed)
+	}
+	return opt
+}
+
+// passFailed makes usage errors of options that the pipeline cannot meet.
+func passFailed(err error) error {
+	var unknown *passes.UnknownPassError
+	var unmet *passes.RequirementError
+	if errors.As(err, &unknown) || errors.As(err, &unmet) {
+		return usagef("%v", err)
+	}
+	return err
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/afc-project/afc/internal/table"
+	"github.com/afc-project/afc/passes"
+)
+
+// rewriteReport is what convert and optimize tell at their end.
+type rewriteReport struct {
+	Output   string        `json:"output"`
+	Network  *networkFacts `json:"network,omitempty"`
+	Before   *passes.Stats `json:"before,omitempty"` // absent for a checkpoint
+	After    passes.Stats  `json:"after"`
+	Size     int64         `json:"file_bytes"`
+	Steps    []passes.Step `json:"steps,omitempty"`
+	Notes    []string      `json:"notes,omitempty"`
+	Elapsed  time.Duration `json:"elapsed_ns"`
+	FineTune bool          `json:"fine_tune,omitempty"` // weights were transplanted, not trained
+}
+
+// networkFacts is what convert says of the AFNet it wrote.
+type networkFacts struct {
+	Frames   int    `json:"frames"`
+	Lowering string `json:"lowering"`
+}
+
+func (a *app) writeJSON(v any) error {
+	e := json.NewEncoder(a.stdout)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// print writes the report for people: what was done, what was not and why, and
+// the model before and after.
+func (r rewriteReport) print(a *app) error {
+	for _, n := range r.Notes {
+		fmt.Fprintf(a.stdout, "note: %s\n", oneLine(n))
+	}
+	t := table.New("", "after")
+	cells := func(name, before, after string) { t.Add(name, after) }
+	if r.Before != nil {
+		t = table.New("", "before", "after")
+		cells = func(name, before, after string) { t.Add(name, before, after) }
+	}
+	var before passes.Stats
+	if r.Before != nil {
+		before = *r.Before
+	}
+	for _, op := range operators(before, r.After) {
+		cells(op, count(before.Count(op)), count(r.After.Count(op)))
+	}
+	t.Rule()
+	cells("nodes", count(before.Nodes), count(r.After.Nodes))
+	cells("parameters", countText(before.Parameters), countText(r.After.Parameters))
+	cells("constants", bytesText(before.Bytes), bytesText(r.After.Bytes))
+	if err := t.Write(a.stdout, "  "); err != nil {
+		return err
+	}
+	what := ""
+	if n := r.Network; n != nil {
+		what = fmt.Sprintf("AFNet of %d frames, lowering %s, ", n.Frames, n.Lowering)
+	}
+	_, err := fmt.Fprintf(a.stdout, "%s: %s%s, in %.2f s\n", r.Output, what, bytesText(r.Size), r.Elapsed.Seconds())
+	return err
+}
+
+// operators lists what occurs before or after, by name.
+func operators(stats ...passes.Stats) []string {
+	seen := map[string]bool{}
+	for _, s := range stats {
+		for _, o := range s.Operators {
+			seen[o.Op] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(seen), cmp.Compare[string])
+}
+
+// count prints a number of nodes, nothing for none.
+func count(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprint(n)
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/afc-project/afc/graph"
+)
+
+func inputShapesFlag() cli.Flag {
+	return &cli.StringSliceFlag{
+		Name:    "input-shapes",
+		Aliases: []string{"input-shape", "overwrite-input-shape"},
+		Usage:   "fix an input's `SHAPE`: video:1,8,3,224,224, video:[1,8,3,224,224], or the shape alone",
+	}
+}
+
+// setInputShapes fixes the shapes of graph inputs, in the three spellings that
+// users of neighbouring tools know.
+func setInputShapes(m *graph.Model, specs []string) error {
+	for _, spec := range specs {
+		name, dims := "", spec
+		if i := strings.LastIndexByte(spec, ':'); i >= 0 {
+			name, dims = spec[:i], spec[i+1:]
+		}
+		var shape graph.Shape
+		for d := range strings.SplitSeq(strings.TrimSuffix(strings.TrimPrefix(dims, "["), "]"), ",") {
+			n, err := strconv.ParseInt(strings.TrimSpace(d), 10, 64)
+			if err != nil || n < 1 {
+				return usagef("--input-shapes %s: expected sizes as in video:1,8,3,224,224", spec)
+			}
+			shape = append(shape, graph.D(n))
+		}
+		if name == "" {
+			inputs := dataInputs(m.Graph)
+			if len(inputs) != 1 {
+				return usagef("--input-shapes %s: the model has %d inputs; say which, as in NAME:%s", spec, len(inputs), dims)
+			}
+			name = inputs[0].Name()
+		}
+		if err := graph.SetInputShape(m, name, shape); err != nil {
+			return usagef("--input-shapes %s: %v", spec, err)
+		}
+	}
+	return nil
+}
+
+// dataInputs are the inputs that a caller must give: those without initializer.
+func dataInputs(g *graph.Graph) []*graph.Value {
+	var in []*graph.Value
+	for _, v := range g.Inputs() {
+		if v.Initializer() == nil {
+			in = append(in, v)
+		}
+	}
+	return in
+}
