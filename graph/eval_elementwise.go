@@ -56,6 +56,9 @@ func (c *opCall) legacyBroadcast(a, b []int64) ([]int64, error) {
 	if c.int("broadcast", 0) == 0 {
 		return nil, fmt.Errorf("shapes %v and %v differ, and attribute broadcast is not set", a, b)
 	}
+	if len(b) == 0 {
+		return b, nil
+	}
 	k, err := axis(c.int("axis", int64(len(a)-len(b))), len(a))
 	if err != nil || k+len(b) > len(a) {
 		return nil, fmt.Errorf("shape %v does not broadcast to %v", b, a)
@@ -203,10 +206,24 @@ func evalMod(c *evalCall) ([]*arr, error) {
 		zipInto(dst, x, y, func(a, b uint64) uint64 { return a % b })
 	case d == floatDomain && fmod:
 		zipInto(dst, x, y, math.Mod)
+	case d == floatDomain && c.opset >= 28:
+		zipInto(dst, x, y, floorMod)
 	default:
-		return nil, fmt.Errorf("Mod of %s needs attribute fmod", x.dtype)
+		return nil, fmt.Errorf("Mod of %s needs attribute fmod before opset 28", x.dtype)
 	}
 	return []*arr{dst}, nil
+}
+
+// floorMod is a − ⌊a/b⌋·b, with the sign of b.
+func floorMod(a, b float64) float64 {
+	r := math.Mod(a, b)
+	switch {
+	case r == 0:
+		return math.Copysign(0, b)
+	case (r < 0) != (b < 0):
+		return r + b
+	}
+	return r
 }
 
 func evalPow(c *evalCall) ([]*arr, error) {

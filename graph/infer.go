@@ -97,9 +97,13 @@ func SetInputShape(m *Model, name string, shape Shape) error {
 		return fmt.Errorf("input %q is not a tensor", name)
 	}
 	v.Type.Shape = shape
-	forgetShapes(m.Graph)
+	ForgetShapes(m)
 	return nil
 }
+
+// ForgetShapes drops the shapes of everything but the graph's inputs and
+// initializers: those declared in the file, and those inferred before a change.
+func ForgetShapes(m *Model) { forgetShapes(m.Graph) }
 
 // forgetShapes drops the shapes of everything but inputs and initializers.
 func forgetShapes(g *Graph) {

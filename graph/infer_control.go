@@ -122,38 +122,63 @@ func inferIf(c *inferCall) error {
 	if err != nil {
 		return err
 	}
-	a, errA := c.body(yes, nil)
-	b, errB := c.body(no, nil)
 	if len(yes.outputs) != len(c.out) || len(no.outputs) != len(c.out) {
 		return fmt.Errorf("has %d outputs, its branches %d and %d", len(c.out), len(yes.outputs), len(no.outputs))
 	}
-	cond := c.in[0].exprs()
-	for i := range c.out {
-		switch v, known := int64(0), false; {
-		case len(cond) == 1:
-			if v, known = cond[0].isConst(); known {
-				if v != 0 {
-					c.out[i] = *a[i]
-				} else {
-					c.out[i] = *b[i]
-				}
-				break
-			}
-			fallthrough
-		default:
-			if errA != nil {
-				return errA
-			}
-			if errB != nil {
-				return errB
-			}
-			c.out[i] = *join(a[i], b[i])
+	if cond, known := c.truth(0); known {
+		taken, dead := yes, no
+		if !cond {
+			taken, dead = no, yes
 		}
+		mark := c.mark()
+		c.body(dead, nil)
+		c.forget(mark) // what never runs need not make sense
+		out, err := c.body(taken, nil)
+		for i := range c.out {
+			c.out[i] = *out[i]
+		}
+		return err
+	}
+	a, err := c.body(yes, nil)
+	if err != nil {
+		return err
+	}
+	b, err := c.body(no, nil)
+	if err != nil {
+		return err
+	}
+	for i := range c.out {
+		c.out[i] = *join(a[i], b[i])
 		if c.out[i].shape == nil && !c.out[i].isSeq && !c.out[i].opaque {
 			return fmt.Errorf("its branches give output %d different or unknown ranks", i)
 		}
 	}
 	return nil
+}
+
+// truth returns the value of a bool input if it is known.
+func (c *inferCall) truth(i int) (value, known bool) {
+	if c.has(i) {
+		if e := c.in[i].exprs(); len(e) == 1 {
+			v, known := e[0].isConst()
+			return v != 0, known
+		}
+	}
+	return false, false
+}
+
+// mark and forget bracket inference whose findings do not count.
+func (f *frame) mark() int {
+	if f.report == nil {
+		return 0
+	}
+	return len(f.report.Failed)
+}
+
+func (f *frame) forget(mark int) {
+	if f.report != nil {
+		f.report.Failed = f.report.Failed[:mark]
+	}
 }
 
 // iterate infers a body whose first inputs are carried from one round to the
@@ -165,10 +190,7 @@ func (c *inferCall) iterate(g *Graph, in []*fact, first, carried, at int) ([]*fa
 		in[first+i] = &fact{elem: x.elem, shape: x.shape, isSeq: x.isSeq, opaque: x.opaque}
 	}
 	for round := 0; ; round++ {
-		mark := 0
-		if c.report != nil {
-			mark = len(c.report.Failed)
-		}
+		mark := c.mark()
 		out, err := c.body(g, in)
 		if len(out) < at+carried {
 			return nil, fmt.Errorf("subgraph has %d outputs, expected %d or more", len(out), at+carried)
@@ -187,9 +209,7 @@ func (c *inferCall) iterate(g *Graph, in []*fact, first, carried, at int) ([]*fa
 		if !changed || err != nil && round > 2*maxRank {
 			return out, err
 		}
-		if c.report != nil {
-			c.report.Failed = c.report.Failed[:mark]
-		}
+		c.forget(mark)
 	}
 }
 
@@ -199,7 +219,8 @@ func inferLoop(c *inferCall) error {
 		return err
 	}
 	carried := len(c.in) - 2
-	in := []*fact{{elem: Int64, shape: ShapeOf()}, {elem: Bool, shape: ShapeOf()}}
+	// In the body the condition is true, or it would not run.
+	in := []*fact{{elem: Int64, shape: ShapeOf()}, constFact(mustTensor(Bool, nil, []byte{1}))}
 	for i := range carried {
 		x := c.in[2+i]
 		if x == nil {
@@ -214,7 +235,7 @@ func inferLoop(c *inferCall) error {
 	if len(c.out) > len(out)-1 {
 		return fmt.Errorf("has %d outputs, its body %d", len(c.out), len(out)-1)
 	}
-	trips := Sym("")
+	trips := c.trips(out[0])
 	for i := range c.out {
 		if i < carried {
 			// After no round at all the value is the initial one.
@@ -227,6 +248,20 @@ func inferLoop(c *inferCall) error {
 		}
 	}
 	return nil
+}
+
+// trips is how often a Loop runs: as often as its first input says, if there
+// is one and the condition is true at first and stays so.
+func (c *inferCall) trips(cond *fact) Dim {
+	start, known := c.truth(1)
+	stays := cond.exprs()
+	if c.has(1) && !(start && known) || !c.has(0) || len(stays) != 1 || !stays[0].equal(constExpr(1)) {
+		return Sym("")
+	}
+	if m := c.in[0].exprs(); len(m) == 1 && m[0].atLeast(0) {
+		return m[0].dim()
+	}
+	return Sym("")
 }
 
 // inferScan is the rule of Scan from opset 9 on.

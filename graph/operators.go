@@ -81,7 +81,7 @@ func init() {
 	add(1, 2, 3, nil, inferConv, "Conv")
 	add(1, 2, 3, nil, inferConvTranspose, "ConvTranspose")
 	add(1, 1, 1, nil, inferPool, "MaxPool", "AveragePool", "LpPool")
-	add(1, 1, 1, nil, inferGlobalPool, "GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
+	add(1, 1, 1, nil, inferGlobalPool, "GlobalAveragePool", "GlobalMaxPool")
 	add(7, 5, 5, nil, inferBatchNorm, "BatchNormalization")
 	add(17, 2, 3, nil, inferLayerNorm, "LayerNormalization")
 	add(6, 3, 3, nil, inferSame, "InstanceNormalization")
