@@ -107,6 +107,9 @@ func Run(p Pipeline, m *graph.Model, opt Options) (*Result, error) {
 			return nil, &UnknownPassError{name}
 		}
 	}
+	if err := graph.Check(m); err != nil {
+		return nil, err
+	}
 	r := &runner{
 		state:  &State{Model: m, opt: &opt},
 		result: &Result{Before: Measure(m)},

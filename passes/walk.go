@@ -68,14 +68,20 @@ func canReplace(v, w *graph.Value) string {
 	return ""
 }
 
-// replace makes the readers of v read w and keeps what is known of its type.
-// canReplace must have allowed it.
+// replace makes the readers of v read w. A graph output keeps the type it was
+// declared with. canReplace must have allowed it.
 func replace(v, w *graph.Value) {
-	if w.Type.Elem == graph.Undefined && w.Type.IsTensor() {
-		w.Type.Elem = v.Type.Elem
-	}
-	if !w.Type.Shape.Ranked() || v.IsOutput() && v.Type.Shape.Ranked() && !w.Type.Shape.Static() {
-		w.Type.Shape = v.Type.Shape
+	switch {
+	case v.IsOutput() && (v.Type.Elem != graph.Undefined || !v.Type.IsTensor()):
+		w.Type = v.Type
+	case !w.Type.IsTensor():
+	default:
+		if w.Type.Elem == graph.Undefined {
+			w.Type.Elem = v.Type.Elem
+		}
+		if !w.Type.Shape.Ranked() {
+			w.Type.Shape = v.Type.Shape
+		}
 	}
 	v.ReplaceAllUses(w)
 }
