@@ -51,6 +51,9 @@ func (c *checker) node(n *Node) error {
 		if sa == nil {
 			return errorf(n.String(), "attribute %q is not one of %s in opset %d", a.Name, n.OpType, version)
 		}
+		if a.Type < 0 || int(a.Type) >= len(attrTypeNames) {
+			return errorf(n.String(), "attribute %q has type %d, which onnx.proto does not define", a.Name, a.Type)
+		}
 		if a.Type != AttrUndefined && attrTypeNames[a.Type] != sa.Type {
 			return errorf(n.String(), "attribute %q is %s, %s has it as %s", a.Name, attrTypeNames[a.Type], n.OpType, sa.Type)
 		}
