@@ -108,4 +108,3 @@ func TestOptimizeFixtures(t *testing.T) {
 		})
 	}
 }
-
