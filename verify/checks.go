@@ -11,6 +11,8 @@ import (
 // checks is the table of checks, in the order they run: first what the others
 // rest on.
 var checks = []check{
+	{"file", "keeps the rules of ONNX", (*prover).checkFile},
+	{"onnx-go", "onnx-go reads the same nodes", (*prover).checkOnnxGo},
 	{"load", "ONNX Runtime loads it without a warning", (*prover).checkLoad},
 	{"reference", "equals its own mask lowering", (*prover).checkReference},
 	{"masks", "chooses the frames the mask lowering chooses", (*prover).checkMasks},
@@ -140,11 +142,19 @@ func (d Difference) worse(than Difference) bool {
 	return d.Needed > than.Needed
 }
 
+// checkLoad loads the file itself, where there is one: what users will do.
 func (p *prover) checkLoad() (Check, error) {
-	s, err := p.sessions.open(p.s.Model, p.optimised())
+	var s *Session
+	var err error
+	if path := p.s.Model.Path; path != "" {
+		s, err = OpenSession(path, p.optimised())
+	} else {
+		s, err = NewSession(p.s.Model, p.optimised())
+	}
 	if err != nil {
 		return Check{}, err
 	}
+	defer s.Close()
 	c := Check{Status: Pass, Figure: fmt.Sprintf("%d warnings", len(s.Warnings)), Limit: "0"}
 	if len(s.Warnings) > 0 {
 		c.Status, c.Where = Fail, s.Warnings[0]

@@ -84,9 +84,9 @@ func TestVerifyCorrect(t *testing.T) {
 						t.Errorf("%s: %s (limit %s) %s", c.Name, c.Figure, c.Limit, c.Where)
 					}
 				}
-				for _, name := range []string{"load", "reference", "masks", "none", "all", "mixed", "tie", "repeat", "batch", "permute", "isolation", "optimised", "skipping"} {
-					if name == "skipping" && lowering == codegen.Mask {
-						continue
+				for _, name := range []string{"file", "onnx-go", "load", "reference", "masks", "none", "all", "mixed", "tie", "repeat", "batch", "permute", "isolation", "optimised", "skipping"} {
+					if name == "skipping" && lowering == codegen.Mask || name == "onnx-go" && lowering == codegen.Branch {
+						continue // computes every frame; has subgraphs
 					}
 					if c := row(t, r, name); c.Status != verify.Pass {
 						t.Errorf("%s is %s: %s", name, c.Status, c.Where)
