@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -26,7 +25,10 @@ func Claimed(opType, domain string, opset int64) (eval, infer bool) {
 func NodeOpset(n *Node) int64 { return n.opset() }
 
 // DimValue computes a dimension under sizes for its symbols.
-func DimValue(d Dim, sizes map[string]int64) (int64, bool) { return dimExpr(d).value(sizes) }
+func DimValue(d Dim, sizes map[string]int64) (int64, bool) {
+	n, err := dimExpr(d).value(sizes)
+	return n, err == nil
+}
 
 // FromRun reports whether a dimension is one that only a run can tell.
 func FromRun(d Dim) bool { return strings.HasPrefix(d.Param, freshPrefix) }
@@ -41,34 +43,4 @@ func Float64s(t *Tensor) []float64 {
 		panic(err)
 	}
 	return load[float64](a)
-}
-
-// value computes an expression under sizes for its symbols.
-func (e *expr) value(sizes map[string]int64) (int64, bool) {
-	if e == nil {
-		return 0, false
-	}
-	sum := e.c
-	for _, t := range e.terms {
-		p := t.coef
-		for _, a := range t.atoms {
-			n, ok := sizes[a]
-			if isFloor(a) { // floor((E)/q)
-				inner := a[len("floor(") : len(a)-1]
-				slash := strings.LastIndex(inner, "/")
-				var q int64
-				if _, err := fmt.Sscan(inner[slash+1:], &q); err != nil {
-					panic(err)
-				}
-				n, ok = parseExpr(inner[1 : slash-1]).value(sizes)
-				n = floorQuo(n, q)
-			}
-			if !ok {
-				return 0, false
-			}
-			p *= n
-		}
-		sum += p
-	}
-	return sum, true
 }

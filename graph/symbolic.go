@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/bits"
@@ -439,4 +440,55 @@ func sameDim(a, b Dim) bool {
 		return a.Size == b.Size
 	}
 	return a.Param != "" && a.Param == b.Param
+}
+
+// value computes an expression under sizes for its symbols. The error names
+// the first symbol that has none.
+func (e *expr) value(sizes map[string]int64) (int64, error) {
+	if e == nil {
+		return 0, errors.New("a size is not known")
+	}
+	sum := e.c
+	for _, t := range e.terms {
+		product := t.coef
+		for _, a := range t.atoms {
+			n, given := sizes[a]
+			var err error
+			if isFloor(a) && !given {
+				n, err = floorValue(a, sizes)
+			} else if !given {
+				err = fmt.Errorf("size %q is not known", a)
+			}
+			if err != nil {
+				return 0, err
+			}
+			var ok bool
+			if product, ok = mulChecked(product, n); !ok {
+				return 0, fmt.Errorf("%s overflows", e)
+			}
+		}
+		var ok bool
+		if sum, ok = addChecked(sum, product); !ok {
+			return 0, fmt.Errorf("%s overflows", e)
+		}
+	}
+	return sum, nil
+}
+
+// floorValue computes an atom "floor((E)/n)".
+func floorValue(atom string, sizes map[string]int64) (int64, error) {
+	inner := strings.TrimSuffix(strings.TrimPrefix(atom, "floor("), ")")
+	slash := strings.LastIndexByte(inner, '/')
+	if slash < 2 || inner[0] != '(' || inner[slash-1] != ')' {
+		return 0, fmt.Errorf("size %q is not known", atom)
+	}
+	q, err := strconv.ParseInt(inner[slash+1:], 10, 64)
+	if err != nil || q <= 0 {
+		return 0, fmt.Errorf("size %q is not known", atom)
+	}
+	n, err := parseExpr(inner[1 : slash-1]).value(sizes)
+	if err != nil {
+		return 0, err
+	}
+	return floorQuo(n, q), nil
 }
