@@ -18,6 +18,7 @@ import (
 
 // app is one run of the program: where it reads and writes.
 type app struct {
+	args           []string // without the program's name
 	stdin          io.Reader
 	stdout, stderr io.Writer
 }
@@ -25,7 +26,7 @@ type app struct {
 // run executes the program with the given arguments, the program's name first,
 // and returns its exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	a := &app{args: args[1:], stdin: stdin, stdout: stdout, stderr: stderr}
 	c := a.cli()
 	if len(args) > 1 && args[1] == "help" {
 		args = append(append([]string{args[0]}, args[2:]...), "--help")
@@ -36,6 +37,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	code := exitCode(err)
 	switch {
+	case errors.As(err, new(*childError)): // it printed why
 	case code == exitInterrupted:
 		fmt.Fprintln(stderr, "afc: interrupted")
 	case err != nil:

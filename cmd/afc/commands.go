@@ -6,7 +6,9 @@ import "github.com/urfave/cli/v2"
 func (a *app) commands() []*cli.Command {
 	return []*cli.Command{
 		a.convertCommand(),
+		a.verifyCommand(),
 		a.optimizeCommand(),
+		a.exportCommand(),
 		a.passesCommand(),
 		a.doctorCommand(),
 		a.versionCommand(),

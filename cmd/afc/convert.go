@@ -112,6 +112,9 @@ func (a *app) convertModel(c *cli.Context, p *progress.Reporter, in string, rewr
 	if err := setInputShapes(m, c.StringSlice("input-shapes")); err != nil {
 		return rewriteReport{}, err
 	}
+	if afblock.Compiled(m) {
+		return a.convertAgain(c, p, m, rewrite.Frames, lower, out)
+	}
 	opt := a.passOptions(c)
 	opt.Lower = lower
 	opt.Rewrite = func(src *afblock.Network) (*afblock.Network, error) {
@@ -157,6 +160,31 @@ func (a *app) convertCheckpoint(c *cli.Context, p *progress.Reporter, rewrite af
 	if err != nil {
 		return rewriteReport{}, err
 	}
+	return lowerTo(c, p, net, lower, out)
+}
+
+// convertAgain lowers an AFNet that afc wrote anew.
+func (a *app) convertAgain(c *cli.Context, p *progress.Reporter, m *graph.Model, frames int, lower codegen.Options, out string) (rewriteReport, error) {
+	if c.String("weights") != "" {
+		return rewriteReport{}, usagef("%s is an AFNet already; give --weights without it, or with the plain source", m.Path)
+	}
+	net, _, err := afblock.ReadModel(m)
+	if err != nil {
+		return rewriteReport{}, err
+	}
+	if frames > 0 {
+		if net, err = net.WithFrames(frames); err != nil {
+			return rewriteReport{}, err
+		}
+	}
+	before := passes.Measure(m)
+	r, err := lowerTo(c, p, net, lower, out)
+	r.Before = &before
+	return r, err
+}
+
+// lowerTo lowers a network and writes the model.
+func lowerTo(c *cli.Context, p *progress.Reporter, net *afblock.Network, lower codegen.Options, out string) (rewriteReport, error) {
 	p.Step("lowering (%s)", lower.Lowering)
 	m, err := codegen.Lower(net, lower)
 	if err != nil {

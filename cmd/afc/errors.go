@@ -46,6 +46,7 @@ func exitCode(err error) int {
 		unavailable   *verify.UnavailableError
 		crash         *verify.CrashError
 		model         *graph.Error
+		child         *childError
 		path          *fs.PathError
 	)
 	switch {
@@ -53,6 +54,8 @@ func exitCode(err error) int {
 		return exitOK
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
+	case errors.As(err, &child):
+		return child.code
 	case errors.As(err, &mismatch), errors.As(err, &crash):
 		return exitMismatch
 	case errors.As(err, &notRecognized):

@@ -11,6 +11,7 @@ import (
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/testmodels"
+	"github.com/afc-project/afc/verify"
 )
 
 // asProgram, in the environment, makes the test binary be afc: for tests that
@@ -18,7 +19,7 @@ import (
 const asProgram = "AFC_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
+	if os.Getenv(asProgram) != "" || verify.Guarded() {
 		main()
 	}
 	os.Exit(m.Run())

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/codegen"
+	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/passes"
+	"github.com/afc-project/afc/verify"
+)
+
+func (a *app) verifyCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "verify",
+		Usage:     "prove on ONNX Runtime that an AFNet computes what it should, and time it",
+		UsageText: "afc verify [SOURCE.onnx] AF.onnx [flags]",
+		Description: "Without SOURCE.onnx the AFNet is held to its own mask lowering alone. Every check is a\n" +
+			"row: pass, fail or skipped with the reason. Exit code 1 says that one failed.\n" +
+			"Checks: " + strings.Join(verify.CheckNames(), ", ") + ".",
+		Flags: append(runFlags(),
+			&cli.StringSliceFlag{Name: "only", Usage: "run `CHECK` alone; may be repeated"},
+			&cli.StringSliceFlag{Name: "skip", Usage: "leave out `CHECK`; may be repeated"},
+			&cli.IntFlag{Name: "rounds", Value: 9, Usage: "timed rounds of the latency check"},
+			&cli.Float64Flag{Name: "min-top1", Usage: "fail below this part of clips with the source's first class"},
+		),
+		Action: func(c *cli.Context) error { return a.guarded(c, a.verify) },
+	}
+}
+
+// runFlags are the flags of commands that run models.
+func runFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.IntFlag{Name: "clips", Value: 4, Usage: "random clips to run"},
+		&cli.Uint64Flag{Name: "seed", Usage: "seed of random clips"},
+		&cli.StringFlag{Name: "dist", Value: "normal", Usage: "random pixels: normal or uniform"},
+		&cli.IntFlag{Name: "batch", Value: 2, Usage: "clips at once, where the model takes any number"},
+		&cli.IntFlag{Name: "source-frames", Usage: "frames a clip of SOURCE.onnx, where its graph does not say"},
+		&cli.StringFlag{Name: "provider", Value: "cpu", Usage: strings.Join(verify.Providers, ", ") + "; options as in cuda:device_id=1"},
+		&cli.BoolFlag{Name: "allow-fallback", Usage: "let nodes the provider cannot run fall back to the CPU, and list them"},
+		&cli.IntFlag{Name: "threads", Usage: "threads of one run (default: one a core)"},
+		&cli.DurationFlag{Name: "timeout", Usage: "give up after this time, as in 5m"},
+		jsonFlag(),
+	}
+}
+
+// guarded runs a command that loads models into ONNX Runtime as a child of
+// this process: native code may crash or hang.
+func (a *app) guarded(c *cli.Context, action func(*cli.Context) error) error {
+	if verify.Guarded() {
+		defer verify.Done()
+		return action(c)
+	}
+	if c.Duration("timeout") < 0 {
+		return usagef("--timeout %v: expected a positive time", c.Duration("timeout"))
+	}
+	if _, err := verify.Find(); err != nil {
+		return err
+	}
+	g := verify.Guard{Args: a.args, Timeout: c.Duration("timeout"), Stdin: a.stdin, Stdout: a.stdout, Stderr: a.stderr}
+	code, err := g.Run(c.Context)
+	if err != nil || code == exitOK {
+		return err
+	}
+	return &childError{code}
+}
+
+// childError ends a command whose child printed why.
+type childError struct{ code int }
+
+func (e *childError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
+func (a *app) verify(c *cli.Context) error {
+	opt, err := runOptions(c)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Concat(opt.Only, opt.Skip) {
+		if !slices.Contains(verify.CheckNames(), name) {
+			return usagef("no check %q; there are %s", name, strings.Join(verify.CheckNames(), ", "))
+		}
+	}
+	var source, path string
+	switch args := c.Args().Slice(); len(args) {
+	case 1:
+		path = args[0]
+	case 2:
+		source, path = args[0], args[1]
+	default:
+		return usagef("verify takes [SOURCE.onnx] AF.onnx, got %d arguments", len(args))
+	}
+	p := a.progress()
+	defer p.Stop()
+	p.Step("reading %s", path)
+	s, err := subjectOf(path)
+	if err != nil {
+		return err
+	}
+	if source != "" {
+		p.Step("reading %s", source)
+		if s.Source, s.SourceFrames, err = openSource(c, source); err != nil {
+			return err
+		}
+	}
+	opt.Progress = func(check string, done, total int) { p.Step("check %d of %d: %s", done+1, total, check) }
+	start := time.Now()
+	report, err := verify.Verify(c.Context, s, opt)
+	if err != nil {
+		return err
+	}
+	p.Stop()
+	report.Program = versionLine()
+	if c.Bool("json") {
+		err = report.WriteJSON(a.stdout)
+	} else if err = report.WriteText(a.stdout); err == nil {
+		_, err = fmt.Fprintf(a.stdout, "in %.1f s\n", time.Since(start).Seconds())
+	}
+	if err == nil && report.Failed() {
+		err = &mismatchError{fmt.Sprintf("%s: %d of %d checks failed", path, report.Count(verify.Fail), len(report.Checks))}
+	}
+	return err
+}
+
+// runOptions reads runFlags, and of verify's own what is set.
+func runOptions(c *cli.Context) (verify.Options, error) {
+	opt := verify.Options{
+		Batch: c.Int("batch"), Threads: c.Int("threads"), Rounds: c.Int("rounds"), MinTop1: c.Float64("min-top1"),
+		Only: c.StringSlice("only"), Skip: c.StringSlice("skip"),
+	}
+	dist := verify.Distribution(c.String("dist"))
+	switch {
+	case dist != verify.Normal && dist != verify.Uniform:
+		return opt, usagef("--dist %s: expected %s or %s", dist, verify.Normal, verify.Uniform)
+	case c.Int("clips") < 1 || opt.Batch < 1:
+		return opt, usagef("--clips and --batch: expected 1 or more")
+	case opt.Threads < 0 || opt.Rounds < 0:
+		return opt, usagef("--threads and --rounds: expected a positive number")
+	}
+	opt.Videos = verify.Random{Count: c.Int("clips"), Seed: c.Uint64("seed"), Distribution: dist}
+	provider, err := verify.ParseProvider(c.String("provider"))
+	if err != nil {
+		return opt, usagef("%v", err)
+	}
+	provider.AllowFallback = c.Bool("allow-fallback")
+	opt.Provider = provider
+	return opt, nil
+}
+
+// subjectOf reads what there is to verify about a file.
+func subjectOf(path string) (*verify.Subject, error) {
+	m, err := openModel(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &verify.Subject{Model: m, Path: path}
+	if !afblock.Compiled(m) {
+		return s, nil
+	}
+	net, file, err := afblock.ReadModel(m)
+	if err != nil {
+		return nil, err
+	}
+	s.Lowering, s.Budget = file.Lowering, file.Budget
+	s.Frames, s.Size, s.FineTune, s.Probabilities = net.Frames, net.Size, net.FineTune, net.Head.Softmax
+	for _, b := range codegen.FocalBlocks(net) {
+		s.Blocks = append(s.Blocks, verify.FocalBlock(b))
+	}
+	s.Reference = func(masksIn bool) (*graph.Model, error) {
+		return codegen.Lower(net, codegen.Options{Lowering: codegen.Mask, MasksInput: masksIn, MasksOutput: true})
+	}
+	s.Identity = func() (*graph.Model, error) {
+		all, err := net.AllFocal()
+		if err != nil {
+			return nil, &verify.InapplicableError{Reason: err.Error()}
+		}
+		return codegen.Lower(all, codegen.Options{Lowering: codegen.Mask})
+	}
+	return s, nil
+}
+
+// openSource reads a source and how many frames its clips have, 0 where that
+// is for its input to say.
+func openSource(c *cli.Context, path string) (*graph.Model, int, error) {
+	m, err := openModel(path)
+	if err != nil || c.Int("source-frames") > 0 {
+		return m, c.Int("source-frames"), err
+	}
+	canonical, err := openModel(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer canonical.Close()
+	if err := passes.Canonicalize(canonical); err != nil {
+		return nil, 0, err
+	}
+	net, err := afblock.Recognize(canonical, afblock.RecognizeOptions{})
+	var no *afblock.NotRecognizedError
+	if errors.As(err, &no) {
+		return m, 0, nil
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	return m, net.Frames, nil
+}
