@@ -43,12 +43,13 @@ func ReadModel(m *graph.Model) (*Network, FileInfo, error) {
 	}
 	net.Keys = keys
 	if file.TrunkIn != "" {
-		src := &Source{Model: m, In: m.Graph.Value(file.TrunkIn), Out: m.Graph.Value(file.TrunkOut)}
-		if src.In == nil || src.Out == nil {
+		in, out := m.Graph.Value(file.TrunkIn), m.Graph.Value(file.TrunkOut)
+		if in == nil || out == nil {
 			return fail("", "the trunk's ends %q and %q, which its metadata names, are not in the graph", file.TrunkIn, file.TrunkOut)
 		}
-		src.Fc = readerOf(m.Graph, net.Head.Key+".weight")
-		net.Source = src
+		if net.Source, err = sourceAt(m, in, out, net.Frames); err != nil {
+			return fail("", "what lies around the trunk: %v", err)
+		}
 	}
 	return net, *file, nil
 }
@@ -105,14 +106,6 @@ func graphsOf(g *graph.Graph) iter.Seq[*graph.Graph] {
 		}
 		walk(g)
 	}
-}
-
-// readerOf returns the node that reads an initializer, nil if there is none.
-func readerOf(g *graph.Graph, name string) *graph.Node {
-	if v := g.Value(name); v != nil && len(v.Uses()) > 0 {
-		return v.Uses()[0].Node
-	}
-	return nil
 }
 
 // WithFrames returns the network for clips of another number of frames. Fixed

@@ -98,6 +98,10 @@ func (r *recognizer) network(m *graph.Model, opt RecognizeOptions) error {
 	if err != nil {
 		return err
 	}
+	if n := len(m.Graph.Outputs()); n != 1 {
+		r.where = "head"
+		return r.refuse(nil, "one output, the scores", fmt.Sprintf("%d outputs", n), "export the network with its scores as the one output")
+	}
 	head, err := r.head(out)
 	if err != nil {
 		return err
@@ -108,13 +112,42 @@ func (r *recognizer) network(m *graph.Model, opt RecognizeOptions) error {
 	}
 	r.net.Size = r.size(m, in)
 	r.net.Keys = KeyStyle{FC: r.net.Head.Key}
-	g := m.Graph
-	r.net.Source = &Source{
-		Model: m, In: g.Value(in.Name()), Out: g.Value(out.Name()), Fc: g.Value(head.fc.Output(0).Name()).Producer(),
-		Layout: layout, Frames: r.net.Frames, Segments: segments,
-		scores: g.Value(head.scores.Name()), kernel: head.kernel, classes: r.net.Head.Weight.Dims[0], averaged: head.averaged, inDims: r.dims(in), outDims: r.dims(out),
-	}
+	r.net.Source = r.source(m, in, out, head, r.net.Frames, layout, segments)
 	return nil
+}
+
+// source notes what was found in the probe as places of m itself.
+func (r *recognizer) source(m *graph.Model, in, out *graph.Value, head *headFound, frames int, layout Layout, segments int) *Source {
+	g := m.Graph
+	return &Source{
+		Model: m, In: g.Value(in.Name()), Out: g.Value(out.Name()), Fc: g.Value(head.fc.Output(0).Name()).Producer(),
+		Layout: layout, Frames: frames, Segments: segments,
+		answer: g.Value(head.answer.Name()), scores: g.Value(head.scores.Name()), kernel: head.kernel,
+		classes: r.net.Head.Weight.Dims[0], averaged: head.averaged, inDims: r.dims(in), outDims: r.dims(out),
+	}
+}
+
+// sourceAt reads what lies around a trunk that is known to reach from in to
+// out, of clips of so many frames: what a model that afc wrote has kept of its
+// source.
+func sourceAt(m *graph.Model, in, out *graph.Value, frames int) (*Source, error) {
+	inputs, err := clipInputs(m)
+	if err != nil {
+		return nil, err
+	}
+	r := &recognizer{probe: newProbe(m, batches(m, inputs[0], RecognizeOptions{Frames: frames})[0]), net: &Network{}}
+	in, out = r.model.Graph.Value(in.Name()), r.model.Graph.Value(out.Name())
+	for _, v := range []*graph.Value{in, out} {
+		if len(r.dims(v)) != 4 {
+			return nil, r.refuse(v.Producer(), "a trunk on maps of known size", fmt.Sprintf("%q of shape %s", v, v.Type.Shape), "")
+		}
+	}
+	head, err := r.head(out)
+	if err != nil {
+		return nil, err
+	}
+	layout, segments := r.layout(in)
+	return r.source(m, in, out, head, frames, layout, segments), nil
 }
 
 // size returns the frames' size if the model fixes it.

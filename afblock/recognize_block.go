@@ -2,6 +2,7 @@ package afblock
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/afc-project/afc/graph"
 )
@@ -17,21 +18,23 @@ type branch struct {
 	index int           // as which operand
 }
 
-// isBlock reports whether the readers of x are those of a residual block: a
-// convolution among them, and something else beside it.
-func (r *recognizer) isBlock(rs []reader) bool {
-	convs := 0
-	for _, u := range rs {
-		if u.node.Is("Conv") {
-			convs++
-		}
-	}
-	return convs > 0
+// isBlock reports whether a convolution is among the readers of x: a head
+// pools before it multiplies.
+func isBlock(rs []reader) bool {
+	return slices.ContainsFunc(rs, func(u reader) bool { return u.node.Is("Conv") })
 }
 
 // block reads the residual block whose input is x, and returns the value that
 // comes out of it.
 func (r *recognizer) block(x *graph.Value, rs []reader) (*Block, *graph.Value, error) {
+	if len(rs) < 2 {
+		var n *graph.Node
+		if len(rs) > 0 {
+			n = rs[0].node
+		}
+		return nil, nil, r.refuse(n, "a residual block: a convolution and a sum reading "+quote(x), listReaders(rs)+" alone",
+			"the network is no ResNet of basic or bottleneck blocks")
+	}
 	var branches []branch
 	for _, u := range rs {
 		b, err := r.branch(x, u)
@@ -193,6 +196,9 @@ func (r *recognizer) sideBranch(b *Block, x *graph.Value, br branch) error {
 		if c.Kernel() != 1 {
 			return r.refuse(ops[0], "a 1×1 convolution on the residual path", fmt.Sprintf("kernel %d", c.Kernel()), "")
 		}
+		if sameBias(c.Bias, b.Convs[0].Bias) {
+			return r.refuse(ops[0], "a bias of its own", fmt.Sprintf("%q, the bias of the block's first convolution", ops[0].Input(2)), wrongBiasHint)
+		}
 		b.Downsample.Conv, stride, width = c, stride*c.Stride, int64(c.Out())
 	}
 	if int(width) != b.Out() || stride != b.Stride() {
@@ -200,6 +206,17 @@ func (r *recognizer) sideBranch(b *Block, x *graph.Value, br branch) error {
 			fmt.Sprintf("%d channels, stride %d", width, stride), "")
 	}
 	return nil
+}
+
+// sameBias reports whether two biases are the same numbers, not all zero: no
+// two convolutions learn that.
+func sameBias(a, b *graph.Tensor) bool {
+	if a == nil || b == nil || !slices.Equal(a.Dims, b.Dims) {
+		return false
+	}
+	x, err1 := a.Float32s()
+	y, err2 := b.Float32s()
+	return err1 == nil && err2 == nil && slices.Equal(x, y) && slices.ContainsFunc(x, func(f float32) bool { return f != 0 })
 }
 
 // shift notes what the block's branches read: x itself or its temporal shift.

@@ -7,6 +7,9 @@ import (
 	"github.com/afc-project/afc/graph"
 )
 
+// wrongBiasHint explains a bias that belongs to another convolution.
+const wrongBiasHint = "some exporters give a folded convolution the bias of another that reads the same tensor (pytorch#166797); export again with a newer onnxscript, or with dynamo=False"
+
 // conv reads a 2-D convolution of in channels.
 func (r *recognizer) conv(n *graph.Node, key string, in int64) (*Conv, error) {
 	no := func(expected, format string, args ...any) (*Conv, error) {
@@ -49,8 +52,7 @@ func (r *recognizer) conv(n *graph.Node, key string, in int64) (*Conv, error) {
 		}
 		if len(c.Bias.Dims) != 1 || c.Bias.Dims[0] != w.Dims[0] {
 			return nil, r.refuse(n, fmt.Sprintf("a bias of %d elements, one an output channel", w.Dims[0]),
-				fmt.Sprintf("bias %s of shape %v", n.Input(2), c.Bias.Dims),
-				"some PyTorch versions give a folded convolution the bias of another that reads the same tensor (pytorch#166797); export again with PyTorch 2.10 or newer, or with dynamo=False")
+				fmt.Sprintf("bias %q of shape %v", n.Input(2), c.Bias.Dims), wrongBiasHint)
 		}
 	}
 	r.progress++

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/afc-project/afc/graph"
 )
@@ -42,7 +43,7 @@ func (r *recognizer) head(x *graph.Value) (*headFound, error) {
 	if err != nil {
 		return nil, err
 	}
-	found := &headFound{fc: fc, scores: scores, averaged: max(before, after)}
+	found := &headFound{fc: fc, scores: scores, answer: r.answer(scores), averaged: max(before, after)}
 	if fc.Is("Conv") {
 		found.kernel = r.constant(fc.Input(1)).Dims[2:]
 	}
@@ -62,6 +63,7 @@ func (r *recognizer) head(x *graph.Value) (*headFound, error) {
 type headFound struct {
 	fc       *graph.Node
 	scores   *graph.Value
+	answer   *graph.Value // the output made from the scores
 	averaged int
 	kernel   []int64 // of a linear layer spelled as a convolution
 }
@@ -197,9 +199,9 @@ func (r *recognizer) pooling(x *graph.Value, fc *graph.Node) (int, error) {
 // and returns how many consecutive frames it averages. Softmax may stand last,
 // or between a mean over a clip's frames and one over its crops.
 func (r *recognizer) consensus(fc *graph.Node, scores *graph.Value) (int, error) {
-	outs := r.model.Graph.Outputs()
-	if len(outs) != 1 {
-		return 0, r.refuse(fc, "one output, the scores", fmt.Sprintf("%d outputs", len(outs)), "export the network with its scores as the one output")
+	answer := r.answer(scores)
+	if answer == nil {
+		return 0, r.refuse(fc, "an output made from its scores", "none", "")
 	}
 	d := r.dims(scores)
 	classes := r.net.Head.Weight.Dims[0]
@@ -207,7 +209,7 @@ func (r *recognizer) consensus(fc *graph.Node, scores *graph.Value) (int, error)
 		return 0, r.refuse(fc, fmt.Sprintf("rows of %d scores", classes), scores.Type.Shape.String(), "")
 	}
 	given := randomTensor(scores.Type.Elem, d)
-	got, err := r.run(outs[0], map[*graph.Value]*graph.Tensor{scores: given})
+	got, err := r.run(answer, map[*graph.Value]*graph.Tensor{scores: given})
 	if err != nil {
 		return 0, r.refuse(fc, "an output computed from the scores", err.Error(), "")
 	}
@@ -221,10 +223,10 @@ func (r *recognizer) consensus(fc *graph.Node, scores *graph.Value) (int, error)
 	}
 	rows, outRows := int64(len(in))/classes, int64(len(out))/classes
 	if outRows == 0 || int64(len(out)) != outRows*classes || rows%outRows != 0 {
-		return 0, r.refuse(outs[0].Producer(), fmt.Sprintf("rows of %d scores", classes), fmt.Sprintf("shape %v", got.Dims), "")
+		return 0, r.refuse(answer.Producer(), fmt.Sprintf("rows of %d scores", classes), fmt.Sprintf("shape %v", got.Dims), "")
 	}
 	group := int(rows / outRows)
-	tol := tolerance(scores.Type.Elem)
+	tol := max(tolerance(scores.Type.Elem), tolerance(got.DType))
 	if distance(out, meanRows(in, int(classes), group)) <= tol {
 		return group, nil
 	}
@@ -239,7 +241,22 @@ func (r *recognizer) consensus(fc *graph.Node, scores *graph.Value) (int, error)
 			return clip, nil
 		}
 	}
-	return 0, r.refuse(outs[0].Producer(), fmt.Sprintf("a mean over %d frames, softmax or not", group), "another consensus", "")
+	return 0, r.refuse(answer.Producer(), fmt.Sprintf("a mean over %d frames, softmax or not", group), "another consensus", "")
+}
+
+// answer returns the first output of the graph that depends on the scores.
+func (r *recognizer) answer(scores *graph.Value) *graph.Value {
+	for _, o := range r.model.Graph.Outputs() {
+		if o == scores {
+			return o
+		}
+		for _, n := range between(scores, o) {
+			if slices.Contains(n.Inputs(), scores) {
+				return o
+			}
+		}
+	}
+	return nil
 }
 
 // run evaluates v from the values given.

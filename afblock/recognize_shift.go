@@ -22,6 +22,12 @@ type misfit struct {
 	hint  string
 }
 
+// frozenShift is a shift that its export turned into a constant.
+var frozenShift = misfit{
+	found: "a constant, which no frame reaches",
+	hint:  "the exporter froze the temporal shift (mit-han-lab/temporal-shift-module#181); export again with a newer PyTorch, or with the shift written as a concatenation",
+}
+
 // shiftRows bounds how many frames of the batch a shift is read from. A clip
 // of more than half as many frames is not seen whole.
 const shiftRows = 256
@@ -65,7 +71,7 @@ func (p *probe) readShift(v *graph.Value, d []int64, rows int64, at []int64, cel
 	for _, c := range cells {
 		switch {
 		case c.base == nil && c.val != 0:
-			return flow{}, &misfit{found: fmt.Sprintf("a tensor with the constant %g in it", c.val)}
+			return flow{}, &misfit{found: fmt.Sprintf("a tensor with the constant %g in it", c.val), hint: frozenShift.hint}
 		case c.base == nil || c.base == base:
 		case base == nil:
 			base = c.base
@@ -74,10 +80,8 @@ func (p *probe) readShift(v *graph.Value, d []int64, rows int64, at []int64, cel
 		}
 	}
 	if base == nil {
-		return flow{}, &misfit{
-			found: "a constant, which no frame reaches",
-			hint:  "the exporter froze the temporal shift (mit-han-lab/temporal-shift-module#181); export again with a newer PyTorch, or with the shift written as concatenation",
-		}
+		m := frozenShift
+		return flow{}, &m
 	}
 	if !slices.Equal(p.dims(base), d) {
 		return flow{}, &misfit{found: fmt.Sprintf("%q of shape %v, viewed as %v", base.Name(), p.dims(base), d)}

@@ -77,17 +77,22 @@ func (r *recognizer) trunk(x *graph.Value) (*graph.Value, error) {
 		}
 		r.where = fmt.Sprintf("layer%d, block %d", k, b)
 		rs, output := r.readers(x)
-		if stage != nil && !r.isBlock(rs) {
+		for _, u := range rs {
+			if u.node.Is("MaxPool") {
+				return nil, r.refuse(u.node, "a residual block or the head", "a max-pool", "")
+			}
+		}
+		if stage != nil && !isBlock(rs) {
 			return x, nil
 		}
 		if output {
 			return nil, r.refuse(x.Producer(), "the trunk's inside read by the trunk alone", "a graph output, "+quote(x), "export the network with its scores as the one output")
 		}
-		if len(rs) < 2 {
-			return nil, r.refuse(x.Producer(), "a residual block: a convolution and a sum reading "+quote(x), listReaders(rs), "the network is no ResNet of basic or bottleneck blocks")
-		}
 		block, out, err := r.block(x, rs)
 		if err != nil {
+			if n := r.frozen(); n != nil {
+				return nil, r.refuse(n, "frames", frozenShift.found, frozenShift.hint)
+			}
 			return nil, err
 		}
 		if stage == nil || block.Stride() != 1 || block.Out() != stage.Blocks[0].Out() {
@@ -98,6 +103,28 @@ func (r *recognizer) trunk(x *graph.Value) (*graph.Value, error) {
 		stage.Blocks = append(stage.Blocks, block)
 		x = out
 	}
+}
+
+// frozen returns the first live convolution that reads a constant, nil if all
+// read what depends on the frames.
+func (r *recognizer) frozen() *graph.Node {
+	for n := range r.model.Graph.Nodes() {
+		if !r.live[n] || !n.Is("Conv") || n.Input(0) == nil {
+			continue
+		}
+		d := r.dims(n.Input(0))
+		if d == nil || elements(d) == 0 {
+			continue
+		}
+		constant := true
+		for _, c := range r.trace(n.Input(0), []int64{0, elements(d) / 2, elements(d) - 1}) {
+			constant = constant && c.base == nil
+		}
+		if _, m := r.readFlow(n.Input(0)); constant && m != nil && *m == frozenShift {
+			return n
+		}
+	}
+	return nil
 }
 
 // nameBlock gives the block and its parts torchvision's state-dict keys.

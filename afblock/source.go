@@ -17,6 +17,7 @@ type Source struct {
 	Frames   int    // T of the model, which net.Frames may depart from
 	Segments int    // frames of one input sample, T times the crops; 0 if only the batch tells
 
+	answer   *graph.Value // the model's output that holds the scores
 	scores   *graph.Value // what the linear layer makes, its bias added
 	kernel   []int64      // of a linear layer spelled as a convolution: its window, all ones
 	classes  int64

@@ -195,7 +195,7 @@ func (s *Source) emitSuffix(g *graph.Graph, trunkOut *graph.Value, net *Network)
 	if err := s.checkOpset(); err != nil {
 		return err
 	}
-	out := s.Model.Graph.Outputs()[0]
+	out := s.answer
 	p, err := s.suffixPlan(net)
 	var logits *graph.Value
 	if err == nil {
@@ -219,7 +219,7 @@ func (s *Source) emitSuffix(g *graph.Graph, trunkOut *graph.Value, net *Network)
 
 // outputType is the output's type with the network's T and classes.
 func (s *Source) outputType(net *Network) graph.Type {
-	typ := s.Model.Graph.Outputs()[0].Type
+	typ := s.answer.Type
 	typ.Shape = slices.Clone(typ.Shape)
 	if n := len(typ.Shape); n > 0 && typ.Shape[n-1].Known() {
 		typ.Shape[n-1] = graph.D(net.Head.Weight.Dims[0])
@@ -237,7 +237,7 @@ func (s *Source) outputType(net *Network) graph.Type {
 
 // copySuffix copies what lies behind the trunk, around the linear layer.
 func (s *Source) copySuffix(g *graph.Graph, trunkOut *graph.Value, head *Head, p *plan) (*graph.Value, error) {
-	src, out := s.Model.Graph, s.Model.Graph.Outputs()[0]
+	src, out := s.Model.Graph, s.answer
 	c := newCopier(g, p)
 	c.vals[s.Out] = trunkOut
 	if v := g.Value(s.clipInput().Name()); v != nil && v.IsInput() {
@@ -280,5 +280,5 @@ func (s *Source) copyLinear(g *graph.Graph, x *graph.Value, head *Head) *graph.V
 // standardHead reports whether the standard suffix answers in the shape of
 // the source's: [N, classes] from one clip, or [N·T, classes].
 func (s *Source) standardHead(net *Network) bool {
-	return len(s.Model.Graph.Outputs()[0].Type.Shape) == 2 && (s.averaged == 1 || s.averaged == s.Frames)
+	return len(s.answer.Type.Shape) == 2 && (s.averaged == 1 || s.averaged == s.Frames)
 }

@@ -251,7 +251,7 @@ func (s *Source) suffixPlan(net *Network) (*plan, error) {
 		return nil, nil
 	}
 	list := s.sites(s.Out, s.Fc.Input(0), net.Frames, classes)
-	list = append(list, s.sites(s.scores, s.Model.Graph.Outputs()[0], net.Frames, classes)...)
+	list = append(list, s.sites(s.scores, s.answer, net.Frames, classes)...)
 	if p := firstPlan(list, s.Frames, func(p *plan) bool { return s.suffixHolds(net, p) }); p != nil {
 		return p, nil
 	}
