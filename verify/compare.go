@@ -68,6 +68,9 @@ type Difference struct {
 	Needed float64 `json:"needed"`
 	// NeededAbs is the Abs which, beside the tolerance's Rel, would pass.
 	NeededAbs float64 `json:"needed_abs"`
+	// NeededRel is the Rel which, beside the tolerance's Abs, would pass; -1
+	// where none would, as zero is wanted.
+	NeededRel float64 `json:"needed_rel"`
 	// Index is where the largest excess lies, Got and Want what stands there.
 	Index []int64 `json:"index"`
 	Got   float64 `json:"-"`
@@ -152,6 +155,11 @@ func (d *Difference) compare(got, want []float64, tol Tolerance) {
 		}
 		excess := e - tol.Rel*math.Abs(w)
 		d.NeededAbs = max(d.NeededAbs, excess)
+		if over := e - tol.Abs; over > 0 && d.NeededRel >= 0 {
+			if d.NeededRel = max(d.NeededRel, over/math.Abs(w)); math.IsInf(d.NeededRel, 0) {
+				d.NeededRel = -1
+			}
+		}
 		if excess > tol.Abs+tol.Scale*d.Peak {
 			d.Bad++
 		}

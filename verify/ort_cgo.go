@@ -73,14 +73,6 @@ func open(src modelSource, opt SessionOptions) (engine, []string, error) {
 	return &ortEngine{src.name, session, src.outputs}, log, nil
 }
 
-func names(ios []IO) []string {
-	out := make([]string, len(ios))
-	for i, io := range ios {
-		out[i] = io.Name
-	}
-	return out
-}
-
 // runtimeText drops the binding's own words from an error.
 func runtimeText(err error) string {
 	text := err.Error()

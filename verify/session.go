@@ -156,12 +156,14 @@ func (s *Session) RunNamed(ctx context.Context, inputs map[string]*graph.Tensor)
 	return named, nil
 }
 
-func ioNames(ios []IO) string {
-	names := make([]string, len(ios))
+func ioNames(ios []IO) string { return strings.Join(names(ios), ", ") }
+
+func names(ios []IO) []string {
+	out := make([]string, len(ios))
 	for i, io := range ios {
-		names[i] = io.Name
+		out[i] = io.Name
 	}
-	return strings.Join(names, ", ")
+	return out
 }
 
 // Bound is a session with its inputs handed over, so that timing counts the

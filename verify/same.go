@@ -1,0 +1,290 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/afc-project/afc/graph"
+)
+
+// SameOptions are the choices of Same.
+type SameOptions struct {
+	// Tolerances by output; "" is for every output not named. Without it,
+	// DefaultSame.
+	Tolerances map[string]Tolerance
+
+	// Inputs are given inputs, by name; the others are random.
+	Inputs       map[string]*graph.Tensor
+	Shapes       map[string][]int64 // of random inputs that the model leaves open; "": of an only input
+	Seed         uint64
+	Distribution Distribution
+	Iterations   int // with other random inputs each; 0: 1
+
+	Session SessionOptions // of both
+	// Bisect looks for the first value that differs when an output does.
+	Bisect   bool
+	Progress func(step string, done, total int) // nil: nobody is told
+}
+
+// DefaultSame is the tolerance of Same: what constant folding and fused
+// operators cost.
+var DefaultSame = Tolerance{Name: "same", Abs: 1e-5, Rel: 1e-4}
+
+// ParseTolerances reads tolerances as "VALUE" for all outputs or "OUTPUT:VALUE"
+// for one. What an output's own entries leave open is as for all.
+func ParseTolerances(atol, rtol []string) (map[string]Tolerance, error) {
+	abs, err := byOutput(atol)
+	if err != nil {
+		return nil, err
+	}
+	rel, err := byOutput(rtol)
+	if err != nil {
+		return nil, err
+	}
+	all := DefaultSame
+	all.override(abs, rel, "")
+	tols := map[string]Tolerance{"": all}
+	for _, named := range []map[string]float64{abs, rel} {
+		for output := range named {
+			t := all
+			t.override(abs, rel, output)
+			tols[output] = t
+		}
+	}
+	return tols, nil
+}
+
+func byOutput(specs []string) (map[string]float64, error) {
+	values := map[string]float64{}
+	for _, spec := range specs {
+		output, value := "", spec
+		if i := strings.LastIndex(spec, ":"); i >= 0 {
+			output, value = spec[:i], spec[i+1:]
+		}
+		v, err := strconv.ParseFloat(value, 64)
+		if err != nil || !(v >= 0) {
+			return nil, fmt.Errorf("tolerance %q: expected NUMBER or OUTPUT:NUMBER", spec)
+		}
+		values[output] = v
+	}
+	return values, nil
+}
+
+func (t *Tolerance) override(abs, rel map[string]float64, output string) {
+	if v, ok := abs[output]; ok {
+		t.Abs = v
+	}
+	if v, ok := rel[output]; ok {
+		t.Rel = v
+	}
+}
+
+func (o SameOptions) tolerance(output string) Tolerance {
+	if t, ok := o.Tolerances[output]; ok {
+		return t
+	}
+	if t, ok := o.Tolerances[""]; ok {
+		return t
+	}
+	return DefaultSame
+}
+
+// Same runs two models on the same inputs and compares output by output, b
+// against a. Outputs are matched by name, or by place if no name is shared.
+// Differences are failed rows; an error means that nothing could be compared.
+func Same(ctx context.Context, a, b *graph.Model, opt SameOptions) (*Report, error) {
+	r := newReport(opt.Session.Provider)
+	p := &prover{ctx: ctx, r: r}
+	p.addModel("a", a, modelName(a), "")
+	p.addModel("b", b, modelName(b), "")
+	sa, err := NewSession(a, opt.Session)
+	if err != nil {
+		return nil, err
+	}
+	defer sa.Close()
+	sb, err := NewSession(b, opt.Session)
+	if err != nil {
+		return nil, err
+	}
+	defer sb.Close()
+	outputs, err := matchOutputs(sa, sb)
+	if err != nil {
+		return nil, err
+	}
+	iterations := max(opt.Iterations, 1)
+	r.Inputs = fmt.Sprintf("%d given, the others random (seed %d), %d runs", len(opt.Inputs), opt.Seed, iterations)
+	worst := make([]Difference, len(outputs))
+	var failing map[string]*graph.Tensor
+	for i := range iterations {
+		if opt.Progress != nil {
+			opt.Progress("comparing outputs", i, iterations)
+		}
+		inputs, err := opt.inputs(sa, uint64(i))
+		if err != nil {
+			return nil, err
+		}
+		got, err := sb.RunNamed(ctx, inputs)
+		if err != nil {
+			return nil, err
+		}
+		want, err := sa.RunNamed(ctx, inputs)
+		if err != nil {
+			return nil, err
+		}
+		for k, o := range outputs {
+			d, err := Compare(o.a, got[o.b], want[o.a], opt.tolerance(o.a))
+			if err != nil {
+				return nil, err
+			}
+			if i == 0 || d.worse(worst[k]) {
+				worst[k] = d
+			}
+			if !d.OK() && failing == nil {
+				failing = inputs
+			}
+		}
+	}
+	for _, d := range worst {
+		r.Checks = append(r.Checks, sameRow(d, opt.tolerance(d.Output)))
+		r.Errors = append(r.Errors, d)
+	}
+	if failing != nil && opt.Bisect {
+		row, err := bisectRow(ctx, a, b, failing, opt)
+		if err != nil {
+			return nil, err
+		}
+		r.Checks = append(r.Checks, row)
+	}
+	return r, ctx.Err()
+}
+
+func sameRow(d Difference, tol Tolerance) Check {
+	c := Check{Name: "same", Title: "output " + d.Output, Status: Pass, Limit: tol.String(), Where: d.Where()}
+	c.Figure = fmt.Sprintf("max abs %.2e, max rel %.2e", d.MaxAbs, d.MaxRel)
+	if d.OK() {
+		return c
+	}
+	c.Status = Fail
+	if d.NonFinite > 0 {
+		c.Figure = d.Figure()
+		return c
+	}
+	needed := fmt.Sprintf("; %d of %d elements beyond; it would take atol %.2e", d.Bad, d.Count, d.NeededAbs)
+	if d.NeededRel >= 0 {
+		needed += fmt.Sprintf(" or rtol %.2e", d.NeededRel)
+	}
+	c.Where += needed
+	return c
+}
+
+// matchOutputs pairs the outputs of two sessions.
+func matchOutputs(a, b *Session) ([]pair, error) {
+	var byName []pair
+	for _, o := range a.Outputs() {
+		if slices.ContainsFunc(b.Outputs(), func(io IO) bool { return io.Name == o.Name }) {
+			byName = append(byName, pair{o.Name, o.Name})
+		}
+	}
+	if len(byName) > 0 {
+		return byName, nil
+	}
+	if len(a.Outputs()) != len(b.Outputs()) {
+		return nil, fmt.Errorf("the models share no output: %s has %s, %s has %s", a.Model, ioNames(a.Outputs()), b.Model, ioNames(b.Outputs()))
+	}
+	for i, o := range a.Outputs() {
+		byName = append(byName, pair{o.Name, b.Outputs()[i].Name})
+	}
+	return byName, nil
+}
+
+// inputs makes the i-th set of inputs.
+func (o SameOptions) inputs(s *Session, i uint64) (map[string]*graph.Tensor, error) {
+	inputs := map[string]*graph.Tensor{}
+	for k, io := range s.Inputs() {
+		if t := o.Inputs[io.Name]; t != nil {
+			inputs[io.Name] = t
+			continue
+		}
+		dims := o.Shapes[io.Name]
+		if dims == nil && len(s.Inputs()) == 1 {
+			dims = o.Shapes[""]
+		}
+		if dims == nil {
+			dims = io.Type.Shape.Dims()
+			if slices.ContainsFunc(dims, func(d int64) bool { return d < 0 }) || !io.Type.Shape.Ranked() {
+				return nil, fmt.Errorf("%s: input %s %s has open dimensions: give its shape (--input-shapes %s:…)", s.Model, io.Name, io.Type, io.Name)
+			}
+		}
+		t, err := o.random(io.Type.Elem, dims, i<<16|uint64(k))
+		if err != nil {
+			return nil, fmt.Errorf("%s: input %s: %w", s.Model, io.Name, err)
+		}
+		inputs[io.Name] = t
+	}
+	return inputs, nil
+}
+
+// random makes floats as the distribution says, and zeros and ones for
+// integers, which are valid indices and masks alike.
+func (o SameOptions) random(elem graph.DataType, dims []int64, stream uint64) (*graph.Tensor, error) {
+	n, err := (&graph.Tensor{Dims: dims}).NumElements()
+	if err != nil {
+		return nil, err
+	}
+	rng := rand.New(rand.NewPCG(o.Seed, stream))
+	if elem == graph.Float32 {
+		v := make([]float32, n)
+		for i := range v {
+			if v[i] = float32(rng.NormFloat64()); o.Distribution == Uniform {
+				v[i] = rng.Float32()
+			}
+		}
+		return graph.Float32s(dims, v...), nil
+	}
+	size := elem.Size()
+	if size == 0 || elem.IsFloat() {
+		return nil, fmt.Errorf("no random values are made for %s: give the input", elem)
+	}
+	raw := make([]byte, int(n)*size)
+	for i := range int(n) {
+		raw[i*size] = byte(rng.IntN(2))
+	}
+	return graph.NewTensor(elem, dims, raw)
+}
+
+// bisectRow names the first value that differs.
+func bisectRow(ctx context.Context, a, b *graph.Model, inputs map[string]*graph.Tensor, opt SameOptions) (Check, error) {
+	so := opt.Session
+	so.OptLevel = OptNone // fused nodes would hide the values between them
+	c := Check{Name: "bisect", Title: "first value that differs", Status: Info}
+	d, err := firstDifference(a, b, opt.tolerance(""), func(m *graph.Model) (*outcome, error) {
+		s, err := NewSession(m, so)
+		if err != nil {
+			return nil, err
+		}
+		defer s.Close()
+		out, err := s.RunNamed(ctx, inputs)
+		if err != nil {
+			return nil, err
+		}
+		return &outcome{names: names(s.Outputs()), outputs: out}, nil
+	})
+	switch {
+	case err != nil:
+		return c, err
+	case d.Output == "":
+		c.Where = "no value that both compute differs before the outputs"
+		return c, nil
+	}
+	c.Figure = d.Figure()
+	node := a.Graph.Value(d.Output).Producer()
+	c.Where = fmt.Sprintf("%s, made by %s %s; %s", d.Output, node.OpType, node.Name, d.Where())
+	if s := stageOf(NodeEvent{Node: d.Output}); s != "other" {
+		c.Where = "in " + s + ": " + c.Where
+	}
+	return c, nil
+}
