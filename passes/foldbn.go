@@ -54,7 +54,7 @@ func checkConvNorm(m convNorm) string {
 	if w.DType != graph.Float32 || len(w.Dims) < 3 {
 		return fmt.Sprintf("weight %v of %v is %v%v, not a float32 kernel", m.conv.Input(1), m.conv, w.DType, w.Dims)
 	}
-	if _, err := w.Float32s(); err != nil {
+	if _, err := w.Bytes(); err != nil {
 		return err.Error()
 	}
 	params := slices.Clone(m.norm.Inputs()[1:])
@@ -69,7 +69,7 @@ func checkConvNorm(m convNorm) string {
 		if n, err := t.NumElements(); err != nil || n != w.Dims[0] || t.DType != graph.Float32 {
 			return fmt.Sprintf("parameter %v is %v%v; %v has %d output channels", v, t.DType, t.Dims, m.conv, w.Dims[0])
 		}
-		if _, err := t.Float32s(); err != nil {
+		if _, err := t.Bytes(); err != nil {
 			return err.Error()
 		}
 	}
@@ -93,7 +93,7 @@ func replaceConvNorm(s *State, norm *graph.Node, m convNorm) {
 		bias[i] = float32(b)
 	}
 	dims := weight.Const().Dims
-	w := g.NewInitializer(weight.Name()+".folded", scaleRows(floats(weight), dims, scale))
+	w := g.NewInitializer(weight.Name()+".folded", scaleRows(weight.Const(), scale))
 	b := g.NewInitializer(weight.Name()+".folded.bias", graph.Float32s([]int64{dims[0]}, bias...))
 
 	conv := s.insert(norm, "Conv", norm.Output(0).Name(), []*graph.Value{m.conv.Input(0), w, b}, m.conv.Attrs()...)
@@ -117,16 +117,23 @@ func affine(norm *graph.Node) (scale, shift []float64) {
 	return scale, shift
 }
 
-// scaleRows multiplies each slice of the first dimension by its factor.
-func scaleRows(w []float32, dims []int64, scale []float64) *graph.Tensor {
-	raw := make([]byte, 4*len(w))
-	row := len(w) / len(scale)
+// scaleRows multiplies each slice of the first dimension by its factor. It
+// works on the bytes as they lie in the file: weights are the bulk of a model,
+// and a file need not align them.
+func scaleRows(w *graph.Tensor, scale []float64) *graph.Tensor {
+	data, err := w.Bytes()
+	if err != nil {
+		panic("BUG: unchecked constant: " + err.Error())
+	}
+	raw := make([]byte, len(data))
+	row := len(data) / len(scale)
 	for i, f := range scale {
-		for j, x := range w[i*row : (i+1)*row] {
-			binary.LittleEndian.PutUint32(raw[4*(i*row+j):], math.Float32bits(float32(float64(x)*f)))
+		for j := i * row; j < (i+1)*row; j += 4 {
+			x := math.Float32frombits(binary.LittleEndian.Uint32(data[j:]))
+			binary.LittleEndian.PutUint32(raw[j:], math.Float32bits(float32(float64(x)*f)))
 		}
 	}
-	t, err := graph.NewTensor(graph.Float32, dims, raw)
+	t, err := graph.NewTensor(graph.Float32, w.Dims, raw)
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}

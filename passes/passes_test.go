@@ -190,7 +190,7 @@ func outputs(t *testing.T, m *graph.Model) []*graph.Tensor {
 }
 
 // random makes an input of a type; sizes not known are 2.
-func random(t *testing.T, r *rand.Rand, typ graph.Type) *graph.Tensor {
+func random(t testing.TB, r *rand.Rand, typ graph.Type) *graph.Tensor {
 	t.Helper()
 	n := int64(1)
 	dims := typ.Shape.Dims()
