@@ -66,7 +66,7 @@ func (c *opCall) attr(name string, typ AttrType) *Attribute {
 	if a == nil {
 		return nil
 	}
-	if a.Type != typ {
+	if a.Type != typ || typ == AttrTensor && a.Tensor == nil || typ == AttrGraph && a.Graph == nil {
 		if c.err == nil {
 			c.err = fmt.Errorf("attribute %q is not of the expected type", name)
 		}

@@ -209,7 +209,7 @@ func evalMod(c *evalCall) ([]*arr, error) {
 	case d == floatDomain && c.opset >= 28:
 		zipInto(dst, x, y, floorMod)
 	default:
-		return nil, fmt.Errorf("Mod of %s needs attribute fmod before opset 28", x.dtype)
+		return nil, fmt.Errorf("takes no remainder of %s without attribute fmod before opset 28", x.dtype)
 	}
 	return []*arr{dst}, nil
 }

@@ -519,23 +519,26 @@ func evalTile(c *evalCall) ([]*arr, error) {
 		}
 		dims[k] *= n
 	}
-	// Checked ahead, so that the index lists stay within the result's size.
-	if n, err := numElements(dims); err != nil || n > c.left {
-		return nil, fmt.Errorf("%w: repeats %v of %v", ErrTooLarge, times, x.dims)
+	n, err := numElements(dims)
+	if err != nil {
+		return nil, err
+	}
+	if n == 0 {
+		return one(c.make(x.dtype, dims))
 	}
 	index := make([][]int64, x.rank())
 	for k := range index {
-		if times[k] == 1 || product(dims) == 0 {
+		if times[k] == 1 {
 			continue
+		}
+		if err := c.spend(dims[k]); err != nil {
+			return nil, err
 		}
 		list := make([]int64, dims[k])
 		for i := range list {
 			list[i] = int64(i) % x.dims[k]
 		}
 		index[k] = list
-	}
-	if product(dims) == 0 {
-		return one(c.make(x.dtype, dims))
 	}
 	return one(c.grid(x, index, nil))
 }
@@ -571,13 +574,16 @@ func evalPad(c *evalCall) ([]*arr, error) {
 			return nil, fmt.Errorf("pads %v leave a negative size of %v", pads, x.dims)
 		}
 	}
-	if n, err := numElements(dims); err != nil || n > c.left {
-		return nil, fmt.Errorf("%w: pads %v", ErrTooLarge, pads)
+	if n, err := numElements(dims); err != nil {
+		return nil, err
 	} else if n == 0 {
 		return one(c.make(x.dtype, dims))
 	}
 	for k := range dims {
 		if pads[k] != 0 || dims[k] != x.dims[k] {
+			if err := c.spend(dims[k]); err != nil {
+				return nil, err
+			}
 			if index[k], err = padIndex(c.str("mode", "constant"), x.dims[k], pads[k], dims[k]); err != nil {
 				return nil, err
 			}

@@ -107,7 +107,7 @@ func join(a, b *fact) *fact {
 }
 
 func (c *inferCall) subgraph(name string) (*Graph, error) {
-	if a := c.attr(name, AttrGraph); a != nil && a.Graph != nil {
+	if a := c.attr(name, AttrGraph); a != nil {
 		return a.Graph, nil
 	}
 	return nil, fmt.Errorf("has no subgraph %s", name)
@@ -134,7 +134,7 @@ func inferIf(c *inferCall) error {
 		c.body(dead, nil)
 		c.forget(mark) // what never runs need not make sense
 		out, err := c.body(taken, nil)
-		for i := range c.out {
+		for i := range out {
 			c.out[i] = *out[i]
 		}
 		return err
@@ -192,6 +192,9 @@ func (c *inferCall) iterate(g *Graph, in []*fact, first, carried, at int) ([]*fa
 	for round := 0; ; round++ {
 		mark := c.mark()
 		out, err := c.body(g, in)
+		if out == nil {
+			return nil, err
+		}
 		if len(out) < at+carried {
 			return nil, fmt.Errorf("subgraph has %d outputs, expected %d or more", len(out), at+carried)
 		}

@@ -45,18 +45,17 @@ func inferSize(c *inferCall) error {
 }
 
 func inferConstant(c *inferCall) error {
-	for _, a := range c.n.attrs {
-		if a.Type == AttrTensor {
-			c.set(0, a.Tensor.DType, a.Tensor.Shape())
-			return nil
-		}
-		if a.Name == "value_string" || a.Name == "value_strings" {
-			c.set(0, String, ShapeOf())
-			if a.Name == "value_strings" {
-				c.set(0, String, ShapeOf(int64(len(a.Strings))))
-			}
-			return nil
-		}
+	if a := c.attr("value", AttrTensor); a != nil {
+		c.set(0, a.Tensor.DType, a.Tensor.Shape())
+		return nil
+	}
+	if a := c.attr("value_strings", AttrStrings); a != nil {
+		c.set(0, String, ShapeOf(int64(len(a.Strings))))
+		return nil
+	}
+	if a := c.attr("value_string", AttrString); a != nil {
+		c.set(0, String, ShapeOf())
+		return nil
 	}
 	return errors.New("has no tensor value")
 }
