@@ -81,7 +81,11 @@ func (s *State) lowered(m *graph.Model) {
 	old := s.Model
 	m.ProducerName, m.ProducerVersion = old.ProducerName, old.ProducerVersion
 	m.Domain, m.ModelVersion, m.Doc, m.Path = old.Domain, old.ModelVersion, old.Doc, old.Path
+	written := m.Metadata
 	m.Metadata = slices.Clone(old.Metadata)
+	for _, p := range written {
+		m.SetMeta(p.Key, p.Value)
+	}
 	m.Graph.Name, m.Graph.Doc, m.Graph.Metadata = old.Graph.Name, old.Graph.Doc, old.Graph.Metadata
 	for _, o := range old.Opsets {
 		if m.Opset(o.Domain) == 0 {
