@@ -7,8 +7,7 @@ import (
 // block emits a residual block for every frame.
 func (b *builder) block(x feature, blk *afblock.Block, frames int) feature {
 	main, residual := b.shifted(x, blk, frames)
-	residual = b.downsample(residual, blk)
-	return b.join(b.convs(main, blk), residual, blk)
+	return b.join(b.convs(main, blk), b.downsample(residual, blk), blk)
 }
 
 // shifted returns what a block's convolutions and its residual path read.

@@ -41,7 +41,8 @@ func (b *builder) scan(hint string, ins []*graph.Value, elems []graph.DataType, 
 	stacked := b.nodes("Scan", hint, ins, len(outs),
 		graph.Int("num_scan_inputs", int64(len(ins))), graph.Subgraph("body", f.g))
 	for i := range outs {
-		outs[i].v = b.node("Squeeze", fmt.Sprintf("%s.out%d", hint, i), in(stacked[i], b.vec(1)))
+		o := &outs[i]
+		o.v = b.reshape(stacked[i], fmt.Sprintf("%s.out%d", hint, i), -1, int64(o.c), int64(o.h), int64(o.w))
 	}
 	return outs, nil
 }

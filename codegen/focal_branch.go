@@ -2,7 +2,6 @@ package codegen
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
@@ -11,29 +10,6 @@ import (
 // maxChain is the number of consecutive focal blocks that one choice decides.
 // Each more doubles the subgraphs, and with them the copies of the weights.
 const maxChain = 3
-
-// branchModule emits what follows an AF module's ample branch as a Scan over
-// frames: a frame's maps stay in the cache from block to block.
-func (l *lowerer) branchModule(x, a feature, s *afblock.Stage, chosen []selection) (feature, error) {
-	ins, elems := in(x.v, a.v), []graph.DataType{graph.Float32, graph.Float32}
-	for _, c := range chosen {
-		ins, elems = append(ins, c.chosen), append(elems, graph.Bool)
-	}
-	ones := l.onesMap(chosen[0], x.h, x.w, s.Name+".ones")
-	outs, err := l.scan(s.Name+".frames", ins, elems, func(fr *frame) ([]feature, error) {
-		f, err := l.branchChains(fr.builder, fr.feature(0, x), ones, s.AF.Focal, fr.parts[2:])
-		if err != nil {
-			return nil, err
-		}
-		t := fr.conv(fr.feature(1, a), convOf(&s.AF.Transform))
-		y := fr.mixLow(t, f, &s.AF.Gate, s.Name)
-		return []feature{fr.block(y, s.AF.Fusion, 1)}, nil
-	})
-	if err != nil {
-		return feature{}, err
-	}
-	return outs[0], nil
-}
 
 // branchBlock emits one focal block as a Scan of its own, where the temporal
 // shift needs all frames between one block and the next.
@@ -53,12 +29,6 @@ func (l *lowerer) branchBlock(x feature, blk *afblock.Block, s selection) (featu
 		return feature{}, err
 	}
 	return outs[0], nil
-}
-
-// shiftsFocal reports whether frames of a stage's focal branch read each other.
-func shiftsFocal(s *afblock.Stage) bool {
-	return s.AF != nil && (s.AF.Fusion.Shift != nil ||
-		slices.ContainsFunc(s.AF.Focal, func(b *afblock.Block) bool { return b.Shift != nil }))
 }
 
 // branchChains emits one frame's focal blocks, a few at a time: for each way to

@@ -172,10 +172,17 @@ func (l *lowerer) masksType(blocks int64) graph.Type {
 
 // trunk emits stem and stages.
 func (l *lowerer) trunk(x feature) (feature, error) {
-	stem := &l.net.Stem
-	x = l.relu(l.conv(x, convOf(&stem.Conv)), stem.Conv.Key+".relu")
-	x = l.maxPool(x, stem.Pool, "maxpool")
-	for _, s := range l.net.Stages {
+	stages := l.net.Stages
+	if n := l.scannedStages(); n > 0 {
+		var err error
+		if x, err = l.frameScans(x, stages[:n]); err != nil {
+			return feature{}, err
+		}
+		stages = stages[n:]
+	} else {
+		x = l.stem(x, &l.net.Stem)
+	}
+	for _, s := range stages {
 		if s.AF != nil {
 			var err error
 			if x, err = l.module(x, s); err != nil {
@@ -190,17 +197,19 @@ func (l *lowerer) trunk(x feature) (feature, error) {
 	return x, nil
 }
 
+func (b *builder) stem(x feature, stem *afblock.Stem) feature {
+	x = b.relu(b.conv(x, convOf(&stem.Conv)), stem.Conv.Key+".relu")
+	return b.maxPool(x, stem.Pool, "maxpool")
+}
+
 // module emits an AF module. No choice depends on the focal branch, so the
 // ample branch and all choices come first.
 func (l *lowerer) module(x feature, s *afblock.Stage) (feature, error) {
 	a := x
 	chosen := make([]selection, len(s.AF.Ample))
 	for n, blk := range s.AF.Ample {
-		chosen[n] = l.nav.next(s.AF.Navigation[n], a)
+		chosen[n] = l.nav.choose(s.AF.Navigation[n], l.nav.lookAt(s.AF.Navigation[n], a))
 		a = l.block(a, blk, l.net.Frames)
-	}
-	if l.opt.Lowering == Branch && !shiftsFocal(s) {
-		return l.branchModule(x, a, s, chosen)
 	}
 	a = l.conv(a, convOf(&s.AF.Transform))
 	f := x

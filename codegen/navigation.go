@@ -23,9 +23,9 @@ type navigator struct {
 	drops        []*graph.Value // [N, 1] each: selected frames beyond a block's budget
 }
 
-// next emits the next focal block's choice from what the ample block beside it
-// reads. A tie is not chosen.
-func (n *navigator) next(nav *afblock.Navigation, a feature) selection {
+// choose emits a focal block's choice from the two channels that look made of
+// what the ample block beside it reads. A tie is not chosen.
+func (n *navigator) choose(nav *afblock.Navigation, look feature) selection {
 	s := selection{key: nav.Key, index: len(n.made)}
 	index := int64(s.index)
 	if n.masks != nil {
@@ -33,7 +33,7 @@ func (n *navigator) next(nav *afblock.Navigation, a feature) selection {
 		s.drop = n.floats(0.5)
 		s.chosen = n.node("Greater", nav.Key+".chosen", in(n.reshape(s.keep, nav.Key+".keep_flat", -1), s.drop))
 	} else {
-		logits := n.logits(nav, a)
+		logits := n.logits(nav, look)
 		if n.noise != nil {
 			noise := n.node("Gather", nav.Key+".noise", in(n.noise, n.scalar(index)), graph.Int("axis", 1))
 			logits = n.node("Add", nav.Key+".noisy", in(logits, noise))
@@ -48,13 +48,26 @@ func (n *navigator) next(nav *afblock.Navigation, a feature) selection {
 	return s
 }
 
+// lookAt is look, or nothing where masks are an input.
+func (n *navigator) lookAt(nav *afblock.Navigation, a feature) feature {
+	if n.masks != nil {
+		return feature{}
+	}
+	return n.look(nav, a)
+}
+
+// look emits the part of navigation that sees one frame: two channels
+// [batch, 2, 1, 1] of what the ample block reads.
+func (b *builder) look(nav *afblock.Navigation, a feature) feature {
+	p := b.conv(b.globalPool(a, nav.Key+".pool"), convOf(&nav.Pool))
+	return b.relu(p, nav.Key+".relu")
+}
+
 // logits are navigation's answers [N, T, 2]: drop, keep.
-func (n *navigator) logits(nav *afblock.Navigation, a feature) *graph.Value {
-	p := n.conv(n.globalPool(a, nav.Key+".pool"), convOf(&nav.Pool))
-	p = n.relu(p, nav.Key+".relu")
+func (n *navigator) logits(nav *afblock.Navigation, look feature) *graph.Value {
 	w := nav.Weight
 	groups := 2 * n.frames / w.Dims[1]
-	clip := n.reshape(p.v, nav.Key+".clips", -1, 2*n.frames, 1, 1)
+	clip := n.reshape(look.v, nav.Key+".clips", -1, 2*n.frames, 1, 1)
 	ins := in(clip, n.weight(param{nav.Key2 + ".weight", w}))
 	if nav.Bias != nil {
 		ins = append(ins, n.weight(param{nav.Key2 + ".bias", nav.Bias}))

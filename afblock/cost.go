@@ -1,0 +1,195 @@
+package afblock
+
+import (
+	"fmt"
+
+	"github.com/afc-project/afc/graph"
+)
+
+// Convention is a way to count what a network costs. Papers' "GFLOPs" are
+// mostly the first.
+type Convention int
+
+const (
+	// CountMACs counts the multiply–accumulates of convolutions and linear
+	// layers.
+	CountMACs Convention = iota
+	// CountFLOPs counts two for each of them, and one for each element that
+	// an elementwise operation makes or a pooling window reads; batch
+	// normalisation that is not folded makes two, a bias one.
+	CountFLOPs
+	// CountAuthors counts as the authors' code does (forward_calc_flops): MACs
+	// of convolutions, 9·C·H·W a pool, C·H·W a global pool, nothing for batch
+	// normalisation, ReLU, additions. Two oddities of it are kept, since
+	// published numbers have them: navigation's second convolution is counted
+	// once a frame, though it runs once a clip, and the gate's sigmoid counts C.
+	CountAuthors
+)
+
+var conventionNames = []string{CountMACs: "mac", CountFLOPs: "flop", CountAuthors: "authors"}
+
+func (c Convention) String() string { return conventionNames[c] }
+
+// ParseConvention reads "mac", "flop" or "authors".
+func ParseConvention(s string) (Convention, error) {
+	for c, name := range conventionNames {
+		if name == s {
+			return Convention(c), nil
+		}
+	}
+	return 0, fmt.Errorf("convention %q: expected mac, flop or authors", s)
+}
+
+// Ops is an amount of work, in every convention at once.
+type Ops struct {
+	MACs        float64 // multiply–accumulates
+	Elementwise float64 // elements made by anything else
+	Authors     float64 // as the authors count
+}
+
+// Count returns the amount in a convention.
+func (o Ops) Count(c Convention) float64 {
+	switch c {
+	case CountFLOPs:
+		return 2*o.MACs + o.Elementwise
+	case CountAuthors:
+		return o.Authors
+	}
+	return o.MACs
+}
+
+func (o Ops) plus(p Ops) Ops {
+	return Ops{o.MACs + p.MACs, o.Elementwise + p.Elementwise, o.Authors + p.Authors}
+}
+
+func (o Ops) times(f float64) Ops { return Ops{o.MACs * f, o.Elementwise * f, o.Authors * f} }
+
+// Part is what a block does in the network.
+type Part string
+
+// The parts, in the order of CostTable.
+const (
+	PartStem       Part = "stem"
+	PartPlain      Part = "plain"
+	PartNavigation Part = "navigation"
+	PartAmple      Part = "ample"
+	PartFocal      Part = "focal"          // main paths: selected frames alone
+	PartResidual   Part = "focal-residual" // their residual paths: every frame
+	PartMix        Part = "mix"            // base transform, gate, mixing
+	PartFusion     Part = "fusion"
+	PartHead       Part = "head"
+)
+
+// CostItem is what one block costs a clip.
+type CostItem struct {
+	Stage  string // "stem", "layer1" …, "head"
+	Block  string // key, "" where the stage is one
+	Part   Part
+	Ops    Ops     // of a clip, at Ratio
+	Full   Ops     // of a clip, every frame selected
+	Ratio  float64 // of the frames computed; 1 but for PartFocal
+	Params int64   // elements of the weights
+}
+
+// CostTable is what a network costs a clip, block by block in network order.
+type CostTable struct {
+	Frames int
+	Size   [2]int
+	Items  []CostItem
+}
+
+// Total returns the cost of a clip.
+func (t *CostTable) Total() Ops { return t.Sum(func(CostItem) bool { return true }) }
+
+// Sum returns the cost of the items that match.
+func (t *CostTable) Sum(match func(CostItem) bool) Ops {
+	var sum Ops
+	for _, item := range t.Items {
+		if match(item) {
+			sum = sum.plus(item.Ops)
+		}
+	}
+	return sum
+}
+
+// Params returns the elements of the network's weights.
+func (t *CostTable) Params() int64 {
+	var n int64
+	for _, item := range t.Items {
+		n += item.Params
+	}
+	return n
+}
+
+// CostOptions say for which clips a cost is asked.
+type CostOptions struct {
+	Frames int    // 0: the network's
+	Size   [2]int // of a frame; 0: the network's
+	// Ratios is the share of frames that each focal block selects, in network
+	// order; one serves all; none: 1.
+	Ratios []float64
+}
+
+// FocalBlocks returns the number of focal blocks, each of which selects its
+// own frames.
+func (net *Network) FocalBlocks() int {
+	n := 0
+	for range net.AllNavigation() {
+		n++
+	}
+	return n
+}
+
+// Ratios returns the share of frames that each block of masks [N, blocks, T]
+// selects, over all clips.
+func Ratios(masks *graph.Tensor) ([]float64, error) {
+	if len(masks.Dims) != 3 || masks.Dims[0]*masks.Dims[2] == 0 {
+		return nil, fmt.Errorf("masks: expected [N, blocks, T], found %v", masks.Dims)
+	}
+	v, err := masks.Float32s()
+	if err != nil {
+		return nil, fmt.Errorf("masks: %w", err)
+	}
+	blocks, frames := int(masks.Dims[1]), int(masks.Dims[2])
+	ratios := make([]float64, blocks)
+	for i, x := range v {
+		ratios[i/frames%blocks] += float64(x) / float64(masks.Dims[0]*masks.Dims[2])
+	}
+	return ratios, nil
+}
+
+// Cost counts what a clip costs.
+func (net *Network) Cost(opt CostOptions) (*CostTable, error) {
+	t := &CostTable{Frames: opt.Frames, Size: opt.Size}
+	if t.Frames == 0 {
+		t.Frames = net.Frames
+	}
+	if t.Size == [2]int{} {
+		t.Size = net.Size
+	}
+	if t.Frames < 1 || t.Size[0] < 1 || t.Size[1] < 1 {
+		return nil, fmt.Errorf("cost of %d frames of %d×%d: give --frames and --size", t.Frames, t.Size[0], t.Size[1])
+	}
+	blocks := net.FocalBlocks()
+	ratios := opt.Ratios
+	switch len(ratios) {
+	case 0:
+		ratios = []float64{1}
+		fallthrough
+	case 1:
+		for len(ratios) < blocks {
+			ratios = append(ratios[:len(ratios):len(ratios)], ratios[0])
+		}
+	case blocks:
+	default:
+		return nil, fmt.Errorf("ratios for %d blocks; the network has %d that select frames", len(ratios), blocks)
+	}
+	for _, r := range ratios {
+		if !(r >= 0 && r <= 1) {
+			return nil, fmt.Errorf("ratio %g: expected 0 to 1", r)
+		}
+	}
+	m := &meter{net: net, table: t, ratios: ratios}
+	m.network()
+	return t, nil
+}

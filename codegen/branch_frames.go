@@ -1,0 +1,121 @@
+package codegen
+
+import (
+	"slices"
+
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/graph"
+)
+
+// Without a temporal shift, frames meet only in navigation, which is a few
+// numbers a frame. So branch runs a network frame by frame, in one Scan between
+// each two AF modules' choices:
+//
+//	Scan 1   stem, ample branch of module 1        → x, a, what navigation looks at
+//	         choices of module 1
+//	Scan 2   focal branch, gate, fusion of 1, ample branch of 2
+//	         choices of module 2
+//	…
+//
+// A frame's maps then stay in the processor's cache from one node to the next.
+
+// ample is what a Scan leaves of a module for the one behind it.
+type ample struct {
+	x, a   feature // the module's input, and the ample branch's end
+	chosen []selection
+}
+
+// scannedStages is the number of stages, from the first, that branch runs frame
+// by frame: AF modules whose frames do not read each other.
+func (l *lowerer) scannedStages() int {
+	if l.opt.Lowering != Branch {
+		return 0
+	}
+	n := slices.IndexFunc(l.net.Stages, func(s *afblock.Stage) bool { return s.AF == nil || shifts(s.AF) })
+	if n < 0 {
+		return len(l.net.Stages)
+	}
+	return n
+}
+
+// shifts reports whether a module has a temporal shift.
+func shifts(m *afblock.AFModule) bool {
+	has := func(b *afblock.Block) bool { return b.Shift != nil }
+	return has(m.Fusion) || slices.ContainsFunc(m.Focal, has) || slices.ContainsFunc(m.Ample, has)
+}
+
+// frameScans emits stem and the given stages.
+func (l *lowerer) frameScans(x feature, stages []*afblock.Stage) (feature, error) {
+	var prev *ample
+	for i := range len(stages) + 1 {
+		var next *afblock.Stage
+		name := "head.frames"
+		if i < len(stages) {
+			next = stages[i]
+		}
+		ins, elems := in(x.v), []graph.DataType{graph.Float32}
+		var ones *graph.Value
+		if i > 0 {
+			name = stages[i-1].Name + ".frames"
+			ins, elems = in(prev.x.v, prev.a.v), []graph.DataType{graph.Float32, graph.Float32}
+			for _, c := range prev.chosen {
+				ins, elems = append(ins, c.chosen), append(elems, graph.Bool)
+			}
+			ones = l.onesMap(prev.chosen[0], prev.x.h, prev.x.w, stages[i-1].Name+".ones")
+		}
+		outs, err := l.scan(name, ins, elems, func(fr *frame) ([]feature, error) {
+			var y feature
+			if i == 0 {
+				y = fr.stem(fr.feature(0, x), &l.net.Stem)
+			} else {
+				var err error
+				if y, err = l.frameModule(fr, stages[i-1], prev, ones); err != nil {
+					return nil, err
+				}
+			}
+			if next == nil {
+				return []feature{y}, nil
+			}
+			return append([]feature{y}, l.frameAmple(fr, next.AF, y)...), nil
+		})
+		if err != nil {
+			return feature{}, err
+		}
+		if next == nil {
+			return outs[0], nil
+		}
+		prev = &ample{x: outs[0], a: outs[1]}
+		for n, nav := range next.AF.Navigation {
+			var look feature
+			if !l.opt.MasksInput {
+				look = outs[2+n]
+			}
+			prev.chosen = append(prev.chosen, l.nav.choose(nav, look))
+		}
+	}
+	panic("BUG: the last Scan returns")
+}
+
+// frameAmple emits one frame's ample branch: its end, and what navigation
+// looks at.
+func (l *lowerer) frameAmple(fr *frame, m *afblock.AFModule, a feature) []feature {
+	outs := []feature{{}}
+	for n, blk := range m.Ample {
+		if !l.opt.MasksInput {
+			outs = append(outs, fr.look(m.Navigation[n], a))
+		}
+		a = fr.block(a, blk, 1)
+	}
+	outs[0] = a
+	return outs
+}
+
+// frameModule emits one frame's focal branch, gate and fusion.
+func (l *lowerer) frameModule(fr *frame, s *afblock.Stage, m *ample, ones *graph.Value) (feature, error) {
+	f, err := l.branchChains(fr.builder, fr.feature(0, m.x), ones, s.AF.Focal, fr.parts[2:])
+	if err != nil {
+		return feature{}, err
+	}
+	t := fr.conv(fr.feature(1, m.a), convOf(&s.AF.Transform))
+	return fr.block(fr.mixLow(t, f, &s.AF.Gate, s.Name), s.AF.Fusion, 1), nil
+}
