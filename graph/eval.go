@@ -3,6 +3,7 @@ package graph
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -61,6 +62,7 @@ func evalNode(n *Node, in []*Tensor, bind map[string]*Attribute, opt EvalOptions
 		return nil, errors.New("afc does not evaluate this operator")
 	}
 	c.in = make([]*arr, len(in))
+	c.work = c.left
 	for i, t := range in {
 		if t == nil {
 			continue
@@ -68,7 +70,9 @@ func evalNode(n *Node, in []*Tensor, bind map[string]*Attribute, opt EvalOptions
 		if c.in[i], err = newArr(t); err != nil {
 			return nil, fmt.Errorf("input %d: %w", i, err)
 		}
+		c.work += int64(len(c.in[i].b))
 	}
+	c.work = 8*min(c.work, math.MaxInt64/16) + minWork
 	for i := range op.minIn {
 		if c.in[i] == nil {
 			return nil, fmt.Errorf("input %d is missing", i)
@@ -162,7 +166,12 @@ type evalCall struct {
 	opCall
 	in   []*arr
 	left int64 // bytes that outputs may still take
+	work int64 // bytes that working memory may still take
 }
+
+// Working memory may take eight bytes for each byte of input and output, as
+// bools computed with as int64 do, and this much in any case.
+const minWork = 1 << 16
 
 // at returns input i, nil if it is left out.
 func (c *evalCall) at(i int) *arr {
@@ -189,12 +198,27 @@ func (c *evalCall) make(dtype DataType, dims []int64) (*arr, error) {
 	return &arr{dtype, slices.Clone(dims), make([]byte, n*size)}, nil
 }
 
-// spend charges the budget for n elements of working memory at eight bytes.
+// spend charges the working memory with n elements of eight bytes.
 func (c *evalCall) spend(n int64) error {
-	if n > c.left/8 {
+	if n > c.work/8 {
 		return fmt.Errorf("%w: %d elements", ErrTooLarge, n)
 	}
-	c.left -= 8 * n
+	c.work -= 8 * n
+	return nil
+}
+
+// scratch lets the next array be made from working memory.
+func (c *evalCall) scratch(dtype DataType, dims []int64) error {
+	n, err := numElements(dims)
+	if err != nil {
+		return err
+	}
+	if size := int64(dtype.Size()); n > c.work/max(size, 1) {
+		return fmt.Errorf("%w: %s%v", ErrTooLarge, dtype, dims)
+	} else {
+		c.work -= n * size
+		c.left += n * size
+	}
 	return nil
 }
 

@@ -43,6 +43,9 @@ func (c *evalCall) spread(x *arr, dims []int64) (*arr, error) {
 	if slices.Equal(x.dims, dims) {
 		return x, nil
 	}
+	if err := c.scratch(x.dtype, dims); err != nil {
+		return nil, err
+	}
 	return c.strided(x, dims, broadcastStrides(x.dims, len(dims)))
 }
 
@@ -112,11 +115,13 @@ func arithmetic[T number](op string) func(a, b T) T {
 }
 
 func zipInto[T number](dst, a, b *arr, f func(a, b T) T) {
-	x, y := load[T](a), load[T](b)
-	for i := range x {
-		x[i] = f(x[i], y[i])
-	}
-	store(dst, x)
+	parts(dst.n(), func(lo, hi int64) {
+		x, y := load[T](a.part(lo, hi)), load[T](b.part(lo, hi))
+		for i := range x {
+			x[i] = f(x[i], y[i])
+		}
+		store(dst.part(lo, hi), x)
+	})
 }
 
 func hasZero(a *arr) bool {
@@ -152,8 +157,10 @@ func evalArithmetic(c *evalCall) ([]*arr, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := c.spend(2 * x.n()); err != nil {
-			return nil, err
+		if i < len(c.in)-1 {
+			if err := c.scratch(x.dtype, x.dims); err != nil {
+				return nil, err
+			}
 		}
 		if acc, err = c.make(x.dtype, x.dims); err != nil {
 			return nil, err
@@ -179,9 +186,6 @@ func evalArithmetic(c *evalCall) ([]*arr, error) {
 func evalMod(c *evalCall) ([]*arr, error) {
 	x, y, err := c.operands(c.in[0], c.in[1])
 	if err != nil {
-		return nil, err
-	}
-	if err := c.spend(2 * x.n()); err != nil {
 		return nil, err
 	}
 	dst, err := c.make(x.dtype, x.dims)
@@ -234,9 +238,6 @@ func evalPow(c *evalCall) ([]*arr, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.spend(2 * x.n()); err != nil {
-		return nil, err
-	}
 	dx, dy := domainOf(x.dtype), domainOf(y.dtype)
 	if dx == noDomain || dy == noDomain {
 		return nil, fmt.Errorf("afc does not compute %s to the power of %s", x.dtype, y.dtype)
@@ -249,7 +250,7 @@ func evalPow(c *evalCall) ([]*arr, error) {
 		zipInto(dst, x, y, math.Pow)
 		return []*arr{dst}, nil
 	}
-	if dy == intDomain && slices.ContainsFunc(load[int64](y), func(e int64) bool { return e < 0 }) {
+	if dy == intDomain && anyNegative(y) {
 		return nil, errors.New("raises an integer to a negative power")
 	}
 	// Two's complement products wrap alike for signed and unsigned elements.
@@ -266,34 +267,34 @@ func evalPow(c *evalCall) ([]*arr, error) {
 	return []*arr{dst}, nil
 }
 
-func compareElements[T number](op string, a, b *arr, out []byte) {
-	x, y := load[T](a), load[T](b)
-	for i := range x {
-		var r bool
-		switch op {
-		case "Equal":
-			r = x[i] == y[i]
-		case "Greater":
-			r = x[i] > y[i]
-		case "GreaterOrEqual":
-			r = x[i] >= y[i]
-		case "Less":
-			r = x[i] < y[i]
-		case "LessOrEqual":
-			r = x[i] <= y[i]
+func anyNegative(a *arr) (found bool) {
+	parts(a.n(), func(lo, hi int64) {
+		found = found || slices.ContainsFunc(load[int64](a.part(lo, hi)), func(x int64) bool { return x < 0 })
+	})
+	return found
+}
+
+func compareElements[T number](op string, a, b, dst *arr) {
+	holds := map[string]func(x, y T) bool{
+		"Equal":          func(x, y T) bool { return x == y },
+		"Greater":        func(x, y T) bool { return x > y },
+		"GreaterOrEqual": func(x, y T) bool { return x >= y },
+		"Less":           func(x, y T) bool { return x < y },
+		"LessOrEqual":    func(x, y T) bool { return x <= y },
+	}[op]
+	parts(dst.n(), func(lo, hi int64) {
+		y := load[T](b.part(lo, hi))
+		for i, x := range load[T](a.part(lo, hi)) {
+			if holds(x, y[i]) {
+				dst.b[lo+int64(i)] = 1
+			}
 		}
-		if r {
-			out[i] = 1
-		}
-	}
+	})
 }
 
 func evalCompare(c *evalCall) ([]*arr, error) {
 	x, y, err := c.operands(c.in[0], c.in[1])
 	if err != nil {
-		return nil, err
-	}
-	if err := c.spend(2 * x.n()); err != nil {
 		return nil, err
 	}
 	dst, err := c.make(Bool, x.dims)
@@ -302,11 +303,11 @@ func evalCompare(c *evalCall) ([]*arr, error) {
 	}
 	switch domainOf(x.dtype) {
 	case intDomain:
-		compareElements[int64](c.n.OpType, x, y, dst.b)
+		compareElements[int64](c.n.OpType, x, y, dst)
 	case uintDomain:
-		compareElements[uint64](c.n.OpType, x, y, dst.b)
+		compareElements[uint64](c.n.OpType, x, y, dst)
 	case floatDomain:
-		compareElements[float64](c.n.OpType, x, y, dst.b)
+		compareElements[float64](c.n.OpType, x, y, dst)
 	default:
 		return nil, fmt.Errorf("afc does not compare %s tensors", x.dtype)
 	}
@@ -438,9 +439,6 @@ func sign(x float64) float64 {
 
 func evalUnary(c *evalCall) ([]*arr, error) {
 	x := c.in[0]
-	if err := c.spend(x.n()); err != nil {
-		return nil, err
-	}
 	dst, err := c.make(x.dtype, x.dims)
 	if err != nil {
 		return nil, err
@@ -460,26 +458,26 @@ func evalUnary(c *evalCall) ([]*arr, error) {
 }
 
 func mapInto[T number](dst, a *arr, f func(T) T) {
-	v := load[T](a)
-	for i := range v {
-		v[i] = f(v[i])
-	}
-	store(dst, v)
+	parts(dst.n(), func(lo, hi int64) {
+		v := load[T](a.part(lo, hi))
+		for i := range v {
+			v[i] = f(v[i])
+		}
+		store(dst.part(lo, hi), v)
+	})
 }
 
 func clampInto[T number](dst, a, lo, hi *arr) {
-	v := load[T](a)
+	bound := func(x T) T { return x }
 	if lo != nil {
-		for i, l := 0, load[T](lo)[0]; i < len(v); i++ {
-			v[i] = max(v[i], l)
-		}
+		least := load[T](lo)[0]
+		bound = func(x T) T { return max(x, least) }
 	}
 	if hi != nil {
-		for i, h := 0, load[T](hi)[0]; i < len(v); i++ {
-			v[i] = min(v[i], h)
-		}
+		lower, most := bound, load[T](hi)[0]
+		bound = func(x T) T { return min(lower(x), most) }
 	}
-	store(dst, v)
+	mapInto(dst, a, bound)
 }
 
 func evalClip(c *evalCall) ([]*arr, error) {
@@ -498,9 +496,6 @@ func evalClip(c *evalCall) ([]*arr, error) {
 			}
 			store(bound[i], []float64{float64(a.F)})
 		}
-	}
-	if err := c.spend(x.n()); err != nil {
-		return nil, err
 	}
 	dst, err := c.make(x.dtype, x.dims)
 	if err != nil {
@@ -533,20 +528,21 @@ func (c *evalCall) cast(x *arr, to DataType) (*arr, error) {
 	if from == noDomain || into == noDomain {
 		return nil, fmt.Errorf("afc does not cast %s to %s", x.dtype, to)
 	}
-	if err := c.spend(x.n()); err != nil {
-		return nil, err
-	}
 	dst, err := c.make(to, x.dims)
 	if err != nil {
 		return nil, err
 	}
 	switch from {
 	case intDomain:
-		store(dst, load[int64](x))
+		convertInto[int64](dst, x)
 	case uintDomain:
-		store(dst, load[uint64](x))
+		convertInto[uint64](dst, x)
 	default:
-		store(dst, load[float64](x))
+		convertInto[float64](dst, x)
 	}
 	return dst, nil
+}
+
+func convertInto[T number](dst, a *arr) {
+	parts(dst.n(), func(lo, hi int64) { store(dst.part(lo, hi), load[T](a.part(lo, hi))) })
 }

@@ -89,9 +89,6 @@ func evalRange(c *evalCall) ([]*arr, error) {
 	if err != nil {
 		return nil, err
 	}
-	if count > c.left {
-		return nil, fmt.Errorf("%w: %d elements", ErrTooLarge, count)
-	}
 	dst, err := c.make(dtype, []int64{count})
 	if err == nil {
 		err = c.spend(count)
@@ -206,13 +203,11 @@ func evalNonZero(c *evalCall) ([]*arr, error) {
 	if domainOf(x.dtype) == noDomain {
 		return nil, fmt.Errorf("afc does not compute with %s tensors", x.dtype)
 	}
-	if err := c.spend(x.n()); err != nil {
-		return nil, err
-	}
 	var hits []int64
-	for i, v := range load[float64](x) {
-		if v != 0 {
-			hits = append(hits, int64(i))
+	size := int64(x.size())
+	for i := range x.n() {
+		if e := x.b[i*size : (i+1)*size]; !allZero(e) && !negativeZero(x.dtype, e) {
+			hits = append(hits, i)
 		}
 	}
 	rank, dims := x.rank(), x.dims
@@ -224,14 +219,20 @@ func evalNonZero(c *evalCall) ([]*arr, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := make([]int64, 0, dst.n())
+	v := make([]int64, len(hits))
 	for k, s := range stride {
-		for _, h := range hits {
-			v = append(v, h/s%dims[k])
+		for i, h := range hits {
+			v[i] = h / s % dims[k]
 		}
+		store(dst.part(int64(k*len(hits)), int64((k+1)*len(hits))), v)
 	}
-	store(dst, v)
 	return []*arr{dst}, nil
+}
+
+// negativeZero reports whether an element is −0, whose bytes are not all zero.
+func negativeZero(d DataType, e []byte) bool {
+	k := len(e) - 1
+	return domainOf(d) == floatDomain && e[k] == 0x80 && allZero(e[:k])
 }
 
 func evalTrilu(c *evalCall) ([]*arr, error) {

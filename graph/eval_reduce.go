@@ -101,7 +101,7 @@ func evalReduce(c *evalCall) ([]*arr, error) {
 	}
 	dst, err := c.make(x.dtype, full)
 	if err == nil {
-		err = c.spend(x.n() + dst.n())
+		err = c.spend(dst.n())
 	}
 	if err != nil {
 		return nil, err
@@ -150,18 +150,20 @@ func reduceInto[T number](dst, x *arr, op string, lowest, highest T) bool {
 		}
 		stride := broadcastStrides(dst.dims, x.rank())
 		at, to := make([]int64, x.rank()), int64(0)
-		for _, v := range load[T](x) {
-			acc[to] = r.fold(acc[to], v)
-			for k := len(at) - 1; k >= 0; k-- {
-				at[k]++
-				to += stride[k]
-				if at[k] < x.dims[k] {
-					break
+		parts(x.n(), func(lo, hi int64) {
+			for _, v := range load[T](x.part(lo, hi)) {
+				acc[to] = r.fold(acc[to], v)
+				for k := len(at) - 1; k >= 0; k-- {
+					at[k]++
+					to += stride[k]
+					if at[k] < x.dims[k] {
+						break
+					}
+					to -= at[k] * stride[k]
+					at[k] = 0
 				}
-				to -= at[k] * stride[k]
-				at[k] = 0
 			}
-		}
+		})
 		for i := range acc {
 			acc[i] = r.finish(acc[i], n)
 		}

@@ -33,6 +33,21 @@ func domainOf(d DataType) domain {
 // number is the element type of a domain.
 type number interface{ int64 | uint64 | float64 }
 
+// parts calls f with runs of n elements that are short enough to be converted
+// without much memory.
+func parts(n int64, f func(lo, hi int64)) {
+	const run = 4096
+	for lo := int64(0); lo < n; lo += run {
+		f(lo, min(lo+run, n))
+	}
+}
+
+// part is a run of the elements.
+func (a *arr) part(lo, hi int64) *arr {
+	size := int64(a.size())
+	return &arr{a.dtype, nil, a.b[lo*size : hi*size]}
+}
+
 // load converts the elements to a domain's type. Integers wrap, floats
 // truncate towards zero, as Cast does.
 func load[T number](a *arr) []T {
