@@ -12,9 +12,8 @@ import (
 func Compiled(m *graph.Model) bool { return m.Meta(structureKey) != "" }
 
 // ReadModel makes the network of a model that afc wrote, from its metadata and
-// its initializers. The network's source is the model itself, so that what
-// lies around the trunk is kept, unless that is afc's own standard input and
-// output.
+// its initializers. The network's source is what the model has around the
+// trunk, unless that is afc's own standard input and output.
 func ReadModel(m *graph.Model) (*Network, FileInfo, error) {
 	fail := func(node, format string, args ...any) (*Network, FileInfo, error) {
 		return nil, FileInfo{}, &graph.Error{File: m.Path, Node: node, Reason: fmt.Sprintf(format, args...)}
@@ -47,7 +46,11 @@ func ReadModel(m *graph.Model) (*Network, FileInfo, error) {
 		if in == nil || out == nil {
 			return fail("", "the trunk's ends %q and %q, which its metadata names, are not in the graph", file.TrunkIn, file.TrunkOut)
 		}
-		if net.Source, err = sourceAt(m, in, out, net.Frames); err != nil {
+		shell, in, out, err := net.shell(m, in, out)
+		if err == nil {
+			net.Source, err = sourceAt(shell, in, out, net.Frames)
+		}
+		if err != nil {
 			return fail("", "what lies around the trunk: %v", err)
 		}
 	}

@@ -6,10 +6,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/testutil"
+	"github.com/afc-project/afc/passes"
 	"github.com/afc-project/afc/testmodels"
 )
 
@@ -81,6 +84,89 @@ func TestReadModel(t *testing.T) {
 			}
 			if data2, err := graph.EncodeBytes(again); err != nil || !bytes.Equal(data, data2) {
 				t.Errorf("%s as %s: lowered again it is another file (%v)", name, lowering, err)
+			}
+		}
+	}
+}
+
+// nodesOf lists inputs, outputs and nodes, those of subgraphs too.
+func nodesOf(m *graph.Model) []string {
+	var list []string
+	for _, v := range m.Graph.Inputs() {
+		list = append(list, "input "+v.Name()+" "+v.Type.String())
+	}
+	var walk func(*graph.Graph)
+	walk = func(g *graph.Graph) {
+		for n := range g.Nodes() {
+			list = append(list, n.String())
+			for _, sub := range n.Subgraphs() {
+				walk(sub)
+			}
+		}
+	}
+	walk(m.Graph)
+	for _, v := range m.Graph.Outputs() {
+		list = append(list, "output "+v.Name()+" "+v.Type.String())
+	}
+	return list
+}
+
+// TestReadModelWithSource: a source's input, what lies before its stem and
+// behind its trunk come back too, whatever the lowering between: lowered again
+// the model is the same file, and it serves other clips.
+func TestReadModelWithSource(t *testing.T) {
+	for _, name := range []string{"tsn_r50_op13", "tsn_r50_bn_op11", "tsm_r50_zeros_op13", "tsm_r50_cat_op13_dyn"} {
+		src, err := graph.ReadFile(testutil.Shared(t, "fixtures", "sources", name+".onnx"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, lowering := range codegen.Lowerings {
+			copt := codegen.Options{Lowering: lowering, MasksOutput: true, Gumbel: lowering == codegen.Gather}
+			if lowering == codegen.TopK {
+				copt.Budget = []int{2}
+			}
+			popt := passes.Options{Lower: copt, Rewrite: func(n *afblock.Network) (*afblock.Network, error) {
+				return afblock.Rewrite(n, afblock.RewriteOptions{Navigation: afblock.Pattern{Ratio: 0.5}})
+			}}
+			if name == "tsn_r50_bn_op11" {
+				popt.Recognize.Frames = 4
+			}
+			r, err := passes.Run(passes.ToConvert, src, popt)
+			if err != nil {
+				t.Errorf("%s as %s: %v", name, lowering, err)
+				continue
+			}
+			data, err := graph.EncodeBytes(r.Model)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := graph.Decode(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			back, _, err := afblock.ReadModel(m)
+			if err != nil {
+				t.Errorf("%s as %s: %v", name, lowering, err)
+				continue
+			}
+			again, err := codegen.Lower(back, copt)
+			if err != nil {
+				t.Errorf("%s as %s again: %v", name, lowering, err)
+				continue
+			}
+			// Names of shape constants may differ: the source's were merged.
+			if d := cmp.Diff(nodesOf(m), nodesOf(again)); d != "" {
+				t.Errorf("%s as %s: lowered again it has other nodes (-first +again)\n%s", name, lowering, d)
+			}
+			if m.Meta("afc.network") != again.Meta("afc.network") || !bytes.Equal(safetensorsOf(t, r.Network), safetensorsOf(t, back)) {
+				t.Errorf("%s as %s: the network changed", name, lowering)
+			}
+			longer, err := back.WithFrames(12)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := codegen.Lower(longer, copt); err != nil {
+				t.Errorf("%s as %s for 12 frames: %v", name, lowering, err)
 			}
 		}
 	}

@@ -3,6 +3,8 @@ package afblock
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/testutil"
+	"github.com/afc-project/afc/testmodels"
 )
 
 // TestFixtureStructure reads the networks out of the authors' checkpoints.
@@ -55,6 +58,57 @@ func TestStateDictRoundTrip(t *testing.T) {
 			}
 			if digest(t, renamed) != digest(t, out) {
 				t.Errorf("%s with prefix %q: tensors changed", name, prefix.base)
+			}
+		}
+	}
+}
+
+// TestVariants: shapes tell depth, α, G, T, classes, kind of block and of
+// navigation; every variant goes round bit by bit and runs.
+func TestVariants(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		spec testmodels.AFSpec
+		want string // α, G, T, blocks, bottleneck, dense, classes
+	}{
+		{"one frame", testmodels.AFSpec{Blocks: []int{2, 3, 2, 1}, Width: 16, Frames: 1, Classes: 3}, "2 2 1 [2 3 2 1] true true 3"},
+		{"64 frames", testmodels.AFSpec{Blocks: []int{2, 2, 2, 2}, Width: 8, Frames: 64, Classes: 2, Groups: 1}, "2 1 64 [2 2 2 2] true false 2"},
+		{"dense navigation", testmodels.AFSpec{Blocks: []int{3, 2, 2, 1}, Width: 8, Frames: 3, Classes: 5, Dense: true}, "2 2 3 [3 2 2 1] true true 5"},
+		{"basic blocks, quarter ample", testmodels.AFSpec{Blocks: []int{2, 2, 4, 2}, Basic: true, Width: 8, Frames: 2, Classes: 7, Alpha: 4, Groups: 4}, "4 4 2 [2 2 4 2] false false 7"},
+		{"AF-ResNet101", testmodels.AFSpec{Blocks: depth101, Width: 4, Frames: 2, Classes: 4, Groups: 1, Prefix: "module.", FC: "module.fc"}, "2 1 2 [4 8 18 3] true false 4"},
+	} {
+		sd := NewStateDict()
+		for _, e := range tc.spec.Checkpoint() {
+			sd.Set(e.Key, e.Tensor)
+		}
+		net, err := FromStateDict(sd, CheckpointOptions{})
+		if err != nil {
+			t.Errorf("%s: %v", tc.name, err)
+			continue
+		}
+		var blocks []int
+		for _, s := range net.Stages {
+			n := len(s.Blocks)
+			if s.AF != nil {
+				n = len(s.AF.Focal) + 1
+			}
+			blocks = append(blocks, n)
+		}
+		m := net.Stages[0].AF
+		got := fmt.Sprintf("%d %d %d %v %v %v %d", m.Alpha, m.Groups, net.Frames, blocks, m.Fusion.Bottleneck(), m.Navigation[0].Dense(), net.Head.Weight.Dims[0])
+		if got != tc.want {
+			t.Errorf("%s: read as %s, want %s", tc.name, got, tc.want)
+		}
+		out, err := net.StateDict()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(sd.Names(), out.Names()); d != "" || digest(t, sd) != digest(t, out) {
+			t.Errorf("%s: changed on its way (-in +out)\n%s", tc.name, d)
+		}
+		for _, x := range (&reference{net: net}).forward(t, randomClip(net.Frames, 20)) {
+			if math.IsNaN(x) || math.Abs(x) > 1000 {
+				t.Errorf("%s: answers %g", tc.name, x)
 			}
 		}
 	}
