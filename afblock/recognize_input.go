@@ -83,6 +83,7 @@ const (
 func batches(m *graph.Model, in *graph.Value, opt RecognizeOptions) []map[string][]int64 {
 	s := in.Type.Shape
 	rank := len(s)
+	channels := frameChannels(m)
 	fixed := func(t int64) []int64 {
 		d := s.Dims()
 		for i := range d {
@@ -93,11 +94,11 @@ func batches(m *graph.Model, in *graph.Value, opt RecognizeOptions) []map[string
 			case i >= rank-2:
 				d[i] = probeSize
 			case i == rank-3: // channels: of one frame, or of a clip where it is the second axis
-				d[i] = 3
-				if rank == 4 && d[0] > 0 && s[0].Known() {
-					d[i] = 3 * t
+				d[i] = channels
+				if rank == 4 && s[0].Known() {
+					d[i] *= t
 				}
-			case i == 0 && rank == 4 && (!s[1].Known() || s[1].Size == 3):
+			case i == 0 && rank == 4 && (!s[1].Known() || s[1].Size == channels):
 				d[i] = probeClips * t
 			case i == 0:
 				d[i] = probeClips
@@ -117,6 +118,21 @@ func batches(m *graph.Model, in *graph.Value, opt RecognizeOptions) []map[string
 		}
 	}
 	return list
+}
+
+// frameChannels returns the channels of one frame as the first convolution
+// takes them, 3 where it does not tell.
+func frameChannels(m *graph.Model) int64 {
+	for n := range m.Graph.Nodes() {
+		if !n.Is("Conv") {
+			continue
+		}
+		if v := n.Input(1); v != nil && v.Initializer() != nil && len(v.Initializer().Dims) == 4 {
+			return v.Initializer().Dims[1] * max(n.AttrInt("group", 1), 1)
+		}
+		break
+	}
+	return 3
 }
 
 // maxClipLength bounds the T read off constants: 250 is 25 clips of 10 crops.

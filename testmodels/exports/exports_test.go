@@ -1,0 +1,365 @@
+// Package exports holds real exports of small TSN and TSM ResNets, made by
+// make.py with PyTorch's exporters and other tools, and the tests that
+// recognition reads every one of them right. facts.json says what is in each.
+package exports
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+	"testing"
+
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/codegen"
+	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/internal/testutil"
+	"github.com/afc-project/afc/passes"
+	"github.com/afc-project/afc/verify"
+)
+
+// facts is what make.py knows of an export.
+type facts struct {
+	Refused  bool // no TSN or TSM: Recognize must say why
+	Stripped bool // weights are zeros; there is nothing to run
+	Half     bool // weights, at least, are float16
+	Flag     bool // the graph does not tell T; RecognizeOptions.Frames does
+
+	Frames, Depth, Width, Classes, Crops, Div, Every int
+
+	Shift, Block, Caffe, Softmax bool
+	AvgDown                      bool `json:"avg_down"`
+	Layout, Consensus            string
+}
+
+func readFacts(t *testing.T) map[string]facts {
+	t.Helper()
+	b, err := os.ReadFile("facts.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all map[string]facts
+	if err := json.Unmarshal(b, &all); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func names(all map[string]facts, refused bool) []string {
+	var list []string
+	for name, f := range all {
+		if f.Refused == refused {
+			list = append(list, name)
+		}
+	}
+	sort.Strings(list)
+	return list
+}
+
+func (f facts) options() afblock.RecognizeOptions {
+	if f.Flag && !f.Refused {
+		return afblock.RecognizeOptions{Frames: f.Frames}
+	}
+	return afblock.RecognizeOptions{}
+}
+
+func read(t *testing.T, name string) *graph.Model {
+	t.Helper()
+	m, err := graph.ReadFile(name + ".onnx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// TestFiles holds facts.json and the files to each other.
+func TestFiles(t *testing.T) {
+	files, err := filepath.Glob("*.onnx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := readFacts(t)
+	for _, f := range files {
+		if _, ok := all[strings.TrimSuffix(f, ".onnx")]; !ok {
+			t.Errorf("%s is not in facts.json", f)
+		}
+	}
+	if len(files) != len(all) {
+		t.Errorf("%d files, %d facts", len(files), len(all))
+	}
+}
+
+// TestRecognize reads each export as its file has it and after the
+// canonicalising passes, and holds the network to the facts.
+func TestRecognize(t *testing.T) {
+	all := readFacts(t)
+	for _, name := range names(all, false) {
+		t.Run(name, func(t *testing.T) {
+			f := all[name]
+			m := read(t, name)
+			if len(m.Functions) == 0 { // calls are inlined by the passes first
+				net, err := afblock.Recognize(m, f.options())
+				if err != nil {
+					t.Fatal(err)
+				}
+				f.check(t, net)
+			}
+			if err := passes.Canonicalize(m); err != nil {
+				t.Fatal(err)
+			}
+			net, err := afblock.Recognize(m, f.options())
+			if err != nil {
+				t.Fatalf("canonicalised: %v", err)
+			}
+			f.check(t, net)
+		})
+	}
+}
+
+var (
+	layers  = map[int][]int{18: {2, 2, 2, 2}, 34: {3, 4, 6, 3}, 50: {3, 4, 6, 3}, 101: {3, 4, 23, 3}, 152: {3, 8, 36, 3}}
+	layouts = map[string]afblock.Layout{"flat": afblock.LayoutFrames, "seg": afblock.LayoutSegments, "chan": afblock.LayoutChannels}
+	means   = map[string]afblock.Consensus{"after": afblock.MeanAfterFC, "before": afblock.MeanBeforeFC, "none": afblock.PerFrame}
+)
+
+// check compares a recognised network with the facts.
+func (f facts) check(t *testing.T, net *afblock.Network) {
+	t.Helper()
+	segments := f.Frames * f.Crops
+	if f.Layout == "flat" {
+		segments = 0
+	}
+	if net.Frames != f.Frames || net.Source.Layout != layouts[f.Layout] || net.Source.Segments != segments {
+		t.Errorf("T %d, layout %s, %d frames a sample; want %d, %s, %d", net.Frames, net.Source.Layout, net.Source.Segments,
+			f.Frames, layouts[f.Layout], segments)
+	}
+	if h := net.Head; h.Consensus != means[f.Consensus] || h.Softmax != f.Softmax || h.Weight.Dims[0] != int64(f.Classes) {
+		t.Errorf("head: consensus %d, softmax %v, weights %v; want %s, %v, %d classes", h.Consensus, h.Softmax, h.Weight.Dims, f.Consensus, f.Softmax, f.Classes)
+	}
+	var blocks []int
+	for i, s := range net.Stages {
+		blocks = append(blocks, len(s.Blocks))
+		out := f.Width << i
+		if f.Depth >= 50 {
+			out *= 4
+		}
+		for j, b := range s.Blocks {
+			f.checkBlock(t, b, j, out)
+		}
+	}
+	if !slices.Equal(blocks, layers[f.Depth]) {
+		t.Errorf("blocks %v, want %v", blocks, layers[f.Depth])
+	}
+}
+
+func (f facts) checkBlock(t *testing.T, b *afblock.Block, j, out int) {
+	t.Helper()
+	if b.Bottleneck() != (f.Depth >= 50) || b.Out() != out || !b.FinalReLU {
+		t.Errorf("%s: bottleneck %v, %d channels, final ReLU %v; want %d channels", b.Key, b.Bottleneck(), b.Out(), b.FinalReLU, out)
+	}
+	strided := 1
+	if f.Depth < 50 || f.Caffe {
+		strided = 0
+	}
+	if b.Stride() != 1 && b.Convs[strided].Stride != 2 {
+		t.Errorf("%s: the stride is not in convolution %d", b.Key, strided)
+	}
+	if pooled := b.Downsample.Pool != nil; pooled != (f.AvgDown && b.Stride() != 1) {
+		t.Errorf("%s: average pool on the residual path: %v", b.Key, pooled)
+	}
+	switch want := f.Shift && j%f.Every == 0; {
+	case want && b.Shift == nil:
+		t.Errorf("%s: no shift", b.Key)
+	case want && (b.Shift.Fold != b.In()/f.Div || b.Shift.Residual != f.Block):
+		t.Errorf("%s: shift %+v, want fold %d, residual %v", b.Key, *b.Shift, b.In()/f.Div, f.Block)
+	case !want && b.Shift != nil:
+		t.Errorf("%s: shift %+v where there is none", b.Key, *b.Shift)
+	}
+}
+
+// TestRefused holds the reasons that are given for what is no TSN or TSM.
+func TestRefused(t *testing.T) {
+	all := readFacts(t)
+	for _, name := range names(all, true) {
+		t.Run(name, func(t *testing.T) {
+			_, err := afblock.Recognize(read(t, name), all[name].options())
+			if err == nil {
+				t.Fatal("recognised")
+			}
+			testutil.Golden(t, name+".txt", err.Error()+"\n")
+		})
+	}
+}
+
+// recognised is the tolerance of a recognised and rewritten network against
+// PyTorch, of the largest logit: these narrow nets amplify rounding. halved is
+// that of one whose weights were rounded to float16.
+var (
+	recognised = verify.Tolerance{Name: "recognised", Scale: 1e-4}
+	halved     = verify.Tolerance{Name: "halved", Scale: 2e-2}
+)
+
+// TestSameAnswer lowers each recognised network as it is, and runs it against
+// the answers that PyTorch gave.
+func TestSameAnswer(t *testing.T) {
+	eachRunnable(t, func(t *testing.T, f facts, net *afblock.Network, video, logits *graph.Tensor) {
+		f.compare(t, run(t, net, video), logits)
+	})
+}
+
+// TestMoreFrames lowers each network for clips of twice as many frames. One
+// without shift must answer a clip shown twice as it answers the clip; one
+// with shift must at least take it.
+func TestMoreFrames(t *testing.T) {
+	eachRunnable(t, func(t *testing.T, f facts, net *afblock.Network, video, logits *graph.Tensor) {
+		net.Frames *= 2
+		clips := int64(1)
+		switch net.Source.Layout {
+		case afblock.LayoutFrames:
+			clips = video.Dims[0] / int64(f.Frames)
+			video = twice(t, video, clips, 0)
+		default:
+			clips = video.Dims[0]
+			video = twice(t, video, clips, 1)
+		}
+		want := logits
+		if f.Consensus == "none" {
+			want = twice(t, logits, clips, 0)
+		}
+		got := run(t, net, video)
+		if !slices.Equal(got.Dims, want.Dims) {
+			t.Fatalf("logits of shape %v, want %v", got.Dims, want.Dims)
+		}
+		if !f.Shift {
+			f.compare(t, got, want)
+		}
+	})
+}
+
+// twice repeats each of n equal parts of x, making axis twice as long.
+func twice(t *testing.T, x *graph.Tensor, n int64, axis int) *graph.Tensor {
+	t.Helper()
+	raw, err := x.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []byte
+	for part := range slices.Chunk(raw, len(raw)/int(n)) {
+		out = append(append(out, part...), part...)
+	}
+	dims := slices.Clone(x.Dims)
+	dims[axis] *= 2
+	y, err := graph.NewTensor(x.DType, dims, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return y
+}
+
+// TestOtherClasses lowers each network with a linear layer of one class less,
+// as a checkpoint of another data set brings it.
+func TestOtherClasses(t *testing.T) {
+	eachRunnable(t, func(t *testing.T, f facts, net *afblock.Network, video, logits *graph.Tensor) {
+		if f.Softmax {
+			t.Skip("softmax sees all classes")
+		}
+		net.Head.Weight = firstRows(t, net.Head.Weight, -1)
+		if net.Head.Bias != nil {
+			net.Head.Bias = firstRows(t, net.Head.Bias, -1)
+		}
+		got := run(t, net, video)
+		raw, err := logits.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		width := f.Classes * logits.DType.Size()
+		var cut []byte
+		for row := range slices.Chunk(raw, width) {
+			cut = append(cut, row[:width-logits.DType.Size()]...)
+		}
+		want, err := graph.NewTensor(logits.DType, []int64{logits.Dims[0], int64(f.Classes - 1)}, cut)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.compare(t, got, want)
+	})
+}
+
+// firstRows cuts an axis 0 to its size plus n.
+func firstRows(t *testing.T, x *graph.Tensor, n int64) *graph.Tensor {
+	t.Helper()
+	raw, err := x.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dims := slices.Clone(x.Dims)
+	dims[0] += n
+	y, err := graph.NewTensor(x.DType, dims, raw[:int64(len(raw))/x.Dims[0]*dims[0]])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return y
+}
+
+// eachRunnable calls fn with every export's network and recorded answer.
+func eachRunnable(t *testing.T, fn func(t *testing.T, f facts, net *afblock.Network, video, logits *graph.Tensor)) {
+	if _, err := verify.Version(); err != nil {
+		t.Skip(err)
+	}
+	all := readFacts(t)
+	for _, name := range names(all, false) {
+		f := all[name]
+		if f.Stripped {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			m := read(t, name)
+			if err := passes.Canonicalize(m); err != nil {
+				t.Fatal(err)
+			}
+			net, err := afblock.Recognize(m, f.options())
+			if err != nil {
+				t.Fatal(err)
+			}
+			recorded := testutil.NPZ(t, name+".npz")
+			fn(t, f, net, recorded["video"], recorded["logits"])
+		})
+	}
+}
+
+// run lowers a network and runs it.
+func run(t *testing.T, net *afblock.Network, video *graph.Tensor) *graph.Tensor {
+	t.Helper()
+	m, err := codegen.Lower(net, codegen.Options{Lowering: codegen.Mask})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := verify.NewSession(m, verify.SessionOptions{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	out, err := s.RunNamed(context.Background(), map[string]*graph.Tensor{"video": video})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out["logits"]
+}
+
+func (f facts) compare(t *testing.T, got, want *graph.Tensor) {
+	t.Helper()
+	tol := recognised
+	if f.Half {
+		tol = halved
+	}
+	d, err := verify.Compare("logits", got, want, tol)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !d.OK() {
+		t.Errorf("logits differ by %s, tolerance %s; worst %s", d.Figure(), tol, d.Where())
+	}
+}
