@@ -6,7 +6,7 @@ STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOSEC       = $(GO) run github.com/securego/gosec/v2/cmd/gosec@v2.30.0
 GOVULNCHECK = $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: build ort demo test short check bench proto corpus fuzz clean
+.PHONY: build ort demo test gpu-test short check bench proto corpus fuzz clean
 
 build: ## bin/afc
 	$(GO) build -trimpath -o bin/afc ./cmd/afc
@@ -19,6 +19,9 @@ demo: ort build ## convert, verify and count a test model
 
 test: ort ## the whole test suite
 	$(GO) test -timeout 20m ./...
+
+gpu-test: ort ## the tests of GPU providers, on SwiftShader where there is no GPU
+	scripts/gpu-test.sh
 
 short: ## the tests that need seconds
 	$(GO) test -short -timeout 5m ./...

@@ -127,7 +127,7 @@ func newProver(ctx context.Context, s *Subject, opt Options) (*prover, error) {
 	p.r.Inputs = opt.Videos.String()
 	p.addModel("model", s.Model, s.Path, s.Lowering)
 	if s.Source != nil {
-		p.addModel("source", s.Source, s.Source.Path, "")
+		p.addModel("source", s.Source, modelName(s.Source), "")
 	}
 	in, err := clipsInput(s.Model, s.Frames)
 	if err != nil {

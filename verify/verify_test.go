@@ -2,6 +2,7 @@ package verify_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/afc-project/afc/afblock"
@@ -27,13 +28,17 @@ func network(t testing.TB, shiftDiv int) *afblock.Network {
 	return net
 }
 
-// subject lowers a network and says what there is to prove about it.
-func subject(t testing.TB, net *afblock.Network, lowering codegen.Lowering) *verify.Subject {
+// subject lowers a network and says what there is to prove about it. Budget is
+// topk's, every frame if not given.
+func subject(t testing.TB, net *afblock.Network, lowering codegen.Lowering, budget ...int) *verify.Subject {
 	t.Helper()
 	if _, err := verify.Version(); err != nil {
 		t.Skip(err)
 	}
-	m, err := codegen.Lower(net, codegen.Options{Lowering: lowering, Budget: []int{net.Frames}})
+	if len(budget) == 0 {
+		budget = []int{net.Frames}
+	}
+	m, err := codegen.Lower(net, codegen.Options{Lowering: lowering, Budget: budget})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,10 +49,35 @@ func subject(t testing.TB, net *afblock.Network, lowering codegen.Lowering) *ver
 		},
 	}
 	if lowering == codegen.TopK {
-		s.Budget = []int{net.Frames}
+		s.Budget = budget
 	}
 	for _, b := range codegen.FocalBlocks(net) {
 		s.Blocks = append(s.Blocks, verify.FocalBlock(b))
+	}
+	return s
+}
+
+// converted makes a tiny source that takes one clip, converts it, and says what
+// there is to prove about the AFNet.
+func converted(t testing.TB, lowering codegen.Lowering, opt afblock.RewriteOptions, budget ...int) *verify.Subject {
+	t.Helper()
+	source := testmodels.Spec{Blocks: []int{3, 3, 2, 2}, Width: 8, Frames: 4, Size: 33, Classes: 7, Shift: testmodels.ShiftConcat, Seed: 5}.Build()
+	plain, err := afblock.Recognize(source, afblock.RecognizeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	net, err := afblock.Rewrite(plain, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := subject(t, net, lowering, budget...)
+	s.Source, s.FineTune = source, net.FineTune
+	s.Identity = func() (*graph.Model, error) {
+		all, err := net.AllFocal()
+		if err != nil {
+			return nil, &verify.InapplicableError{Reason: err.Error()}
+		}
+		return codegen.Lower(all, codegen.Options{Lowering: codegen.Mask})
 	}
 	return s
 }
@@ -97,5 +127,56 @@ func TestVerifyCorrect(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestVerifyBudget: where topk drops selected frames, it says so, and is not
+// held to a reference that drops none.
+func TestVerifyBudget(t *testing.T) {
+	r := prove(t, subject(t, network(t, 0), codegen.TopK, 2), "reference", "all", "mixed", "skipping")
+	for _, name := range []string{"reference", "all"} {
+		if c := row(t, r, name); c.Status != verify.Skip || !strings.Contains(c.Where, "its budget is 2") {
+			t.Errorf("%s is %s: %s", name, c.Status, c.Where)
+		}
+	}
+	for _, name := range []string{"mixed", "skipping"} { // two of four frames
+		if c := row(t, r, name); c.Status != verify.Pass {
+			t.Errorf("%s is %s: %s %s", name, c.Status, c.Figure, c.Where)
+		}
+	}
+}
+
+// TestVerifySource compares with a source that the AFNet can be made equal to.
+func TestVerifySource(t *testing.T) {
+	s := converted(t, codegen.Gather, afblock.RewriteOptions{Groups: 1, StrideAt: afblock.StrideSource, Navigation: afblock.Pattern{Ratio: 0.5}})
+	r := prove(t, s)
+	for _, c := range r.Checks {
+		if c.Status == verify.Fail {
+			t.Errorf("%s: %s (limit %s) %s", c.Name, c.Figure, c.Limit, c.Where)
+		}
+	}
+	for _, name := range []string{"identity", "skipping"} {
+		if c := row(t, r, name); c.Status != verify.Pass {
+			t.Errorf("%s is %s: %s", name, c.Status, c.Where)
+		}
+	}
+	// One clip at a time: nothing to compare within a batch.
+	if c := row(t, r, "batch"); c.Status != verify.Skip {
+		t.Errorf("batch is %s: %s", c.Status, c.Where)
+	}
+	if r.Agreement == nil || r.Agreement.Clips != 3 || r.Agreement.Classes != 7 {
+		t.Errorf("agreement %+v, want one of 3 clips and 7 classes", r.Agreement)
+	}
+	if len(r.Latency) != 2 || r.Latency[0].Ratio <= 0 || len(r.Latency[0].Ops) == 0 || r.Latency[0].PeakMemory <= 0 {
+		t.Errorf("latency %+v", r.Latency)
+	}
+
+	// Held to a source it does not follow, it fails.
+	bad, err := verify.Verify(t.Context(), s, verify.Options{Only: []string{"agreement"}, Threads: 1, MinTop1: 1, Videos: verify.Random{Count: 12}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := row(t, bad, "agreement"); c.Status != verify.Fail || c.Limit != "top-1 ≥ 100.0 %" {
+		t.Errorf("an untrained AFNet passes for its source: %+v", c)
 	}
 }
