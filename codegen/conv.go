@@ -2,6 +2,7 @@ package codegen
 
 import (
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/graph"
 )
 
 // conv is a convolution to emit: afblock's, with the names its tensors bear in
@@ -12,6 +13,10 @@ type conv struct {
 	bias                *param
 	bn                  *batchNorm
 	stride, pad, groups int
+
+	// lead is how many channels of the map stand in front of those that the
+	// weight reads; it is given zeros for them.
+	lead int
 }
 
 type batchNorm struct {
@@ -41,3 +46,41 @@ func convOf(c *afblock.Conv) conv {
 
 func (c conv) out() int    { return int(c.weight.tensor.Dims[0]) }
 func (c conv) kernel() int { return int(c.weight.tensor.Dims[2]) }
+
+// outputs returns the part of a convolution that makes the channels of s.
+func (c conv) outputs(s span) conv {
+	if s == (span{0, c.out()}) {
+		return c
+	}
+	c.weight = c.weight.slice(s, 0)
+	if c.bias != nil {
+		bias := c.bias.slice(s, 0)
+		c.bias = &bias
+	}
+	if n := c.bn; n != nil {
+		c.bn = &batchNorm{
+			key: n.key, eps: n.eps,
+			gamma: n.gamma.slice(s, 0), beta: n.beta.slice(s, 0), mean: n.mean.slice(s, 0), variance: n.variance.slice(s, 0),
+		}
+	}
+	return c
+}
+
+// inputs returns the part of a convolution that reads the channels of s of a
+// map with other channels ahead of them.
+func (c conv) inputs(s span, ahead int) conv {
+	c.weight = c.weight.slice(s, 1)
+	c.lead = ahead
+	return c
+}
+
+// summand returns a convolution whose output is to be added to that of another
+// part of the same one: scaled alike, without what is added once.
+func (c conv) summand() conv {
+	c.bias = nil
+	if n := c.bn; n != nil {
+		zeros := param{"afc." + n.key + ".zeros", graph.Float32s(n.mean.tensor.Dims, make([]float32, n.mean.tensor.Dims[0])...)}
+		c.bn = &batchNorm{key: n.key, eps: n.eps, gamma: n.gamma, beta: zeros, mean: zeros, variance: n.variance}
+	}
+	return c
+}

@@ -43,7 +43,17 @@ func windowAttrs(kernel, stride, pad int) []*graph.Attribute {
 // conv emits a convolution, and its batch normalisation as a node of its own:
 // ONNX Runtime folds that at load, and the file keeps the weights as trained.
 func (b *builder) conv(x feature, c conv) feature {
-	ins := in(x.v, b.weight(c.weight))
+	w := b.weight(c.weight)
+	if c.lead > 0 {
+		// A constant: ONNX Runtime pads it when it loads the model.
+		w = b.node("Pad", "afc."+c.key+".kernel", in(w, b.vec(0, int64(c.lead), 0, 0, 0, 0, 0, 0)))
+	}
+	return b.convWith(x, c, w)
+}
+
+// convWith is conv with a weight of c's shape made elsewhere.
+func (b *builder) convWith(x feature, c conv, w *graph.Value) feature {
+	ins := in(x.v, w)
 	if c.bias != nil {
 		ins = append(ins, b.weight(*c.bias))
 	}

@@ -19,8 +19,7 @@ import (
 // channels are taken in two parts.
 
 // LowerSplitStream writes a network of plain blocks as a model, like Lower,
-// with every temporal shift on a split stream. It fails on AF modules, and on
-// batch normalisation, which does not pass through a sum: fold it before.
+// with every temporal shift on a split stream. It fails on AF modules.
 func LowerSplitStream(net *afblock.Network) (*graph.Model, error) {
 	if err := checkPlain(net); err != nil {
 		return nil, err
@@ -45,8 +44,6 @@ func checkPlain(net *afblock.Network) error {
 		switch {
 		case c == nil:
 			return nil
-		case c.BN != nil:
-			return fmt.Errorf("%s: batch normalisation %s is not folded", c.Key, c.BN.Key)
 		case c.Groups != 1:
 			return fmt.Errorf("%s: a convolution of %d groups does not split by channels", c.Key, c.Groups)
 		}
@@ -231,7 +228,7 @@ func (b *builder) convOver(x stream, c conv) feature {
 	for i, p := range x {
 		part := c.inputs(p.span, p.ahead())
 		if i < len(x)-1 {
-			part.bias = nil
+			part = part.summand()
 		}
 		y := b.conv(p.feature, part)
 		if i > 0 {
@@ -240,30 +237,6 @@ func (b *builder) convOver(x stream, c conv) feature {
 		sum = y
 	}
 	return sum
-}
-
-// outputs returns the part of a convolution that makes the channels of s.
-func (c conv) outputs(s span) conv {
-	if s == (span{0, c.out()}) {
-		return c
-	}
-	c.weight = c.weight.slice(s, 0)
-	if c.bias != nil {
-		bias := c.bias.slice(s, 0)
-		c.bias = &bias
-	}
-	return c
-}
-
-// inputs returns the part of a convolution that reads the channels of s of a
-// map with other channels ahead of them, which it does not read.
-func (c conv) inputs(s span, ahead int) conv {
-	w := c.weight.slice(s, 1)
-	if ahead > 0 {
-		w = w.unreading(ahead)
-	}
-	c.weight = w
-	return c
 }
 
 // slice returns the elements of span along axis 0 or 1 of a weight. Along axis
@@ -291,21 +264,6 @@ func (p param) slice(s span, axis int) param {
 	dims := slices.Clone(p.tensor.Dims)
 	dims[axis] = int64(s.hi - s.lo)
 	return param{afblock.SliceName(p.name, s.lo, s.hi, axis), newTensor(p.tensor.DType, dims, part)}
-}
-
-// unreading returns a kernel that reads more channels, ahead of its own, with
-// weights of zero.
-func (p param) unreading(channels int) param {
-	dims := slices.Clone(p.tensor.Dims)
-	dims[1] += int64(channels)
-	data, kernels := rawBytes(p.tensor), p.tensor.Dims[0]
-	row := int64(len(data)) / kernels
-	zeros := make([]byte, row/p.tensor.Dims[1]*int64(channels))
-	wide := make([]byte, 0, kernels*(row+int64(len(zeros))))
-	for r := range kernels {
-		wide = append(append(wide, zeros...), data[r*row:(r+1)*row]...)
-	}
-	return param{fmt.Sprintf("afc.%s.behind%d", p.name, channels), newTensor(p.tensor.DType, dims, wide)}
 }
 
 // rawBytes returns the elements of a weight that checkPlain has read.

@@ -10,24 +10,6 @@ import (
 	"github.com/afc-project/afc/verify"
 )
 
-// plainNetwork is a plain network with batch normalisation taken off, as if
-// folded.
-func plainNetwork(s spec) *afblock.Network {
-	net := newNetwork(s)
-	net.Stem.Conv.BN = nil
-	for _, st := range net.Stages {
-		for _, blk := range st.Blocks {
-			for _, c := range blk.Convs {
-				c.BN = nil
-			}
-			if blk.Downsample.Conv != nil {
-				blk.Downsample.Conv.BN = nil
-			}
-		}
-	}
-	return net
-}
-
 func TestSplitStreamAgrees(t *testing.T) {
 	base := spec{frames: 4, size: [2]int{32, 48}, width: 8, plain: []int{2, 3}, shift: true}
 	with := func(name string, change func(*spec)) spec {
@@ -72,7 +54,7 @@ func TestSplitStreamAgrees(t *testing.T) {
 		{spec: with("every second block", func(s *spec) { s.plain = []int{4, 5} }), change: everySecond},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			net := plainNetwork(tc.spec)
+			net := newNetwork(tc.spec)
 			if tc.change != nil {
 				tc.change(net)
 			}
@@ -109,8 +91,7 @@ func TestSplitStreamRefuses(t *testing.T) {
 	af := plain
 	af.af = []int{3}
 	for name, net := range map[string]*afblock.Network{
-		"AF module":           plainNetwork(af),
-		"batch normalisation": newNetwork(plain),
+		"AF module": newNetwork(af),
 	} {
 		if m, err := codegen.LowerSplitStream(net); err == nil {
 			t.Errorf("%s: lowered to %d nodes", name, m.Graph.NumNodes())
