@@ -102,7 +102,7 @@ func (l *lowerer) frameAmple(fr *frame, m *afblock.AFModule, a feature) []featur
 	outs := []feature{{}}
 	for n, blk := range m.Ample {
 		if !l.opt.MasksInput {
-			outs = append(outs, fr.look(m.Navigation[n], a))
+			outs = append(outs, fr.look(m.Navigation[n], streamOf(a)))
 		}
 		a = fr.block(a, blk, 1)
 	}

@@ -16,7 +16,12 @@ type frame struct {
 // feature returns part i, which is frame x's share of a feature map, as a map
 // of batch 1.
 func (f *frame) feature(i int, x feature) feature {
-	return x.with(f.node("Unsqueeze", f.parts[i].Name()+".map", in(f.parts[i], f.vec(0))))
+	return f.unsqueezed(f.parts[i], x)
+}
+
+// unsqueezed views one frame's slice of the batch x as a map of batch 1.
+func (b *builder) unsqueezed(slice *graph.Value, x feature) feature {
+	return x.with(b.node("Unsqueeze", slice.Name()+".map", in(slice, b.vec(0))))
 }
 
 // scan emits a loop over the leading axis of the inputs. The body reads one

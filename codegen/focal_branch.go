@@ -11,26 +11,6 @@ import (
 // Each more doubles the subgraphs, and with them the copies of the weights.
 const maxChain = 3
 
-// branchBlock emits one focal block as a Scan of its own, where the temporal
-// shift needs all frames between one block and the next.
-func (l *lowerer) branchBlock(x feature, blk *afblock.Block, s selection) (feature, error) {
-	main, residual := l.shifted(x, blk, l.net.Frames)
-	ones := l.onesMap(s, x.h, x.w, blk.Key+".ones")
-	outs, err := l.scan(blk.Key+".frames", in(main.v, residual.v, s.chosen),
-		[]graph.DataType{graph.Float32, graph.Float32, graph.Bool},
-		func(fr *frame) ([]feature, error) {
-			m, r := fr.feature(0, main), fr.feature(1, residual)
-			y, err := fr.choose(blk.Key, fr.parts[2:], func(b *builder, chosen []bool) (feature, error) {
-				return l.branchFrame(b, m, r, ones, blk, chosen[0], true)
-			})
-			return []feature{y}, err
-		})
-	if err != nil {
-		return feature{}, err
-	}
-	return outs[0], nil
-}
-
 // branchChains emits one frame's focal blocks, a few at a time: for each way to
 // select among them a subgraph of its own. Maps that cross a subgraph's bounds
 // leave ONNX Runtime's blocked layout, so a bound after each block is dear.
@@ -47,7 +27,7 @@ func (l *lowerer) branchChains(b *builder, x feature, ones *graph.Value, blocks 
 			f := start
 			for i, blk := range chain {
 				var err error
-				if f, err = l.branchFrame(b, f, f, ones, blk, chosen[i], i == 0); err != nil {
+				if f, err = l.branchFrame(b, f, ones, blk, chosen[i], i == 0); err != nil {
 					return feature{}, err
 				}
 			}
@@ -61,15 +41,21 @@ func (l *lowerer) branchChains(b *builder, x feature, ones *graph.Value, blocks 
 	return x, nil
 }
 
-// branchFrame emits one frame's focal block, selected or not. outer says that
-// the maps come from outside the subgraph.
-func (l *lowerer) branchFrame(b *builder, main, residual feature, ones *graph.Value, blk *afblock.Block, selected, outer bool) (feature, error) {
+// branchFrame emits one frame's focal block without shift, selected or not.
+// outer says that the map comes from outside the subgraph.
+func (l *lowerer) branchFrame(b *builder, x feature, ones *graph.Value, blk *afblock.Block, selected, outer bool) (feature, error) {
 	if selected {
-		return b.join(b.convs(main, blk), b.downsample(residual, blk), blk), nil
+		return b.join(b.convs(x, blk), b.downsample(x, blk), blk), nil
 	}
-	y := b.downsample(residual, blk)
+	return l.unselectedFrame(b, x, ones, blk, outer)
+}
+
+// unselectedFrame emits the answer to a frame not selected, whose residual path
+// reads x.
+func (l *lowerer) unselectedFrame(b *builder, x feature, ones *graph.Value, blk *afblock.Block, outer bool) (feature, error) {
+	y := b.downsample(x, blk)
 	if l.net.Unselected == afblock.UnselectedBias {
-		zero, err := b.zeroAnswer(main, ones, blk, outer && blk.Downsample.Conv == nil)
+		zero, err := b.zeroAnswer(x, ones, blk, outer && blk.Downsample.Conv == nil)
 		if err != nil {
 			return feature{}, err
 		}

@@ -32,6 +32,8 @@ type lowerer struct {
 
 	// singleClip says that the model takes one clip at a time.
 	singleClip bool
+	// beside is where shifted channels come from, by pieces a frame.
+	beside map[int]neighbours
 }
 
 // Lower writes the network as a model: the source's prefix (or an input
@@ -49,7 +51,7 @@ func Lower(net *afblock.Network, opt Options) (*graph.Model, error) {
 		return nil, err
 	}
 	m := graph.NewModel("afc", irVersion(opset), opset)
-	l := &lowerer{builder: newBuilder(m.Graph), net: net, opt: opt}
+	l := &lowerer{builder: newBuilder(m.Graph), net: net, opt: opt, beside: map[int]neighbours{}}
 	frames, err := afblock.EmitPrefix(m.Graph, net)
 	if err != nil {
 		return nil, err
@@ -184,10 +186,18 @@ func (l *lowerer) trunk(x feature) (feature, error) {
 	}
 	for _, s := range stages {
 		if s.AF != nil {
+			module := l.module
+			if l.opt.Lowering == Branch {
+				module = l.branchModule
+			}
 			var err error
-			if x, err = l.module(x, s); err != nil {
+			if x, err = module(x, s); err != nil {
 				return feature{}, err
 			}
+			continue
+		}
+		if l.opt.Lowering == Branch {
+			x = l.joined(l.splitBlocks(streamOf(x), s.Blocks, l.net.Frames, nil), s.Name)
 			continue
 		}
 		for _, blk := range s.Blocks {
@@ -208,7 +218,7 @@ func (l *lowerer) module(x feature, s *afblock.Stage) (feature, error) {
 	a := x
 	chosen := make([]selection, len(s.AF.Ample))
 	for n, blk := range s.AF.Ample {
-		chosen[n] = l.nav.choose(s.AF.Navigation[n], l.nav.lookAt(s.AF.Navigation[n], a))
+		chosen[n] = l.nav.choose(s.AF.Navigation[n], l.nav.lookAt(s.AF.Navigation[n], streamOf(a)))
 		a = l.block(a, blk, l.net.Frames)
 	}
 	a = l.conv(a, convOf(&s.AF.Transform))
@@ -232,8 +242,6 @@ func (l *lowerer) focalBlock(x feature, blk *afblock.Block, s selection) (featur
 		return l.gatherBlock(x, blk, s)
 	case TopK:
 		return l.topkBlock(x, blk, s, l.opt.budgetOf(s.index))
-	case Branch:
-		return l.branchBlock(x, blk, s)
 	}
 	return l.maskBlock(x, blk, s), nil
 }

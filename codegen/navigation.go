@@ -49,7 +49,7 @@ func (n *navigator) choose(nav *afblock.Navigation, look feature) selection {
 }
 
 // lookAt is look, or nothing where masks are an input.
-func (n *navigator) lookAt(nav *afblock.Navigation, a feature) feature {
+func (n *navigator) lookAt(nav *afblock.Navigation, a stream) feature {
 	if n.masks != nil {
 		return feature{}
 	}
@@ -58,9 +58,8 @@ func (n *navigator) lookAt(nav *afblock.Navigation, a feature) feature {
 
 // look emits the part of navigation that sees one frame: two channels
 // [batch, 2, 1, 1] of what the ample block reads.
-func (b *builder) look(nav *afblock.Navigation, a feature) feature {
-	p := b.conv(b.globalPool(a, nav.Key+".pool"), convOf(&nav.Pool))
-	return b.relu(p, nav.Key+".relu")
+func (b *builder) look(nav *afblock.Navigation, a stream) feature {
+	return b.relu(b.conv(b.poolOver(a, nav.Key+".pool"), convOf(&nav.Pool)), nav.Key+".relu")
 }
 
 // logits are navigation's answers [N, T, 2]: drop, keep.

@@ -105,15 +105,33 @@ func split(blocks []*afblock.Block, channels int) []span {
 func (b *builder) splitTrunk(x feature, net *afblock.Network) feature {
 	stem := &net.Stem
 	x = b.relu(b.conv(x, convOf(&stem.Conv)), stem.Conv.Key+".relu")
-	s := streamOf(b.maxPool(x, stem.Pool, "maxpool"))
+	x = b.maxPool(x, stem.Pool, "maxpool")
 	var blocks []*afblock.Block
 	for _, st := range net.Stages {
 		blocks = append(blocks, st.Blocks...)
 	}
+	return b.joined(b.splitBlocks(streamOf(x), blocks, net.Frames, nil), "trunk")
+}
+
+// splitBlocks emits a run of blocks, each of whose input it shows to before.
+func (b *builder) splitBlocks(x stream, blocks []*afblock.Block, frames int, before func(n int, x stream)) stream {
 	for i, blk := range blocks {
-		s = b.splitBlock(s, blk, split(blocks[i+1:], blk.Out()), net.Frames)
+		if before != nil {
+			before(i, x)
+		}
+		if !splits(blk) {
+			x = streamOf(b.block(b.joined(x, blk.Key+".whole"), blk, frames))
+			continue
+		}
+		x = b.splitBlock(x, blk, split(blocks[i+1:], blk.Out()), frames)
 	}
-	return b.joined(s, "trunk")
+	return x
+}
+
+// splits reports whether a block can be written on a split stream: a grouped
+// convolution does not split by channels.
+func splits(blk *afblock.Block) bool {
+	return !slices.ContainsFunc(blk.Convs, func(c *afblock.Conv) bool { return c.Groups != 1 })
 }
 
 // splitBlock emits a block that reads x and makes the given cuts.
@@ -215,6 +233,15 @@ func (b *builder) joined(x stream, hint string) feature {
 		maps[i] = b.cut(stream{p}, span{p.ahead(), p.c}, hint+".part").v
 	}
 	return y.with(b.node("Concat", hint+".joined", maps, graph.Int("axis", 1)))
+}
+
+// poolOver averages a map in pieces: [batch, c, 1, 1].
+func (b *builder) poolOver(x stream, hint string) feature {
+	pooled := make(stream, len(x))
+	for i, p := range x {
+		pooled[i] = piece{b.globalPool(p.feature, hint), p.span}
+	}
+	return b.joined(pooled, hint)
 }
 
 // convOver emits a convolution of a map in pieces: the sum of convolutions of

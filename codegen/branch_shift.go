@@ -1,0 +1,106 @@
+package codegen
+
+import (
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/graph"
+)
+
+// branchModule emits an AF module whose frames read each other: the ample
+// branch for all frames, on a split stream, then a Scan for each focal block,
+// since a shift needs all frames of what lies before it. The last one takes the
+// mix with the ample branch along.
+func (l *lowerer) branchModule(x feature, s *afblock.Stage) (feature, error) {
+	m := s.AF
+	chosen := make([]selection, len(m.Ample))
+	a := l.joined(l.splitBlocks(streamOf(x), m.Ample, l.net.Frames, func(n int, x stream) {
+		chosen[n] = l.nav.choose(m.Navigation[n], l.nav.lookAt(m.Navigation[n], x))
+	}), s.Name+".ample")
+
+	f, last := x, len(m.Focal)-1
+	for n, blk := range m.Focal {
+		var behind *stageEnd
+		if n == last {
+			behind = &stageEnd{stage: s, a: a}
+		}
+		var err error
+		if f, err = l.branchBlock(f, blk, chosen[n], behind); err != nil {
+			return feature{}, err
+		}
+	}
+	return l.fusionScan(f, m.Fusion)
+}
+
+// stageEnd is what mixes the branches of a stage.
+type stageEnd struct {
+	stage *afblock.Stage
+	a     feature // the ample branch's end, all frames
+}
+
+// mix emits one frame's mix; part is its share of a among the Scan's inputs.
+func (e *stageEnd) mix(fr *frame, f feature, part int) feature {
+	t := fr.conv(fr.feature(part, e.a), convOf(&e.stage.AF.Transform))
+	return fr.mixLow(t, f, &e.stage.AF.Gate, e.stage.Name)
+}
+
+// branchBlock emits one focal block as a Scan, and, if given, the stage's mix
+// behind it.
+func (l *lowerer) branchBlock(x feature, blk *afblock.Block, s selection, behind *stageEnd) (feature, error) {
+	main, residual := x, x
+	ins, elems := in(x.v, s.chosen), []graph.DataType{graph.Float32, graph.Bool}
+	var gathered *shiftScan
+	switch {
+	case gathersShift(blk, l.net.Frames):
+		g := l.shiftScan(x, blk)
+		gathered = &g
+		ins, elems = append(ins, g.ins...), append(elems, g.elems...)
+	case blk.Shift != nil:
+		main, residual = l.shifted(x, blk, l.net.Frames)
+		ins[0] = residual.v
+		ins, elems = append(ins, main.v), append(elems, graph.Float32)
+	}
+	if behind != nil {
+		ins, elems = append(ins, behind.a.v), append(elems, graph.Float32)
+	}
+	ones := l.onesMap(s, x.h, x.w, blk.Key+".ones")
+	outs, err := l.scan(blk.Key+".frames", ins, elems, func(fr *frame) ([]feature, error) {
+		r := fr.feature(0, residual)
+		y, err := fr.choose(blk.Key, fr.parts[1:2], func(b *builder, chosen []bool) (feature, error) {
+			switch {
+			case !chosen[0]:
+				return l.unselectedFrame(b, r, ones, blk, true)
+			case gathered != nil:
+				moved := b.moved(r, *gathered, fr.parts[2:4], blk.Shift.Fold, blk.Key+".moved")
+				return b.join(b.shiftedConvs(r, moved, blk), b.downsample(r, blk), blk), nil
+			case blk.Shift != nil:
+				return b.join(b.convs(b.unsqueezed(fr.parts[2], main), blk), b.downsample(r, blk), blk), nil
+			}
+			return b.join(b.convs(r, blk), b.downsample(r, blk), blk), nil
+		})
+		if err == nil && behind != nil {
+			y = behind.mix(fr, y, len(ins)-1)
+		}
+		return []feature{y}, err
+	})
+	if err != nil {
+		return feature{}, err
+	}
+	return outs[0], nil
+}
+
+// fusionScan emits a plain block frame by frame, where its shift allows.
+func (l *lowerer) fusionScan(x feature, blk *afblock.Block) (feature, error) {
+	if !gathersShift(blk, l.net.Frames) {
+		return l.block(x, blk, l.net.Frames), nil
+	}
+	g := l.shiftScan(x, blk)
+	outs, err := l.scan(blk.Key+".frames", append(in(x.v), g.ins...), append([]graph.DataType{graph.Float32}, g.elems...),
+		func(fr *frame) ([]feature, error) {
+			f := fr.feature(0, x)
+			moved := fr.moved(f, g, fr.parts[1:], blk.Shift.Fold, blk.Key+".moved")
+			return []feature{fr.join(fr.shiftedConvs(f, moved, blk), fr.downsample(f, blk), blk)}, nil
+		})
+	if err != nil {
+		return feature{}, err
+	}
+	return outs[0], nil
+}
