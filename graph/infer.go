@@ -140,6 +140,7 @@ type fact struct {
 	shape  Shape
 	value  *Tensor // of a constant
 	elems  []*expr // of an integer tensor of static shape whose elements are partly known
+	seq    []*fact // of a sequence: its elements, nil if their number is not known
 	isSeq  bool
 	opaque bool // of a type afc does not follow
 }

@@ -72,3 +72,38 @@ func TestSetInputShape(t *testing.T) {
 		t.Error("an input that does not exist was set")
 	}
 }
+
+// TestInferSequences follows the pieces of a split through sequences.
+func TestInferSequences(t *testing.T) {
+	m := graph.NewModel("sequences", 8, 17)
+	g := m.Graph
+	x := g.AddInput("x", graph.TensorType(graph.Float32, graph.Shape{graph.Sym("batch"), graph.D(7)}))
+	op := func(name string, in []*graph.Value, attrs ...*graph.Attribute) *graph.Value {
+		return g.NewNode(name, name, in, 1, attrs...).Output(0)
+	}
+	konst := func(t *graph.Tensor) *graph.Value { return g.NewInitializer("k", t) }
+	byList := op("SplitToSequence", []*graph.Value{x, konst(graph.Vec(3, 4))}, graph.Int("axis", 1))
+	byRun := op("SplitToSequence", []*graph.Value{x, konst(graph.Int64s(nil, 3))}, graph.Int("axis", 1))
+	byOne := op("SplitToSequence", []*graph.Value{x}, graph.Int("axis", 1), graph.Int("keepdims", 0))
+	last := op("SequenceAt", []*graph.Value{byList, konst(graph.Int64s(nil, -1))})
+	short := op("SequenceAt", []*graph.Value{byRun, konst(graph.Int64s(nil, 2))})
+	for _, c := range []struct {
+		v    *graph.Value
+		want string
+	}{
+		{last, "float32[batch,4]"},
+		{short, "float32[batch,1]"},
+		{op("SequenceAt", []*graph.Value{byOne, konst(graph.Int64s(nil, 0))}), "float32[batch]"},
+		{op("ConcatFromSequence", []*graph.Value{byRun}, graph.Int("axis", -1)), "float32[batch,7]"},
+		{op("ConcatFromSequence", []*graph.Value{byOne}, graph.Int("axis", 1), graph.Int("new_axis", 1)), "float32[batch,7]"},
+		{op("ConcatFromSequence", []*graph.Value{op("SequenceConstruct", []*graph.Value{last, short})}, graph.Int("axis", 1)), "float32[batch,5]"},
+		{op("ConstantOfShape", []*graph.Value{op("Unsqueeze", []*graph.Value{op("SequenceLength", []*graph.Value{byOne}), konst(graph.Vec(0))})}), "float32[7]"},
+	} {
+		if r := graph.Infer(m); !r.OK() {
+			t.Fatal(r)
+		}
+		if got := c.v.Type.String(); got != c.want {
+			t.Errorf("%s is %s, want %s", c.v, got, c.want)
+		}
+	}
+}

@@ -97,15 +97,16 @@ type costCall struct {
 type costKind int
 
 const (
-	costFree    costKind = iota // shapes and moved data
-	costView                    // as costFree, and the output is its input's memory
-	costPoint                   // one for each output element
-	costFold                    // one for each input element
-	costNorm                    // two for each output element
-	costSoft                    // three for each output element: exponential, sum, quotient
-	costWindow                  // the window's size for each output element
-	costProduct                 // multiply–accumulates
-	costBody                    // subgraphs
+	costFree     costKind = iota // shapes and moved data
+	costView                     // as costFree, and the output is its input's memory
+	costPoint                    // one for each output element
+	costFold                     // one for each input element
+	costNorm                     // two for each output element
+	costSoft                     // three for each output element: exponential, sum, quotient
+	costWindow                   // the window's size for each output element
+	costProduct                  // multiply–accumulates
+	costBody                     // subgraphs
+	costSequence                 // as costView: what it makes is no tensor
 )
 
 var costKinds = map[string]costKind{
@@ -116,7 +117,8 @@ var costKinds = map[string]costKind{
 	"Transpose": costFree, "Concat": costFree, "Split": costFree, "Slice": costFree, "Expand": costFree, "Tile": costFree,
 	"Pad": costFree, "Gather": costFree, "GatherElements": costFree, "GatherND": costFree, "ScatterND": costFree,
 	"Scatter": costFree, "ScatterElements": costFree, "Where": costFree, "Trilu": costFree, "Dropout": costFree,
-	"Cast": costFree, "CastLike": costFree, "Resize": costFree, "Upsample": costFree,
+	"SequenceAt": costFree, "SequenceLength": costFree, "ConcatFromSequence": costFree, "SplitToSequence": costSequence,
+	"SequenceConstruct": costSequence, "Cast": costFree, "CastLike": costFree, "Resize": costFree, "Upsample": costFree,
 
 	"ReduceSum": costFold, "ReduceMean": costFold, "ReduceMax": costFold, "ReduceMin": costFold, "ReduceProd": costFold,
 	"ReduceSumSquare": costFold, "ReduceL1": costFold, "ReduceL2": costFold, "ReduceLogSum": costFold,
@@ -135,14 +137,17 @@ var costKinds = map[string]costKind{
 func (c *costCall) run() (Cost, error) {
 	op := operators[c.n.OpType]
 	if op == nil || canonicalDomain(c.n.Domain) != "" {
-		return Cost{}, errors.New("afc does not know what this operator costs")
+		return Cost{}, errors.New("afc does not know what this operator costs; if it is a function of the model, inline it first")
 	}
 	kind, listed := costKinds[c.n.OpType]
 	if !listed {
 		kind = costPoint
 	}
-	if kind == costBody {
+	switch kind {
+	case costBody:
 		return c.body()
+	case costSequence:
+		return Cost{}, nil
 	}
 	cost, err := c.outputs(kind)
 	if err != nil {

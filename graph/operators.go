@@ -95,6 +95,13 @@ func init() {
 		"ThresholdedRelu", "PRelu", "Gelu", "Mish", "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh", "Asinh", "Acosh", "Atanh",
 		"LRN", "MeanVarianceNormalization", "LpNormalization", "Shrink")
 
+	// Sequences.
+	add(11, 1, 2, nil, inferSplitToSequence, "SplitToSequence")
+	add(11, 1, -1, nil, inferSequenceConstruct, "SequenceConstruct")
+	add(11, 2, 2, nil, inferSequenceAt, "SequenceAt")
+	add(11, 1, 1, nil, inferSequenceLength, "SequenceLength")
+	add(11, 1, 1, nil, inferConcatFromSequence, "ConcatFromSequence")
+
 	// Control flow.
 	add(1, 1, 1, nil, inferIf, "If")
 	add(1, 2, -1, nil, inferLoop, "Loop")

@@ -36,6 +36,9 @@ var (
 	// Before onnx 1.13 the window functions' bodies round π to 3.14159, their
 	// recorded outputs do not.
 	exemptWindow = "recorded with another π than the function's body has"
+	// Claimed operators without a case of tensors alone; TestInferSequences
+	// has them.
+	noCases = []string{"ConcatFromSequence", "SequenceAt", "SequenceConstruct", "SequenceLength", "SplitToSequence"}
 	// Sizes that constant inputs alone do not tell inference.
 	openSizes = map[string]string{
 		"test_loop11": "slices at the loop's counter",
@@ -110,7 +113,7 @@ func operatorCases(t *testing.T, claimed func(op, domain string, opset int64) bo
 		run(e.Name(), dir)
 	}
 	for _, op := range graph.Claims() {
-		if claimed(op, "", 0) && !seen[op] {
+		if claimed(op, "", 0) && !seen[op] && !slices.Contains(noCases, op) {
 			t.Errorf("the committed cases have none for %s, which is claimed", op)
 		}
 	}
@@ -252,6 +255,9 @@ func TestOperatorsInfer(t *testing.T) {
 			for i, v := range slices.Clone(g.Inputs()) {
 				x := c.in[i]
 				if x == nil {
+					if mode == "constants" {
+						g.RemoveInput(v) // its default remains
+					}
 					continue
 				}
 				shape := x.Shape()
