@@ -3,11 +3,13 @@ package passes
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/testutil"
+	"github.com/afc-project/afc/testmodels"
 	"github.com/afc-project/afc/verify"
 )
 
@@ -105,6 +107,69 @@ func TestOptimizeFixtures(t *testing.T) {
 				}
 				compare(t, "optimised against source", compute(t, s, arrays["video"]), want, optimized)
 			}
+		})
+	}
+}
+
+// TestOptimizeSpellings: every spelling of testmodels keeps its outputs and is
+// recognised; a shift ends up on a split stream.
+func TestOptimizeSpellings(t *testing.T) {
+	base := testmodels.Spec{Blocks: []int{2, 2}, Width: 16, Frames: 4, Size: 32, Classes: 5, Shift: testmodels.ShiftMMAction, BN: testmodels.BNKept}
+	for _, tc := range []struct {
+		name string
+		edit func(*testmodels.Spec)
+		// unnormalised: the source normalises by the batch's own statistics.
+		unnormalised bool
+	}{
+		{name: "mmaction", edit: func(*testmodels.Spec) {}},
+		{name: "scatter", edit: func(s *testmodels.Spec) { s.Shift = testmodels.ShiftScatter }},
+		{name: "concat", edit: func(s *testmodels.Spec) { s.Shift = testmodels.ShiftConcat }},
+		{name: "concat dynamic", edit: func(s *testmodels.Spec) { s.Shift, s.Dynamic = testmodels.ShiftConcat, true }},
+		{name: "pad opset 9", edit: func(s *testmodels.Spec) { s.Shift, s.Opset = testmodels.ShiftPad, 9 }},
+		{name: "pad opset 23", edit: func(s *testmodels.Spec) { s.Shift, s.Opset = testmodels.ShiftPad, 23 }},
+		{name: "conv1d", edit: func(s *testmodels.Spec) { s.Shift = testmodels.ShiftConv1D }},
+		{name: "block placement", edit: func(s *testmodels.Spec) { s.ShiftBlock = true }},
+		{name: "every second", edit: func(s *testmodels.Spec) { s.ShiftEverySecond, s.Blocks = true, []int{3, 4} }},
+		{name: "basic blocks", edit: func(s *testmodels.Spec) { s.Basic = true }},
+		{name: "caffe stride", edit: func(s *testmodels.Spec) { s.CaffeStride = true }},
+		{name: "folded", edit: func(s *testmodels.Spec) { s.BN = testmodels.BNFolded }},
+		{name: "training 13", edit: func(s *testmodels.Spec) { s.BN = testmodels.BNTraining }, unnormalised: true},
+		{name: "training 17", edit: func(s *testmodels.Spec) { s.BN, s.Opset = testmodels.BNTraining, 17 }, unnormalised: true},
+		{name: "frames in batch", edit: func(s *testmodels.Spec) { s.Input = testmodels.FramesInBatch }},
+		{name: "frames own axis", edit: func(s *testmodels.Spec) { s.Input = testmodels.FramesOwnAxis }},
+		{name: "mean before fc", edit: func(s *testmodels.Spec) { s.Head = testmodels.MeanBeforeFC }},
+		{name: "matmul", edit: func(s *testmodels.Spec) { s.Head = testmodels.MatMulFC }},
+		{name: "softmax", edit: func(s *testmodels.Spec) { s.Softmax = true }},
+		{name: "inputs", edit: func(s *testmodels.Spec) { s.InitializersAsInputs = true }},
+		{name: "constants", edit: func(s *testmodels.Spec) { s.ConstantWeights = true }},
+		{name: "unnamed", edit: func(s *testmodels.Spec) { s.Unnamed = true }},
+		{name: "identities", edit: func(s *testmodels.Spec) { s.Identities = true }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			spec := base
+			tc.edit(&spec)
+			source := spec.Build()
+			reference := source
+			if tc.unnormalised {
+				inference := spec
+				inference.BN = testmodels.BNKept
+				reference = inference.Build()
+			}
+			r, err := Optimize(source.Clone(), Options{Check: true, Seed: 7})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, n := range r.Notes {
+				t.Errorf("note: %v", n)
+			}
+			if r.Network == nil {
+				t.Fatal("not recognised")
+			}
+			if after := r.After(); after.Count("Pad") == 0 || after.Count("BatchNormalization") != 0 {
+				t.Errorf("not on a split stream, or not folded: %v", after.Operators)
+			}
+			in := random(t, rand.New(rand.NewPCG(5, 5)), source.Graph.Inputs()[0].Type)
+			compare(t, "optimised against source", compute(t, open(t, r.Model), in), compute(t, open(t, reference), in), optimized)
 		})
 	}
 }
