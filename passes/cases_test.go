@@ -122,6 +122,41 @@ func passTests() []passTest {
 			b.output(at("one", ones, 4), 1, 2)
 			b.output(at("from_end", chunks, -1), 1, 1, 2)
 		}},
+		{name: "fold-shapes", pass: "fold-shapes", opset: 13, tol: verify.Exact, build: func(b *builder) {
+			// mmaction2's shift with a dynamic batch: view [N·4, 8, 2, 3] as [-1, 4, C, H·W], back to [N·4, C, H, W].
+			x := b.g.AddInput("x", graph.TensorType(graph.Float32, graph.Shape{graph.Sym("batch"), graph.D(4), graph.D(8), graph.D(2), graph.D(3)}))
+			size := func(name string, axis int64) *graph.Value {
+				shape := b.node("Shape", name+".shape", values(x))
+				at := b.node("Gather", name+".at", values(shape, b.scalar(name+".axis", axis)), graph.Int("axis", 0))
+				return b.node("Unsqueeze", name, values(at, b.vec(name+".zero", 0)))
+			}
+			n := b.node("Mul", "frames", values(size("n", 0), size("t", 1)))
+			folded := b.node("Reshape", "folded", values(x, b.node("Concat", "target", values(n, size("c", 2), size("h", 3), size("w", 4)), graph.Int("axis", 0))))
+			area := b.node("Mul", "area", values(size("h2", 3), size("w2", 4)))
+			y := b.node("Reshape", "view", values(folded, b.node("Concat", "target2", values(size("n2", 0), b.vec("four", 4), size("c2", 2), area), graph.Int("axis", 0))))
+			fold := b.node("Div", "fold", values(size("c3", 2), b.vec("eight", 8)))
+			y = b.node("Slice", "left", values(y, b.vec("from", 0), fold, b.vec("axis", 2)))
+			y.Type = graph.TensorType(graph.Float32, graph.Shape{graph.Sym("batch"), graph.D(4), graph.D(1), graph.D(6)})
+			b.g.AddOutput(y)
+		}},
+		{name: "fold-shapes-any-size", pass: "fold-shapes", opset: 14, tol: verify.Exact, build: func(b *builder) {
+			// Height and width are copied, the batch worked out; two sizes that are neither stay computed.
+			x := b.g.AddInput("x", graph.TensorType(graph.Float32, graph.Shape{graph.Sym("batch"), graph.D(6), graph.Sym("h"), graph.Sym("w")}))
+			part := func(name string, from, to int64) *graph.Value {
+				return b.node("Slice", name, values(b.node("Shape", name+".of", values(x)), b.vec(name+".from", from), b.vec(name+".to", to)))
+			}
+			twice := b.node("Mul", "twice", values(part("n", 0, 1), b.vec("two", 2)))
+			y := b.node("Reshape", "y", values(x, b.node("Concat", "target", values(twice, b.vec("three", 3), part("hw", 2, 4)), graph.Int("axis", 0))))
+			z := b.node("Reshape", "z", values(x, b.node("Concat", "target2", values(part("h", 2, 3), b.vec("six", 6), part("w", 3, 4), part("m", 0, 1)), graph.Int("axis", 0))))
+			y.Type = graph.TensorType(graph.Float32, graph.Shape{graph.Sym("rows"), graph.D(3), graph.Sym("h"), graph.Sym("w")})
+			b.g.AddOutput(y)
+			z.Type = graph.TensorType(graph.Float32, graph.Shape{graph.Sym("h"), graph.D(6), graph.Sym("w"), graph.Sym("batch")})
+			b.g.AddOutput(z)
+		}},
+		{name: "resolve-castlike", pass: "resolve-castlike", opset: 18, tol: verify.Exact, build: func(b *builder) {
+			x := b.input("x", 2)
+			b.output(b.node("Mul", "y", values(x, b.node("CastLike", "two", values(b.scalar("int", 2), x)))), 2)
+		}},
 		{name: "fold-constants", pass: "fold-constants", opset: 13, tol: verify.Exact, build: func(b *builder) {
 			x := b.input("x", 2, 3)
 			w := b.node("Transpose", "wt", values(b.weight("w", 4, 3)), graph.Ints("perm", 1, 0))

@@ -320,6 +320,47 @@ func TestRunOptions(t *testing.T) {
 	})
 }
 
+// TestStamp: nodes that a pass makes bear its name, others do not.
+func TestStamp(t *testing.T) {
+	b := newBuilder(11)
+	b.output(b.node("Relu", "out", values(b.node("Softmax", "soft", values(b.input("x", 2, 3, 4))))), 2, 3, 4)
+	if _, err := Run(ToCanonical, b.m, Options{Check: true}); err != nil {
+		t.Fatal(err)
+	}
+	for n := range b.m.Graph.Nodes() {
+		var stamp string
+		for _, p := range n.Metadata {
+			if p.Key == StampKey {
+				stamp = p.Value
+			}
+		}
+		want := "upgrade-opset"
+		if n.Is("Relu") {
+			want = ""
+		}
+		if stamp != want {
+			t.Errorf("%v is stamped %q, want %q", n, stamp, want)
+		}
+	}
+}
+
+// TestDimNames: unknown sizes of outputs keep the names that the source gave
+// them.
+func TestDimNames(t *testing.T) {
+	b := newBuilder(13)
+	x := b.g.AddInput("x", graph.TensorType(graph.Float32, graph.Shape{graph.Sym("batch"), graph.D(6)}))
+	y := b.node("Reshape", "y", values(x, b.vec("shape", -1, 3)))
+	y.Type = graph.TensorType(graph.Float32, graph.Shape{graph.Sym("rows"), graph.Sym("columns")})
+	b.g.AddOutput(y)
+	r, err := Run(ToCanonical, b.m, Options{Check: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Model.Graph.Outputs()[0].Type.String(); got != "float32[rows,3]" {
+		t.Errorf("output is %s, want float32[rows,3]", got)
+	}
+}
+
 // TestShuffle: every order is topological, and the seed decides it.
 func TestShuffle(t *testing.T) {
 	build := func(seed uint64) *graph.Model {

@@ -118,6 +118,10 @@ var Table = []Pass{
 		Requires: []Fact{currentOpset, constantsAreInitializers},
 	},
 	{
+		Name: "resolve-castlike", Doc: "turn CastLike into Cast where the type is known",
+		In: every, Run: resolveCastLike, Loop: "fold",
+	},
+	{
 		Name: "fold-constants", Doc: "compute what depends on constants alone, unless the result is large",
 		In: every, Run: foldConstants, Loop: "fold",
 		Requires: []Fact{weightsAreConstant},
@@ -191,6 +195,8 @@ var Orders = []Order{
 	{"upgrade-opset", "eliminate-noops", "rules are written for one form of each operator"},
 	{"upgrade-opset", "fold-shapes", "a Reshape target is written as later opsets read it"},
 	{"fold-shapes", "eliminate-noops", "whether a Reshape or Slice changes anything is told by the shapes inferred"},
+	{"fold-shapes", "resolve-castlike", "inference tells the types"},
+	{"resolve-castlike", "fold-constants", "a constant cast like a tensor of the run is constant once the type is spelled out"},
 	{"normalize-training", "eliminate-noops", "a Dropout is bypassed only once it no longer trains"},
 	{"normalize-training", "fold-batchnorm", "statistics that a run updates cannot be folded"},
 	{"widen-float16", "fold-batchnorm", "folding is computed on float32 weights"},
