@@ -375,17 +375,20 @@ func decodeType(p *onnxpb.TypeProto) Type {
 }
 
 func opsets(ps []*onnxpb.OperatorSetIdProto) []Opset {
-	var os []Opset
-	for _, p := range ps {
-		os = append(os, Opset{p.GetDomain(), p.GetVersion()})
+	os := make([]Opset, len(ps))
+	for i, p := range ps {
+		os[i] = Opset{p.GetDomain(), p.GetVersion()}
 	}
 	return os
 }
 
 func properties(ps []*onnxpb.StringStringEntryProto) []Property {
-	var props []Property
-	for _, p := range ps {
-		props = append(props, Property{p.GetKey(), p.GetValue()})
+	if len(ps) == 0 {
+		return nil
+	}
+	props := make([]Property, len(ps))
+	for i, p := range ps {
+		props[i] = Property{p.GetKey(), p.GetValue()}
 	}
 	return props
 }

@@ -36,6 +36,7 @@ type fieldInfo struct {
 	message  *messageInfo // of message fields
 	list     bool
 	elements bool // elements of a TensorProto
+	values   bool // names that become Values
 }
 
 // modelInfo describes ModelProto and, through it, every message type.
@@ -55,6 +56,9 @@ var irSize = map[protoreflect.Name]uintptr{
 	"TensorProto":       unsafe.Sizeof(Tensor{}) + unsafe.Sizeof(Value{}) + unsafe.Sizeof(elements{}) + 256,
 	"SparseTensorProto": unsafe.Sizeof(SparseTensor{}) + unsafe.Sizeof(Value{}) + 256,
 	"Dimension":         2 * unsafe.Sizeof(Dim{}),
+
+	"StringStringEntryProto": unsafe.Sizeof(Property{}),
+	"OperatorSetIdProto":     unsafe.Sizeof(Opset{}),
 }
 
 func describe(name protoreflect.FullName, known map[protoreflect.FullName]*messageInfo) *messageInfo {
@@ -80,11 +84,16 @@ func describe(name protoreflect.FullName, known map[protoreflect.FullName]*messa
 		if fd.Message() != nil {
 			f.message = describe(fd.Message().FullName(), known)
 		}
-		if md.Name() == "TensorProto" {
+		switch md.Name() {
+		case "TensorProto":
 			switch fd.Number() {
 			case floatData, int32Data, int64Data, rawData, doubleData, uint64Data:
 				f.elements = true
 			}
+		case "NodeProto":
+			f.values = fd.Name() == "output"
+		case "FunctionProto":
+			f.values = fd.Name() == "input" || fd.Name() == "output"
 		}
 		info.fields[fd.Number()] = f
 	}
@@ -123,6 +132,7 @@ func (s *scan) message(info *messageInfo, b []byte, depth int) error {
 	}
 	s.memory += info.size
 	s.light += 16 // lengths, and the index of split-off elements
+	var packed int64
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeTag(b)
 		if n < 0 {
@@ -136,7 +146,7 @@ func (s *scan) message(info *messageInfo, b []byte, depth int) error {
 		f, known := info.fields[num]
 		switch {
 		case !known:
-			s.memory += 3 * int64(m+n) // collected in a growing slice
+			s.memory += 3*int64(m+n) + 16 // collected in a growing slice
 			s.light += int64(m + n)
 		case f.message != nil && typ == protowire.BytesType:
 			child, _ := protowire.ConsumeBytes(value)
@@ -144,14 +154,20 @@ func (s *scan) message(info *messageInfo, b []byte, depth int) error {
 			if !info.heavy || !f.message.heavy {
 				s.light -= 16 // copied as it is
 			}
-			s.memory += 48 // a slot in a growing list
+			s.memory += 64 // a slot in a growing list
 			if err := s.message(f.message, child, depth+1); err != nil {
 				return err
 			}
 		case f.elements:
 			s.memory += elementsMemory(num, typ, value)
+		case f.list && typ == protowire.BytesType && f.packable():
+			// protobuf makes room for each run of a packed list anew, so that
+			// many short ones take quadratic time and memory.
+			packed += int64(f.count(value))
+			s.memory += 8*packed + 32
+			s.light += int64(m + n)
 		default:
-			s.memory += fieldMemory(f, typ, value)
+			s.memory += fieldMemory(f, value)
 			s.light += int64(m + n)
 		}
 		b = b[n+m:]
@@ -161,7 +177,7 @@ func (s *scan) message(info *messageInfo, b []byte, depth int) error {
 
 // elementsMemory bounds what elements take besides the file itself.
 func elementsMemory(num protowire.Number, typ protowire.Type, value []byte) int64 {
-	const slot = 4 * int64(unsafe.Sizeof(chunk{})) // in a growing list
+	const slot = 7 * int64(unsafe.Sizeof(chunk{})) // in a growing list
 	if typ == protowire.BytesType {
 		value, _ = protowire.ConsumeBytes(value)
 	}
@@ -175,19 +191,33 @@ func elementsMemory(num protowire.Number, typ protowire.Type, value []byte) int6
 }
 
 // fieldMemory bounds what a field of strings, bytes or numbers takes.
-func fieldMemory(f fieldInfo, typ protowire.Type, value []byte) int64 {
+func fieldMemory(f fieldInfo, value []byte) int64 {
 	switch {
-	case f.kind == protoreflect.StringKind || f.kind == protoreflect.BytesKind:
-		return int64(len(value)) + 96 // headers, slots, map entries
-	case f.list && typ == protowire.BytesType:
-		if f.kind == protoreflect.FloatKind {
-			return int64(len(value)) + 32
-		}
-		return 8*int64(countVarints(value)) + 32
+	case f.values:
+		return int64(len(value)) + 512 + int64(unsafe.Sizeof(Value{}))
+	case !f.packable():
+		return int64(len(value)) + 144 // headers, slots
 	case f.list:
-		return 40
+		return 48
 	}
 	return 16
+}
+
+// packable reports whether the field is of numbers.
+func (f fieldInfo) packable() bool {
+	return f.message == nil && f.kind != protoreflect.StringKind && f.kind != protoreflect.BytesKind
+}
+
+// count returns how many numbers a packed run has.
+func (f fieldInfo) count(run []byte) int {
+	run, _ = protowire.ConsumeBytes(run)
+	switch f.kind {
+	case protoreflect.FloatKind:
+		return len(run) / 4
+	case protoreflect.DoubleKind:
+		return len(run) / 8
+	}
+	return countVarints(run)
 }
 
 // countVarints counts the varints of a packed list: each ends in the one byte
