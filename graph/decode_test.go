@@ -29,7 +29,7 @@ func valueInfo(name string, typ *onnxpb.TypeProto) *onnxpb.ValueInfoProto {
 	return &onnxpb.ValueInfoProto{Name: &name, Type: typ}
 }
 
-func node(op string, inputs, outputs string, attrs ...*onnxpb.AttributeProto) *onnxpb.NodeProto {
+func nodeProto(op string, inputs, outputs string, attrs ...*onnxpb.AttributeProto) *onnxpb.NodeProto {
 	return &onnxpb.NodeProto{OpType: &op, Input: strings.Fields(inputs), Output: strings.Fields(outputs), Attribute: attrs}
 }
 
@@ -88,7 +88,7 @@ func everything() *onnxpb.ModelProto {
 	branch := func(name string) *onnxpb.GraphProto { // reads x of the graph around
 		return &onnxpb.GraphProto{
 			Name: &name, Initializer: []*onnxpb.TensorProto{scalar(name+".w", 2)},
-			Node:   []*onnxpb.NodeProto{node("Mul", "x "+name+".w", name+".y")},
+			Node:   []*onnxpb.NodeProto{nodeProto("Mul", "x "+name+".w", name+".y")},
 			Output: []*onnxpb.ValueInfoProto{valueInfo(name+".y", nil)},
 		}
 	}
@@ -118,12 +118,12 @@ func everything() *onnxpb.ModelProto {
 			}}}},
 		}},
 	}}
-	custom := node("Custom", "x", "a")
+	custom := nodeProto("Custom", "x", "a")
 	custom.Input = append(custom.Input, "", "w", "thin", "words")
 	custom.Output = append(custom.Output, "", "b")
 	custom.Name, custom.Domain, custom.Overload, custom.DocString = str("n"), str("com.example"), str("o"), str("doc of n")
 	custom.Attribute, custom.MetadataProps, custom.DeviceConfigurations = attributes, props, device
-	call := node("Twice", "a", "y", &onnxpb.AttributeProto{Name: str("alpha"), Type: typ(1), F: proto.Float32(2)})
+	call := nodeProto("Twice", "a", "y", &onnxpb.AttributeProto{Name: str("alpha"), Type: typ(1), F: proto.Float32(2)})
 	call.Domain = str("local")
 	described := func(v *onnxpb.ValueInfoProto) *onnxpb.ValueInfoProto {
 		v.DocString, v.MetadataProps = str("doc of "+v.GetName()), props
@@ -161,8 +161,8 @@ func everything() *onnxpb.ModelProto {
 		AttributeProto: []*onnxpb.AttributeProto{{Name: str("beta"), Type: typ(1), F: proto.Float32(1)}},
 		OpsetImport:    []*onnxpb.OperatorSetIdProto{{Domain: str(""), Version: proto.Int64(13)}},
 		Node: []*onnxpb.NodeProto{
-			node("Elu", "in", "mid", &onnxpb.AttributeProto{Name: str("alpha"), Type: typ(1), RefAttrName: str("alpha")}),
-			node("Add", "mid mid", "out"),
+			nodeProto("Elu", "in", "mid", &onnxpb.AttributeProto{Name: str("alpha"), Type: typ(1), RefAttrName: str("alpha")}),
+			nodeProto("Add", "mid mid", "out"),
 		},
 		ValueInfo:     []*onnxpb.ValueInfoProto{valueInfo("mid", f), valueInfo("nowhere", f)},
 		MetadataProps: props,
@@ -359,18 +359,18 @@ func TestTensorsAliasTheFile(t *testing.T) {
 func TestNodesOutOfOrderAreSorted(t *testing.T) {
 	yes := onnxpb.AttributeProto_GRAPH
 	inner := &onnxpb.GraphProto{
-		Node:   []*onnxpb.NodeProto{node("Relu", "c", "i2"), node("Abs", "i2", "i3")}, // c is made last outside
+		Node:   []*onnxpb.NodeProto{nodeProto("Relu", "c", "i2"), nodeProto("Abs", "i2", "i3")}, // c is made last outside
 		Output: []*onnxpb.ValueInfoProto{valueInfo("i3", nil)},
 	}
 	inner.Node[0], inner.Node[1] = inner.Node[1], inner.Node[0]
 	m, err := graph.Decode(wire(t, modelOf(&onnxpb.GraphProto{
 		Input: []*onnxpb.ValueInfoProto{valueInfo("x", tensorType(graph.Float32, 2))},
 		Node: []*onnxpb.NodeProto{
-			node("Neg", "x", "a"),
-			node("If", "a", "d", &onnxpb.AttributeProto{Name: proto.String("then_branch"), Type: &yes, G: inner}),
-			node("Abs", "b", "c"),
-			node("Relu", "a", "b"),
-			node("Exp", "a", "e"),
+			nodeProto("Neg", "x", "a"),
+			nodeProto("If", "a", "d", &onnxpb.AttributeProto{Name: proto.String("then_branch"), Type: &yes, G: inner}),
+			nodeProto("Abs", "b", "c"),
+			nodeProto("Relu", "a", "b"),
+			nodeProto("Exp", "a", "e"),
 		},
 		Output: []*onnxpb.ValueInfoProto{valueInfo("d", nil)},
 	})))
@@ -394,7 +394,7 @@ func TestNodesOutOfOrderAreSorted(t *testing.T) {
 
 // TestAttributesWithoutType: files of IR version 1 leave the type out.
 func TestAttributesWithoutType(t *testing.T) {
-	p := modelOf(&onnxpb.GraphProto{Node: []*onnxpb.NodeProto{node("Op", "", "y",
+	p := modelOf(&onnxpb.GraphProto{Node: []*onnxpb.NodeProto{nodeProto("Op", "", "y",
 		&onnxpb.AttributeProto{Name: proto.String("i"), I: proto.Int64(3)},
 		&onnxpb.AttributeProto{Name: proto.String("fs"), Floats: []float32{1, 2}},
 		&onnxpb.AttributeProto{Name: proto.String("s"), S: []byte("x")})}})
@@ -419,23 +419,23 @@ func TestDecodeRefuses(t *testing.T) {
 		change(p)
 		return p
 	}
-	named := node("Relu", "x", "y")
+	named := nodeProto("Relu", "x", "y")
 	named.Name = proto.String("relu1")
 	for _, c := range []struct {
 		name  string
 		graph *onnxpb.GraphProto
 		want  []string
 	}{
-		{"value twice", g(named, node("Abs", "x", "y")), []string{"Abs", `"y"`, "another value"}},
-		{"output named as input", g(node("Abs", "x", "x")), []string{"Abs", `"x"`}},
-		{"nothing makes it", g(named, node("Abs", "z", "w")), []string{`Abs making "w"`, `"z"`, "nothing makes"}},
-		{"cycle", g(node("Abs", "b", "a"), node("Neg", "a", "b")), []string{"cycle"}},
-		{"own output", g(node("Abs", "a", "a")), []string{`"a"`, "cycle"}},
-		{"own output, in a subgraph", g(node("Loop", "x", "y", graphAttr(g2("y", "z")))), []string{`"y"`, "cycle"}},
+		{"value twice", g(named, nodeProto("Abs", "x", "y")), []string{"Abs", `"y"`, "another value"}},
+		{"output named as input", g(nodeProto("Abs", "x", "x")), []string{"Abs", `"x"`}},
+		{"nothing makes it", g(named, nodeProto("Abs", "z", "w")), []string{`Abs making "w"`, `"z"`, "nothing makes"}},
+		{"cycle", g(nodeProto("Abs", "b", "a"), nodeProto("Neg", "a", "b")), []string{"cycle"}},
+		{"own output", g(nodeProto("Abs", "a", "a")), []string{`"a"`, "cycle"}},
+		{"own output, in a subgraph", g(nodeProto("Loop", "x", "y", graphAttr(g2("y", "z")))), []string{`"y"`, "cycle"}},
 		{"output nothing makes", with(g(named), func(p *onnxpb.GraphProto) {
 			p.Output = []*onnxpb.ValueInfoProto{valueInfo("q", nil)}
 		}), []string{`graph output "q"`, "nothing makes"}},
-		{"subgraph returns a captured value", g(node("If", "x", "y", graphAttr(&onnxpb.GraphProto{
+		{"subgraph returns a captured value", g(nodeProto("If", "x", "y", graphAttr(&onnxpb.GraphProto{
 			Output: []*onnxpb.ValueInfoProto{valueInfo("x", nil)},
 		}))), []string{`"x"`, "Identity"}},
 		{"input twice", with(g(), func(p *onnxpb.GraphProto) { p.Input = append(p.Input, p.Input[0]) }), []string{`"x"`}},
@@ -483,7 +483,7 @@ func TestDecodeRefuses(t *testing.T) {
 
 // g2 is a graph that makes out of in.
 func g2(in, out string) *onnxpb.GraphProto {
-	return &onnxpb.GraphProto{Node: []*onnxpb.NodeProto{node("Abs", in, out)}, Output: []*onnxpb.ValueInfoProto{valueInfo(out, nil)}}
+	return &onnxpb.GraphProto{Node: []*onnxpb.NodeProto{nodeProto("Abs", in, out)}, Output: []*onnxpb.ValueInfoProto{valueInfo(out, nil)}}
 }
 
 func ExampleText() {
