@@ -12,6 +12,7 @@ import (
 // rest on.
 var checks = []check{
 	{"file", "keeps the rules of ONNX", (*prover).checkFile},
+	{"seal", "holds the weights that were written", (*prover).checkSeal},
 	{"onnx-go", "onnx-go reads the same nodes", (*prover).checkOnnxGo},
 	{"load", "ONNX Runtime loads it without a warning", (*prover).checkLoad},
 	{"reference", "equals its own mask lowering", (*prover).checkReference},

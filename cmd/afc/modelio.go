@@ -9,8 +9,10 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/atomicfile"
+	"github.com/afc-project/afc/verify"
 )
 
 // openModel decodes the model in a file the user named.
@@ -67,9 +69,14 @@ func outputPath(c *cli.Context, arg string, inputs ...string) (string, error) {
 }
 
 // writeModel writes a model so that the path holds the old file or the whole
-// new one: what it wrote is decoded and checked before it gets its name. It
-// returns the size of the file.
+// new one: what it wrote is decoded and checked before it gets its name. An
+// AFNet is sealed. It returns the size of the file.
 func writeModel(ctx context.Context, m *graph.Model, path string) (int64, error) {
+	if afblock.Compiled(m) {
+		if err := verify.Seal(m); err != nil {
+			return 0, err
+		}
+	}
 	f, err := atomicfile.Create(path)
 	if err != nil {
 		return 0, cannotWrite(path, err)
