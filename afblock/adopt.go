@@ -1,9 +1,10 @@
 package afblock
 
 // OptionsFrom returns what a network recognised in a model tells of a
-// checkpoint for it: frames, size, and the share of channels its blocks shift.
+// checkpoint for it: size, and the share of channels its blocks shift. How many
+// frames a clip has is the checkpoint's to say.
 func OptionsFrom(src *Network) CheckpointOptions {
-	opt := CheckpointOptions{Frames: src.Frames, Size: src.Size}
+	opt := CheckpointOptions{Size: src.Size}
 	for b := range src.AllBlocks() {
 		if b.Shift != nil && b.Shift.Fold > 0 {
 			opt.ShiftDiv = b.In() / b.Shift.Fold

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -265,6 +266,57 @@ func TestRewriteFrames(t *testing.T) {
 	exported.Set(key, graph.Float32s([]int64{6}, 0, 1, 0, 1, 0, 1))
 	if _, err := FromStateDict(exported, CheckpointOptions{Frames: 10}); err == nil || !strings.Contains(err.Error(), "trained for clips of 3") {
 		t.Errorf("trained navigation for other frames: %v", err)
+	}
+}
+
+// TestWithWeights: weights trained elsewhere take the place of a network's own,
+// whose structure no key tells: shift, stride, where the shift feeds.
+func TestWithWeights(t *testing.T) {
+	for _, s := range plainSpecs {
+		net, err := Rewrite(s.network(), RewriteOptions{Navigation: Pattern{0.5}, StrideAt: StrideSource, GateOpen: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		exported, err := net.StateDict()
+		if err != nil {
+			t.Fatal(err)
+		}
+		trained := NewStateDict() // under other names, with one weight changed, without the gates' biases
+		for key, x := range exported.All() {
+			if strings.HasSuffix(key, "att_gen.fc.2.bias") {
+				continue
+			}
+			trained.Set(strings.TrimPrefix(key, "module."), x)
+		}
+		trained.Set("base_model.layer1.list_gen.0.conv_gs.bias", graph.Float32s([]int64{int64(2 * s.frames)}, make([]float32, 2*s.frames)...))
+		got, err := net.WithWeights(trained)
+		if err != nil {
+			t.Errorf("%s: %v", s.name, err)
+			continue
+		}
+		sd, err := got.StateDict()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if digest(t, sd) != digest(t, trained) || got.FineTune || got.Stages[0].AF.Navigation[0].Fixed != nil {
+			t.Errorf("%s: not the weights given, or not taken for trained", s.name)
+		}
+		for i, b := range slices.Collect(got.AllBlocks()) {
+			if old := slices.Collect(net.AllBlocks())[i]; b.Stride() != old.Stride() || !reflect.DeepEqual(b.Shift, old.Shift) || b.FinalReLU != old.FinalReLU {
+				t.Errorf("%s: %s changed its structure", s.name, b.Key)
+			}
+		}
+	}
+	net, err := Rewrite(plainSpecs[0].network(), RewriteOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := plainSpecs[2].network().StateDict()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := net.WithWeights(other); err == nil {
+		t.Error("took the weights of another network")
 	}
 }
 

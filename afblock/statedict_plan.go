@@ -98,6 +98,33 @@ func fromStructure(sd *StateDict, opt CheckpointOptions) (*Network, error) {
 	return net.WithFrames(opt.Frames)
 }
 
+// WithWeights returns the network with the weights of a checkpoint in the
+// place of its own: fine-tuned ones, such as come back from training what
+// StateDict gave. Everything but the weights, T and the classes is the
+// network's. It fails as FromStateDict does.
+func (net *Network) WithWeights(sd *StateDict) (*Network, error) {
+	prefix, ok := stemPrefix(sd.Names())
+	if !ok {
+		return nil, notAFResNet(sd)
+	}
+	out := net.withBatchNorm()
+	out.Frames, out.FineTune = 0, false
+	out.Keys = KeyStyle{Prefix: prefix, FC: newCheckpointKeys(prefix, sd.Names()).fc()}
+	out.Head.Bias = nil
+	for c := range out.AllConvs() {
+		c.Bias = nil
+	}
+	for _, s := range out.Stages {
+		if s.AF != nil {
+			s.AF.Gate.B1, s.AF.Gate.B2 = nil, nil // training code may have none
+		}
+	}
+	if err := bind(out, sd); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // checkpointKeys is what the plan asks of a checkpoint: which keys there are
 // behind a prefix.
 type checkpointKeys struct {
@@ -127,19 +154,28 @@ func (c checkpointKeys) children(list string) int { return c.lists[c.prefix+list
 // "base_model.".
 var stemKey = regexp.MustCompile(`^((?:[A-Za-z_]\w*\.)*)conv1\.weight$`)
 
-// planNetwork makes the network without its tensors, from the keys.
-func planNetwork(sd *StateDict, opt CheckpointOptions) (*Network, error) {
-	prefix, stem := "", false
-	for _, n := range sd.Names() {
-		// Blocks have a conv1, too; their keys hold a number ("layer4.0.").
+// stemPrefix returns what stands before the backbone's keys, and whether there
+// are any. Blocks have a conv1, too; their keys hold a number ("layer4.0.").
+func stemPrefix(names []string) (prefix string, ok bool) {
+	for _, n := range names {
 		if m := stemKey.FindStringSubmatch(n); m != nil {
-			prefix, stem = m[1], true
-			break
+			return m[1], true
 		}
 	}
+	return "", false
+}
+
+func notAFResNet(sd *StateDict) error {
+	return &CheckpointError{File: sd.File,
+		Reason: "not an AF-ResNet: expected the keys conv1.weight and layer1.… behind some prefix, " + found(sd.Names())}
+}
+
+// planNetwork makes the network without its tensors, from the keys.
+func planNetwork(sd *StateDict, opt CheckpointOptions) (*Network, error) {
+	prefix, ok := stemPrefix(sd.Names())
 	ck := newCheckpointKeys(prefix, sd.Names())
-	if !stem || !ck.has("layer1") {
-		return nil, &CheckpointError{File: sd.File, Reason: "not an AF-ResNet: expected the keys conv1.weight and layer1.… behind some prefix, " + found(sd.Names())}
+	if !ok || !ck.has("layer1") {
+		return nil, notAFResNet(sd)
 	}
 	net := &Network{
 		Frames: opt.Frames, Size: opt.Size, Unselected: opt.Unselected,

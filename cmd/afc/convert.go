@@ -113,7 +113,7 @@ func (a *app) convertModel(c *cli.Context, p *progress.Reporter, in string, rewr
 		return rewriteReport{}, err
 	}
 	if afblock.Compiled(m) {
-		return a.convertAgain(c, p, m, rewrite.Frames, lower, out)
+		return a.convertAgain(c, p, m, rewrite, lower, out)
 	}
 	opt := a.passOptions(c)
 	opt.Lower = lower
@@ -163,19 +163,29 @@ func (a *app) convertCheckpoint(c *cli.Context, p *progress.Reporter, rewrite af
 	return lowerTo(c, p, net, lower, out)
 }
 
-// convertAgain lowers an AFNet that afc wrote anew.
-func (a *app) convertAgain(c *cli.Context, p *progress.Reporter, m *graph.Model, frames int, lower codegen.Options, out string) (rewriteReport, error) {
-	if c.String("weights") != "" {
-		return rewriteReport{}, usagef("%s is an AFNet already; give --weights without it, or with the plain source", m.Path)
-	}
+// convertAgain lowers an AFNet that afc wrote anew, with its own weights or,
+// after fine-tuning, those of a checkpoint.
+func (a *app) convertAgain(c *cli.Context, p *progress.Reporter, m *graph.Model, rewrite afblock.RewriteOptions, lower codegen.Options, out string) (rewriteReport, error) {
 	net, _, err := afblock.ReadModel(m)
 	if err != nil {
 		return rewriteReport{}, err
 	}
-	if frames > 0 {
-		if net, err = net.WithFrames(frames); err != nil {
+	if path := c.String("weights"); path != "" {
+		sd, err := readCheckpoint(path)
+		if err != nil {
 			return rewriteReport{}, err
 		}
+		if net, err = net.WithWeights(sd); err != nil {
+			return rewriteReport{}, err
+		}
+	}
+	if rewrite.Frames > 0 {
+		if net, err = net.WithFrames(rewrite.Frames); err != nil {
+			return rewriteReport{}, err
+		}
+	}
+	if c.IsSet("unselected") {
+		net.Unselected = rewrite.Unselected
 	}
 	before := passes.Measure(m)
 	r, err := lowerTo(c, p, net, lower, out)
