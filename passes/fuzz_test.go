@@ -1,6 +1,7 @@
 package passes
 
 import (
+	"errors"
 	"io"
 	"testing"
 
@@ -26,6 +27,9 @@ func FuzzPipelines(f *testing.F) {
 				return
 			}
 			r, err := Run(p, m, Options{Check: true})
+			if broken := (*BrokenError)(nil); errors.As(err, &broken) {
+				t.Error(err)
+			}
 			if err != nil {
 				continue
 			}

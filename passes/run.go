@@ -82,6 +82,17 @@ func (e *RequirementError) Error() string {
 	return fmt.Sprintf("pass %s needs that %s; do not skip %s", e.Pass, e.Needs, e.From)
 }
 
+// BrokenError is a model that graph.Check accepted before a pass and refuses
+// after it.
+type BrokenError struct {
+	Pass string
+	Err  error // of graph.Check
+}
+
+func (e *BrokenError) Error() string { return fmt.Sprintf("after pass %s: %v", e.Pass, e.Err) }
+
+func (e *BrokenError) Unwrap() error { return e.Err }
+
 // errStop ends a run at Options.StopAfter.
 var errStop = errors.New("stop")
 
@@ -229,7 +240,9 @@ func (r *runner) run(pass *Pass) error {
 	}
 	r.done = append(r.done, pass)
 	if s.opt.Check {
-		r.check(pass)
+		if err := r.check(pass); err != nil {
+			return err
+		}
 		shuffle(s.Model, r.random)
 	}
 	if pass.Name == s.opt.StopAfter {
@@ -238,11 +251,12 @@ func (r *runner) run(pass *Pass) error {
 	return nil
 }
 
-// check panics when a pass broke the model or a promise: only afc can be at
-// fault then.
-func (r *runner) check(pass *Pass) {
+// check tests the model and the promises that hold from now on. A model that
+// is no longer valid may have been at fault before: a bias of the wrong length
+// shows only once it is folded.
+func (r *runner) check(pass *Pass) error {
 	if err := graph.Check(r.state.Model); err != nil {
-		panic(fmt.Sprintf("BUG: pass %s broke the model: %v", pass.Name, err))
+		return &BrokenError{pass.Name, err}
 	}
 	for _, p := range r.done {
 		for _, fact := range p.Ensures {
@@ -251,6 +265,7 @@ func (r *runner) check(pass *Pass) {
 			}
 		}
 	}
+	return nil
 }
 
 // dump writes the model as text into the dump folder, files numbered in the
