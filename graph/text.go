@@ -184,16 +184,18 @@ func (p *printer) attribute(a *Attribute) {
 		p.printf("[%s]", joinText(a.Ints, func(i int64) string { return strconv.FormatInt(i, 10) }))
 	case AttrStrings:
 		p.printf("[%s]", joinText(a.Strings, func(s []byte) string { return strconv.Quote(string(s)) }))
-	case AttrTensor, AttrTensors:
-		ts := a.Tensors
+	case AttrTensor:
 		if a.Tensor != nil {
-			ts = []*Tensor{a.Tensor}
+			p.printf("%s", textTensor(a.Tensor))
 		}
-		p.printf("%s", joinText(ts, textTensor))
-	case AttrSparseTensor, AttrSparseTensors:
+	case AttrTensors:
+		p.printf("[%s]", joinText(a.Tensors, textTensor))
+	case AttrSparseTensor:
 		p.printf("%s", joinText(a.SparseTensors, textSparse))
+	case AttrSparseTensors:
+		p.printf("[%s]", joinText(a.SparseTensors, textSparse))
 	case AttrTypeProto, AttrTypeProtos:
-		p.printf("type %s", joinText(a.TypeProtos, textHash))
+		p.printf("types [%s]", joinText(a.TypeProtos, textHash))
 	case AttrGraph, AttrGraphs:
 		for i, g := range a.Subgraphs() {
 			if i > 0 {
