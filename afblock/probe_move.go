@@ -378,20 +378,9 @@ func moveScatterND(p *probe, n *graph.Node, v *graph.Value, at []int64, out []ce
 		return false
 	}
 	inner := elements(d[depth:])
-	st := strides(d[:depth])
-	rows := map[int64]int64{} // from a slice of data to the row of updates that is written over it
-	for r := range len(idx) / depth {
-		key := int64(0)
-		for k, i := range idx[r*depth : (r+1)*depth] {
-			if i < 0 {
-				i += d[k]
-			}
-			if i < 0 || i >= d[k] {
-				return false
-			}
-			key += i * st[k]
-		}
-		rows[key] = int64(r)
+	rows, ok := p.scattered(n, d[:depth], idx)
+	if !ok {
+		return false
 	}
 	var which [2][]int
 	var from [2][]int64
@@ -412,6 +401,31 @@ func moveScatterND(p *probe, n *graph.Node, v *graph.Value, at []int64, out []ce
 		}
 	}
 	return true
+}
+
+// scattered maps the slices of a ScatterND's data, of dimensions d in front,
+// to the rows of updates written over them, the last one where there are more.
+func (p *probe) scattered(n *graph.Node, d, idx []int64) (map[int64]int64, bool) {
+	if rows, ok := p.rows[n]; ok {
+		return rows, true
+	}
+	st := strides(d)
+	rows := make(map[int64]int64, len(idx)/len(d))
+	for r := range len(idx) / len(d) {
+		key := int64(0)
+		for k, i := range idx[r*len(d) : (r+1)*len(d)] {
+			if i < 0 {
+				i += d[k]
+			}
+			if i < 0 || i >= d[k] {
+				return nil, false
+			}
+			key += i * st[k]
+		}
+		rows[key] = int64(r)
+	}
+	p.rows[n] = rows
+	return rows, true
 }
 
 // moveConv follows a depthwise convolution whose filters have a single 1 each:

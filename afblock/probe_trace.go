@@ -1,6 +1,10 @@
 package afblock
 
 import (
+	"encoding/binary"
+	"math"
+	"slices"
+
 	"github.com/afc-project/afc/graph"
 )
 
@@ -27,7 +31,9 @@ func (p *probe) traceInto(v *graph.Value, at []int64, out []cell) {
 	if len(at) == 0 {
 		return
 	}
-	if p.budget < 0 || p.opaque[v] || !p.traceNode(v, at, out) {
+	p.depth++
+	defer func() { p.depth-- }()
+	if p.budget < 0 || p.depth > maxDepth || p.opaque[v] || !p.traceNode(v, at, out) {
 		p.opaque[v] = true
 		for i, a := range at {
 			out[i] = cell{base: v, at: a}
@@ -46,7 +52,9 @@ func (p *probe) traceNode(v *graph.Value, at []int64, out []cell) bool {
 	if n.Is("ConstantOfShape") {
 		return p.fill(n, out)
 	}
-	if p.dims(v) == nil {
+	// Where inputs contradict the operator, as in a broken file, what reads v
+	// may ask for elements that it does not have.
+	if d := p.dims(v); d == nil || slices.Max(at) >= elements(d) || slices.Min(at) < 0 {
 		return false
 	}
 	if n.Is("Add", "Sub", "Mul", "Div", "Where") {
@@ -65,32 +73,54 @@ func (p *probe) smallConstant(v *graph.Value) bool {
 	return d == nil || elements(d) <= 1<<12
 }
 
+// readConstant reads elements of a constant. Float32, which feature maps of
+// zeros come in, is read where it lies: decoding would copy it.
 func (p *probe) readConstant(t *graph.Tensor, at []int64, out []cell) bool {
+	if t.DType == graph.Float32 {
+		raw, err := t.Bytes()
+		if err != nil {
+			return false
+		}
+		for i, a := range at {
+			if a < 0 || 4*a+4 > int64(len(raw)) {
+				return false
+			}
+			out[i] = cell{val: math.Float32frombits(binary.LittleEndian.Uint32(raw[4*a:]))}
+		}
+		return true
+	}
 	x, ok := p.cells[t]
 	if !ok {
-		var err error
-		if t.DType.IsFloat() {
-			x, err = t.Float32s()
-		} else {
-			var ints []int64
-			ints, err = t.Int64s()
-			x = make([]float32, len(ints))
-			for i, k := range ints {
-				x[i] = float32(k)
-			}
-		}
-		if err != nil {
-			x = nil
-		}
+		x = decode(t)
 		p.cells[t] = x
 	}
 	for i, a := range at {
-		if a >= int64(len(x)) {
+		if a < 0 || a >= int64(len(x)) {
 			return false
 		}
 		out[i] = cell{val: x[a]}
 	}
 	return true
+}
+
+// decode returns a tensor's elements as float32, nil if they cannot be read.
+func decode(t *graph.Tensor) []float32 {
+	if t.DType.IsFloat() {
+		x, err := t.Float32s()
+		if err != nil {
+			return nil
+		}
+		return x
+	}
+	ints, err := t.Int64s()
+	if err != nil {
+		return nil
+	}
+	x := make([]float32, len(ints))
+	for i, k := range ints {
+		x[i] = float32(k)
+	}
+	return x
 }
 
 // fill is operator ConstantOfShape.

@@ -66,11 +66,14 @@ func Recognize(m *graph.Model, opt RecognizeOptions) (*Network, error) {
 	var best *NotRecognizedError
 	progress := -1
 	if err == nil {
+		budget := int64(traceBudget) // of all attempts together
 		for _, batch := range batches(m, inputs[0], opt) {
 			r := &recognizer{probe: newProbe(m, batch), net: &Network{}}
+			r.budget = budget
 			if err = r.network(m, opt); err == nil {
 				return r.net, nil
 			}
+			budget = r.budget
 			var no *NotRecognizedError
 			if !errors.As(err, &no) {
 				return nil, err

@@ -69,6 +69,9 @@ func (r *recognizer) block(x *graph.Value, rs []reader) (*Block, *graph.Value, e
 		}
 		b.FinalReLU, out = true, relu.Output(0)
 	}
+	if out == nil {
+		return nil, nil, r.refuse(main.add, "a sum that is read", "an output left out", "")
+	}
 	r.progress++
 	return b, out, nil
 }

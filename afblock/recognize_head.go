@@ -17,6 +17,10 @@ const (
 	headToleranceHalf = 1e-2
 )
 
+// maxProbed is the largest tensor, in elements, that a head is run on: maps of
+// 250 frames (25 clips of 10 crops) at 7×7 and 2048 channels take 2.6·10⁷.
+const maxProbed = 1 << 26
+
 // head reads the linear layer behind the trunk's output x and tells the
 // consensus by computing: what stands before and after the linear layer is run
 // on random numbers and compared with what a mean over frames gives.
@@ -160,6 +164,9 @@ func transpose(w *graph.Tensor) (*graph.Tensor, error) {
 // frame's map, and may average groups of frames: it returns their size.
 func (r *recognizer) pooling(x *graph.Value, fc *graph.Node) (int, error) {
 	d, features := r.dims(x), fc.Input(0)
+	if len(d) != 4 || elements(d) == 0 || elements(d) > maxProbed {
+		return 0, r.refuse(fc, "maps of known size from the trunk", x.Type.Shape.String(), "")
+	}
 	given := randomTensor(x.Type.Elem, d)
 	got, err := r.run(features, map[*graph.Value]*graph.Tensor{x: given})
 	if err != nil {
@@ -205,7 +212,7 @@ func (r *recognizer) consensus(fc *graph.Node, scores *graph.Value) (int, error)
 	}
 	d := r.dims(scores)
 	classes := r.net.Head.Weight.Dims[0]
-	if elements(d) == 0 || elements(d)%classes != 0 {
+	if classes <= 0 || elements(d) == 0 || elements(d)%classes != 0 || elements(d) > maxProbed {
 		return 0, r.refuse(fc, fmt.Sprintf("rows of %d scores", classes), scores.Type.Shape.String(), "")
 	}
 	given := randomTensor(scores.Type.Elem, d)
@@ -271,6 +278,11 @@ func (r *recognizer) run(v *graph.Value, given map[*graph.Value]*graph.Tensor) (
 	if n == nil {
 		return nil, fmt.Errorf("%q does not come from there", v.Name())
 	}
+	if r.depth >= maxDepth {
+		return nil, fmt.Errorf("more than %d nodes one behind the other", maxDepth)
+	}
+	r.depth++
+	defer func() { r.depth-- }()
 	in := make([]*graph.Tensor, len(n.Inputs()))
 	for i, iv := range n.Inputs() {
 		if iv == nil {
@@ -282,11 +294,11 @@ func (r *recognizer) run(v *graph.Value, given map[*graph.Value]*graph.Tensor) (
 		}
 		in[i] = t
 	}
-	if n.Is("Dropout") { // training mode or not: recognised as at inference
+	if n.Is("Dropout") && in[0] != nil { // training mode or not: recognised as at inference
 		given[v] = in[0]
 		return in[0], nil
 	}
-	if n.Is("GlobalAveragePool", "AveragePool") {
+	if n.Is("GlobalAveragePool", "AveragePool") && in[0] != nil {
 		t, err := averagePool(n, in[0])
 		if err != nil {
 			return nil, err
@@ -297,6 +309,9 @@ func (r *recognizer) run(v *graph.Value, given map[*graph.Value]*graph.Tensor) (
 	out, err := graph.Eval(n, in)
 	if err != nil {
 		return nil, err
+	}
+	if v.ProducerIndex() >= len(out) || out[v.ProducerIndex()] == nil {
+		return nil, fmt.Errorf("%s does not make %q", n, v.Name())
 	}
 	given[v] = out[v.ProducerIndex()]
 	return given[v], nil

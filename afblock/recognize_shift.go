@@ -32,6 +32,9 @@ var frozenShift = misfit{
 // of more than half as many frames is not seen whole.
 const shiftRows = 256
 
+// maxChannels bounds the width of a map; ResNets have up to 2048 channels.
+const maxChannels = 1 << 16
+
 // readFlow follows v back to the value that was computed and reads off what
 // the movement in between does. Every frame and channel is followed, at one
 // pixel each, the pixels differing.
@@ -47,6 +50,9 @@ func (p *probe) readFlow(v *graph.Value) (flow, *misfit) {
 		return flow{base: v}, nil
 	}
 	rows, channels := min(d[0], shiftRows), d[1]
+	if channels > maxChannels {
+		return flow{}, &misfit{found: fmt.Sprintf("%d channels", channels)}
+	}
 	pixels := samplePixels(d[2], d[3])
 	at := make([]int64, 0, rows*channels)
 	for b := range rows {

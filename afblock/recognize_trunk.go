@@ -17,7 +17,11 @@ func (r *recognizer) stem() (in, out *graph.Value, err error) {
 	in = first.Input(0)
 	d := r.dims(in)
 	if len(d) != 4 {
-		return nil, nil, r.refuse(first, "frames folded into the batch axis, [N·T, 3, H, W]", fmt.Sprintf("an input of shape %s", in.Type.Shape), "")
+		found := "no input"
+		if in != nil {
+			found = "an input of shape " + in.Type.Shape.String()
+		}
+		return nil, nil, r.refuse(first, "frames folded into the batch axis, [N·T, 3, H, W]", found, "")
 	}
 	c, err := r.conv(first, "conv1", d[1])
 	if err != nil {

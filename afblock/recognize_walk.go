@@ -27,6 +27,9 @@ type reader struct {
 // data movement, in the order of the graph's edges. output is set if v, moved
 // or not, is an output of the graph.
 func (p *probe) readers(v *graph.Value) (rs []reader, output bool) {
+	if v == nil {
+		return nil, false
+	}
 	seen := map[*graph.Value]bool{v: true}
 	work := []*graph.Value{v}
 	for len(work) > 0 {
@@ -65,6 +68,9 @@ func (p *probe) readers(v *graph.Value) (rs []reader, output bool) {
 
 // onlyReader returns the one node that reads v unmoved; anything else is an error.
 func (r *recognizer) onlyReader(v *graph.Value, expected string) (*graph.Node, error) {
+	if v == nil {
+		return nil, r.refuse(nil, expected, "an output left out", "")
+	}
 	rs, output := r.readers(v)
 	if output {
 		return nil, r.refuse(v.Producer(), expected+" reading "+quote(v), "a graph output", "")

@@ -69,13 +69,10 @@ func rewriteOptions(c *cli.Context) (afblock.RewriteOptions, error) {
 }
 
 func lowerOptions(c *cli.Context) (codegen.Options, error) {
-	opt := codegen.Options{Target: codegen.Target(c.String("target"))}
-	if !slices.Contains(codegen.Targets, opt.Target) {
-		return opt, usagef("--target %s: expected one of %s", opt.Target, list(codegen.Targets))
-	}
+	opt := codegen.Options{Lowering: codegen.Mask}
 	if l := codegen.Lowering(c.String("lowering")); l != "" {
 		if !slices.Contains(codegen.Lowerings, l) {
-			return opt, usagef("--lowering %s: expected one of %s", l, list(codegen.Lowerings))
+			return opt, usagef("--lowering %s: expected one of %s", l, lowerings())
 		}
 		opt.Lowering = l
 	}
@@ -94,11 +91,8 @@ func lowerOptions(c *cli.Context) (codegen.Options, error) {
 		return opt, usagef("--sampling %s: expected argmax or gumbel", c.String("sampling"))
 	}
 	budget := c.String("budget")
-	switch {
-	case opt.Lowering == codegen.TopK && budget == "":
-		return opt, usagef("--lowering topk needs --budget FRAMES")
-	case opt.Lowering != codegen.TopK && opt.Lowering != "" && budget != "":
-		return opt, usagef("--budget is for --lowering topk, not %s", opt.Lowering)
+	if (opt.Lowering == codegen.TopK) != (budget != "") {
+		return opt, usagef("--lowering topk and --budget go together")
 	}
 	if budget != "" {
 		for f := range strings.SplitSeq(budget, ",") {
