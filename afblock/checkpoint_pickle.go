@@ -40,7 +40,7 @@ var pickleArgs = func() map[byte]int {
 		0x95: argFrame,
 		0x82: argRefuse, 0x83: argRefuse, 0x84: argRefuse, 0x97: argRefuse, 0x98: argRefuse,
 	}
-	for _, op := range []byte("(.012NQRabd}eljlost])u\x81\x85\x86\x87\x88\x89\x8f\x90\x91\x92\x93\x94") {
+	for _, op := range []byte("(012NQRabd}elost])u\x81\x85\x86\x87\x88\x89\x8f\x90\x91\x92\x93\x94") {
 		m[op] = 0
 	}
 	return m

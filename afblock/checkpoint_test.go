@@ -174,6 +174,65 @@ func TestWriteSafetensors(t *testing.T) {
 	}
 }
 
+// TestPickleArgs holds the scanner's table to the one of Python's pickletools.
+func TestPickleArgs(t *testing.T) {
+	text, err := os.ReadFile("testdata/checkpoints/opcodes.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	forms := map[int]int{-1: argLine, -2: argLen1, -3: argLen4, -4: argLen4, -5: argLen8}
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		var code, arg int
+		var name string
+		if _, err := fmt.Sscanf(line, "%x %s %d", &code, &name, &arg); err != nil {
+			t.Fatal(err)
+		}
+		want := arg
+		switch {
+		case name == "STOP": // ends the scan
+			continue
+		case name == "FRAME":
+			want = argFrame
+		case name == "GLOBAL" || name == "INST":
+			want = argLines
+		case strings.HasPrefix(name, "EXT") || strings.HasSuffix(name, "_BUFFER"):
+			want = argRefuse
+		case arg < 0:
+			want = forms[arg]
+		}
+		if got, ok := pickleArgs[byte(code)]; !ok || got != want {
+			t.Errorf("%s 0x%02x: argument %d (%v), want %d", name, code, got, ok, want)
+		}
+		n++
+	}
+	if n != len(pickleArgs) {
+		t.Errorf("%d opcodes in the table, %d in pickletools", len(pickleArgs), n)
+	}
+}
+
+// FuzzNPY reads arrays past the archive's checksums.
+func FuzzNPY(f *testing.F) {
+	for _, header := range []string{
+		"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1), }\n", "{'descr': '<f8', 'fortran_order': True, 'shape': (), }\n",
+	} {
+		f.Add(append([]byte("\x93NUMPY\x01\x00"+string(rune(len(header)))+"\x00"+header), make([]byte, 8)...))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		x, err := decodeNPY(b, &budget{left: 1 << 20})
+		if err != nil {
+			return
+		}
+		raw, err := x.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := x.NumBytes(); err != nil || n != int64(len(raw)) {
+			t.Fatalf("%v has %d bytes (%v)", x.Dims, len(raw), err)
+		}
+	})
+}
+
 // FuzzCheckpoint holds the readers to: no panic, no endless loop, no
 // allocation beyond the budget, whatever the bytes.
 func FuzzCheckpoint(f *testing.F) {

@@ -1,6 +1,7 @@
 """Writes the checkpoints of this folder (torch 2.15) and prints the digests that checkpoint_test.go expects."""
 import argparse
 import hashlib
+import pickletools
 import sys
 from collections import OrderedDict
 
@@ -52,3 +53,6 @@ print("numpy    ", digest({"float": base, "transposed": base, "count": torch.ten
 print("float    ", digest({"float": base}))
 for f in sys.argv[1:]:
     print(f, digest(torch.load(f, weights_only=False)["state_dict"]))
+with open("opcodes.txt", "w") as f:  # code, name, bytes of the argument or pickletools' form of it
+    for op in pickletools.opcodes:
+        print(f"{ord(op.code):02x} {op.name} {op.arg.n if op.arg else 0}", file=f)
