@@ -31,11 +31,50 @@ func (l *lowerer) scannedStages() int {
 	if l.opt.Lowering != Branch {
 		return 0
 	}
-	n := slices.IndexFunc(l.net.Stages, func(s *afblock.Stage) bool { return s.AF == nil || shifts(s.AF) })
-	if n < 0 {
-		return len(l.net.Stages)
+	sizes := stageSizes(l.net)
+	for i, s := range l.net.Stages {
+		if s.AF == nil || shifts(s.AF) || !scanPays(sizes[i]) {
+			return i
+		}
 	}
-	return n
+	return len(l.net.Stages)
+}
+
+// minScanPixels is the size of a map below which branch gathers the selected
+// frames of a block instead of scanning over frames. A Scan reads the block's
+// weights once a frame; a weight has one product to do for each pixel, and with
+// too few of them the convolutions wait for memory.
+const minScanPixels = 64
+
+// scanPays reports whether maps of that height and width are worth a Scan.
+func scanPays(size [2]int) bool { return size[0]*size[1] >= minScanPixels }
+
+// stageSizes are the heights and widths of what each stage reads.
+func stageSizes(net *afblock.Network) [][2]int {
+	var sizes [][2]int
+	size := net.Size
+	through := func(kernel, stride, pad int) {
+		size = [2]int{window(size[0], kernel, stride, pad), window(size[1], kernel, stride, pad)}
+	}
+	blocks := func(bs ...*afblock.Block) {
+		for _, b := range bs {
+			for _, c := range b.Convs {
+				through(c.Kernel(), c.Stride, c.Pad)
+			}
+		}
+	}
+	stem := &net.Stem
+	through(stem.Conv.Kernel(), stem.Conv.Stride, stem.Conv.Pad)
+	through(stem.Pool.Kernel, stem.Pool.Stride, stem.Pool.Pad)
+	for _, s := range net.Stages {
+		sizes = append(sizes, size)
+		if s.AF != nil {
+			blocks(s.AF.Focal...)
+			blocks(s.AF.Fusion)
+		}
+		blocks(s.Blocks...)
+	}
+	return sizes
 }
 
 // shifts reports whether a module has a temporal shift.

@@ -187,7 +187,7 @@ func (l *lowerer) trunk(x feature) (feature, error) {
 	for _, s := range stages {
 		if s.AF != nil {
 			module := l.module
-			if l.opt.Lowering == Branch {
+			if l.opt.Lowering == Branch && scanPays([2]int{x.h, x.w}) {
 				module = l.branchModule
 			}
 			var err error
@@ -238,7 +238,7 @@ func (l *lowerer) module(x feature, s *afblock.Stage) (feature, error) {
 
 func (l *lowerer) focalBlock(x feature, blk *afblock.Block, s selection) (feature, error) {
 	switch l.opt.Lowering {
-	case Gather:
+	case Gather, Branch: // branch scans where that pays
 		return l.gatherBlock(x, blk, s)
 	case TopK:
 		return l.topkBlock(x, blk, s, l.opt.budgetOf(s.index))
