@@ -21,7 +21,10 @@ var Lowerings = []Lowering{Mask, Gather, Branch, TopK}
 
 // Options are the choices of Lower.
 type Options struct {
+	// Lowering is the way to write the focal branch; "": Choose picks it.
 	Lowering Lowering
+	// Target is where the model is to run; "": cpu.
+	Target Target
 	// MasksOutput adds the output "masks": float32 0/1 [N, blocks, T], blocks
 	// in network order.
 	MasksOutput bool

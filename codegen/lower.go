@@ -46,6 +46,7 @@ func Lower(net *afblock.Network, opt Options) (*graph.Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	opt.Lowering = Choose(net, opt).Lowering
 	blocks, err := checkOptions(net, opt)
 	if err != nil {
 		return nil, err
@@ -130,6 +131,8 @@ func checkOptions(net *afblock.Network, opt Options) (int, error) {
 		}
 	}
 	switch {
+	case opt.Target != "" && !slices.Contains(Targets, opt.Target):
+		return 0, fmt.Errorf("unknown target %q: want one of %v", opt.Target, Targets)
 	case net.Frames < 1:
 		return 0, fmt.Errorf("network has %d frames a clip; it needs at least 1", net.Frames)
 	case blocks == 0 && (opt.MasksOutput || opt.MasksInput || opt.Gumbel):

@@ -144,7 +144,9 @@ func allZero(b []byte) bool {
 }
 
 // evalArithmetic does Add, Sub, Mul, Div and the variadic Sum, Min, Max.
-func evalArithmetic(c *evalCall) ([]*arr, error) {
+func evalArithmetic(c *evalCall) ([]*arr, error) { return evalVariadic(c, c.n.OpType) }
+
+func evalVariadic(c *evalCall, op string) ([]*arr, error) {
 	acc := c.in[0]
 	if domainOf(acc.dtype) == noDomain || acc.dtype == Bool {
 		return nil, fmt.Errorf("afc does not compute with %s tensors", acc.dtype)
@@ -165,7 +167,6 @@ func evalArithmetic(c *evalCall) ([]*arr, error) {
 		if acc, err = c.make(x.dtype, x.dims); err != nil {
 			return nil, err
 		}
-		op := c.n.OpType
 		switch domainOf(x.dtype) {
 		case intDomain, uintDomain:
 			if op == "Div" && hasZero(y) {

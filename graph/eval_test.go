@@ -2,11 +2,13 @@ package graph_test
 
 import (
 	"errors"
+	"math"
 	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/internal/testutil"
 )
 
 // node makes a node of opset 17 over as many inputs.
@@ -155,5 +157,42 @@ func TestEvalRegion(t *testing.T) {
 	// 48 bytes for the transpose and 16 for the row, which are alive together.
 	if _, err := graph.EvalRegion(map[*graph.Value]*graph.Tensor{conv: zeros(graph.Int64, 2, 3)}, []*graph.Value{row}, graph.EvalOptions{MaxBytes: 64}); err != nil {
 		t.Errorf("64 bytes: %v", err)
+	}
+}
+
+// exportTolerance bounds the difference of logits from PyTorch's float32 ones,
+// relative to the largest logit.
+const exportTolerance = 1e-4
+
+// TestEvalExports evaluates whole exports, Conv and all, and compares with what
+// PyTorch computed.
+func TestEvalExports(t *testing.T) {
+	for _, name := range []string{"tsn_r50_op13", "tsn_r50_bn_op11", "tsm_r50_zeros_op13", "tsm_r50_cat_op13_dyn"} {
+		t.Run(name, func(t *testing.T) {
+			m, err := graph.ReadFile(testutil.Shared(t, "fixtures", "sources", name+".onnx"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer m.Close()
+			recorded := testutil.NPZ(t, testutil.Shared(t, "fixtures", "sources", name+".npz"))
+			from := map[*graph.Value]*graph.Tensor{m.Graph.Inputs()[0]: recorded["video"]}
+			out, err := graph.EvalRegion(from, m.Graph.Outputs(), graph.EvalOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, want := graph.Float64s(out[0]), graph.Float64s(recorded["logits"])
+			if len(got) != len(want) {
+				t.Fatalf("logits are %v, want %v", out[0].Dims, recorded["logits"].Dims)
+			}
+			worst, largest := 0.0, 0.0
+			for i := range want {
+				worst = max(worst, math.Abs(got[i]-want[i]))
+				largest = max(largest, math.Abs(want[i]))
+			}
+			if !(worst <= exportTolerance*largest) {
+				t.Errorf("logits differ by %.3g of the largest, allowed %.3g", worst/largest, exportTolerance)
+			}
+			t.Logf("logits differ by %.3g of the largest", worst/largest)
+		})
 	}
 }

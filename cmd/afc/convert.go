@@ -36,7 +36,8 @@ func (a *app) convertCommand() *cli.Command {
 			&cli.StringFlag{Name: "size", Usage: "frame size `N` or HxW, with --weights alone (default: 224)"},
 			&cli.BoolFlag{Name: "shift", Usage: "temporal shift (TSM), with --weights alone (default: none)"},
 			&cli.IntFlag{Name: "shift-div", Value: 8, Usage: "shift 1/`DIV` of the channels either way"},
-			&cli.StringFlag{Name: "lowering", Usage: "how to write the focal branch: " + lowerings()},
+			&cli.StringFlag{Name: "lowering", Usage: "how to write the focal branch, instead of --target's choice: " + list(codegen.Lowerings)},
+			&cli.StringFlag{Name: "target", Value: string(codegen.CPU), Usage: "where the model is to run, which chooses the lowering: " + list(codegen.Targets)},
 			&cli.StringFlag{Name: "budget", Usage: "with --lowering topk: `FRAMES` each block computes, one number or one a block"},
 			&cli.StringFlag{Name: "unselected", Value: "bias", Usage: "what a skipped frame answers: bias (the weights' F(0)) or zero"},
 			&cli.StringFlag{Name: "sampling", Value: "argmax", Usage: "argmax, or gumbel to add a noise input"},
@@ -48,10 +49,11 @@ func (a *app) convertCommand() *cli.Command {
 	}
 }
 
-func lowerings() string {
-	names := make([]string, len(codegen.Lowerings))
-	for i, l := range codegen.Lowerings {
-		names[i] = string(l)
+// list names choices for messages.
+func list[S ~string](choices []S) string {
+	names := make([]string, len(choices))
+	for i, s := range choices {
+		names[i] = string(s)
 	}
 	return strings.Join(names, ", ")
 }
@@ -195,7 +197,7 @@ func (a *app) convertAgain(c *cli.Context, p *progress.Reporter, m *graph.Model,
 
 // lowerTo lowers a network and writes the model.
 func lowerTo(c *cli.Context, p *progress.Reporter, net *afblock.Network, lower codegen.Options, out string) (rewriteReport, error) {
-	p.Step("lowering (%s)", lower.Lowering)
+	p.Step("lowering (%s)", codegen.Choose(net, lower).Lowering)
 	m, err := codegen.Lower(net, lower)
 	if err != nil {
 		return rewriteReport{}, err
@@ -216,5 +218,6 @@ func lowerTo(c *cli.Context, p *progress.Reporter, net *afblock.Network, lower c
 // describe adds what was written of a network.
 func (r *rewriteReport) describe(net *afblock.Network, lower codegen.Options) {
 	r.FineTune = net.FineTune
-	r.Network = &networkFacts{Frames: net.Frames, Lowering: string(lower.Lowering)}
+	choice := codegen.Choose(net, lower)
+	r.Network = &networkFacts{Frames: net.Frames, Lowering: string(choice.Lowering), Reason: choice.Reason}
 }

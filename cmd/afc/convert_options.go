@@ -69,10 +69,13 @@ func rewriteOptions(c *cli.Context) (afblock.RewriteOptions, error) {
 }
 
 func lowerOptions(c *cli.Context) (codegen.Options, error) {
-	opt := codegen.Options{Lowering: codegen.Mask}
+	opt := codegen.Options{Target: codegen.Target(c.String("target"))}
+	if !slices.Contains(codegen.Targets, opt.Target) {
+		return opt, usagef("--target %s: expected one of %s", opt.Target, list(codegen.Targets))
+	}
 	if l := codegen.Lowering(c.String("lowering")); l != "" {
 		if !slices.Contains(codegen.Lowerings, l) {
-			return opt, usagef("--lowering %s: expected one of %s", l, lowerings())
+			return opt, usagef("--lowering %s: expected one of %s", l, list(codegen.Lowerings))
 		}
 		opt.Lowering = l
 	}
@@ -91,8 +94,11 @@ func lowerOptions(c *cli.Context) (codegen.Options, error) {
 		return opt, usagef("--sampling %s: expected argmax or gumbel", c.String("sampling"))
 	}
 	budget := c.String("budget")
-	if (opt.Lowering == codegen.TopK) != (budget != "") {
-		return opt, usagef("--lowering topk and --budget go together")
+	switch {
+	case opt.Lowering == codegen.TopK && budget == "":
+		return opt, usagef("--lowering topk needs --budget FRAMES")
+	case opt.Lowering != codegen.TopK && opt.Lowering != "" && budget != "":
+		return opt, usagef("--budget is for --lowering topk, not %s", opt.Lowering)
 	}
 	if budget != "" {
 		for f := range strings.SplitSeq(budget, ",") {

@@ -29,6 +29,7 @@ type rewriteReport struct {
 type networkFacts struct {
 	Frames   int    `json:"frames"`
 	Lowering string `json:"lowering"`
+	Reason   string `json:"lowering_reason"`
 }
 
 func (a *app) writeJSON(v any) error {
@@ -65,7 +66,7 @@ func (r rewriteReport) print(a *app) error {
 	}
 	what := ""
 	if n := r.Network; n != nil {
-		what = fmt.Sprintf("AFNet of %d frames, lowering %s, ", n.Frames, n.Lowering)
+		what = fmt.Sprintf("AFNet of %d frames, lowering %s (%s), ", n.Frames, n.Lowering, n.Reason)
 	}
 	_, err := fmt.Fprintf(a.stdout, "%s: %s%s, in %.2f s\n", r.Output, what, bytesText(r.Size), r.Elapsed.Seconds())
 	return err
