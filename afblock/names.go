@@ -189,11 +189,8 @@ func signed(t *graph.Tensor, neg bool) (*graph.Tensor, error) {
 		return nil, err
 	}
 	b = slices.Clone(b)
-	for size := t.DType.Size(); len(b) > 0 && size > 0; size += t.DType.Size() {
-		if size > len(b) {
-			break
-		}
-		b[size-1] ^= 0x80
+	for i := t.DType.Size() - 1; i < len(b); i += t.DType.Size() {
+		b[i] ^= 0x80
 	}
 	return graph.NewTensor(t.DType, t.Dims, b)
 }
