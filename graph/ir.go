@@ -254,9 +254,11 @@ func (v *Value) ReplaceAllUses(w *Value) {
 	if v == w {
 		return
 	}
-	for _, u := range slices.Clone(v.uses) {
-		u.Node.SetInput(u.Index, w)
+	for _, u := range v.uses {
+		u.Node.inputs[u.Index] = w
 	}
+	w.uses = append(w.uses, v.uses...)
+	v.uses = nil
 	if v.output == 0 {
 		return
 	}
@@ -293,12 +295,25 @@ func (v *Value) Rename(name string) {
 
 func (v *Value) addUse(n *Node, i int) { v.uses = append(v.uses, Use{n, i}) }
 
+// dropUse looks from both ends: nodes are mostly removed in order, and a value
+// may have very many uses.
 func (v *Value) dropUse(n *Node, i int) {
-	k := slices.Index(v.uses, Use{n, i})
-	if k < 0 {
-		panic("BUG: use list out of step with node inputs")
+	u := Use{n, i}
+	for lo, hi := 0, len(v.uses)-1; lo <= hi; lo, hi = lo+1, hi-1 {
+		switch u {
+		case v.uses[lo]:
+			if lo == 0 {
+				v.uses = v.uses[1:]
+			} else {
+				v.uses = slices.Delete(v.uses, lo, lo+1)
+			}
+			return
+		case v.uses[hi]:
+			v.uses = slices.Delete(v.uses, hi, hi+1)
+			return
+		}
 	}
-	v.uses = slices.Delete(v.uses, k, k+1)
+	panic("BUG: use list out of step with node inputs")
 }
 
 // ---- Graph
@@ -413,7 +428,7 @@ func (g *Graph) RemoveInput(v *Value) {
 	}
 	g.inputs = slices.Delete(g.inputs, i, i+1)
 	v.input = false
-	if v.init == nil {
+	if v.init == nil && v.sparse == nil {
 		g.forget(v)
 	}
 }
