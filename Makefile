@@ -37,6 +37,9 @@ check: ## format, vet, staticcheck, modules, known vulnerabilities, unsafe habit
 	scripts/check-security.sh "$(GOSEC)" "$(GOVULNCHECK)"
 	@dirty=$$(git status --porcelain); [ -z "$$dirty" ] || { echo "uncommitted changes:"; echo "$$dirty"; exit 1; }
 
+corpus: ## the ONNX backend tests into .corpus/
+	scripts/fetch-corpus.sh
+
 proto: ## protobuf bindings from the official onnx.proto
 	$(GO) generate ./graph/internal/onnxpb
 

@@ -88,12 +88,16 @@ func isFloor(atom string) bool {
 	return strings.HasPrefix(atom, "floor(") && strings.HasSuffix(atom, ")") && balanced(atom[6:len(atom)-1])
 }
 
+func (e *expr) isAtom() bool {
+	return len(e.terms) == 1 && e.c == 0 && e.terms[0].coef == 1 && len(e.terms[0].atoms) == 1
+}
+
 // String writes terms in order of their atoms, the constant last.
 func (e *expr) String() string {
 	if e == nil {
 		return "?"
 	}
-	if len(e.terms) == 1 && e.c == 0 && e.terms[0].coef == 1 && len(e.terms[0].atoms) == 1 {
+	if e.isAtom() {
 		return e.terms[0].atoms[0] // also a symbol that is no simple name
 	}
 	var b strings.Builder
@@ -374,7 +378,7 @@ func (e *expr) floorDiv(q int64) *expr {
 		return out.norm()
 	}
 	inner := rest.String()
-	if len(rest.terms) == 1 && rest.c == 0 && rest.terms[0].coef == 1 && !simpleName(inner) && !isFloor(inner) {
+	if rest.isAtom() && !simpleName(inner) && !isFloor(inner) {
 		inner = "(" + inner + ")"
 	}
 	out.terms = append(out.terms, term{1, []string{fmt.Sprintf("floor((%s)/%d)", inner, q)}})
