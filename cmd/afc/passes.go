@@ -29,7 +29,7 @@ func (a *app) passesCommand() *cli.Command {
 func passFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "stop-after", Usage: "end with `PASS` and write the model as it is then"},
-		&cli.StringSliceFlag{Name: "skip-pass", Usage: "leave out `PASS`; may be repeated"},
+		&cli.StringSliceFlag{Name: "skip-pass", Usage: "leave out `PASSES`, separated by commas"},
 		&cli.StringFlag{Name: "dump-dir", Usage: "write the model as text after each pass into `FOLDER`"},
 		&cli.BoolFlag{Name: "check", Usage: "verify structure and promises after each pass, with shuffled node order"},
 		&cli.Uint64Flag{Name: "check-seed", Usage: "`SEED` of --check's shuffling (default: random, printed)"},
@@ -39,7 +39,7 @@ func passFlags() []cli.Flag {
 // passOptions reads passFlags.
 func (a *app) passOptions(c *cli.Context) passes.Options {
 	opt := passes.Options{
-		StopAfter: c.String("stop-after"), Skip: c.StringSlice("skip-pass"), DumpDir: c.String("dump-dir"),
+		StopAfter: c.String("stop-after"), Skip: names(c, "skip-pass"), DumpDir: c.String("dump-dir"),
 		Check: c.Bool("check"), Seed: c.Uint64("check-seed"),
 	}
 	if opt.Check && !c.IsSet("check-seed") {

@@ -25,8 +25,8 @@ func (a *app) verifyCommand() *cli.Command {
 			"row: pass, fail or skipped with the reason. Exit code 1 says that one failed.\n" +
 			"Checks: " + strings.Join(verify.CheckNames(), ", ") + ".",
 		Flags: append(runFlags(),
-			&cli.StringSliceFlag{Name: "only", Usage: "run `CHECK` alone; may be repeated"},
-			&cli.StringSliceFlag{Name: "skip", Usage: "leave out `CHECK`; may be repeated"},
+			&cli.StringSliceFlag{Name: "only", Usage: "run `CHECKS` alone, as in load,reference"},
+			&cli.StringSliceFlag{Name: "skip", Usage: "leave out `CHECKS`"},
 			&cli.IntFlag{Name: "rounds", Value: 9, Usage: "timed rounds of the latency check"},
 			&cli.Float64Flag{Name: "min-top1", Usage: "fail below this part of clips with the source's first class"},
 		),
@@ -131,7 +131,7 @@ func (a *app) verify(c *cli.Context) error {
 func runOptions(c *cli.Context) (verify.Options, error) {
 	opt := verify.Options{
 		Batch: c.Int("batch"), Threads: c.Int("threads"), Rounds: c.Int("rounds"), MinTop1: c.Float64("min-top1"),
-		Only: c.StringSlice("only"), Skip: c.StringSlice("skip"),
+		Only: names(c, "only"), Skip: names(c, "skip"),
 	}
 	dist := verify.Distribution(c.String("dist"))
 	switch {
