@@ -298,14 +298,6 @@ func (r *recognizer) run(v *graph.Value, given map[*graph.Value]*graph.Tensor) (
 		given[v] = in[0]
 		return in[0], nil
 	}
-	if n.Is("GlobalAveragePool", "AveragePool") && in[0] != nil {
-		t, err := averagePool(n, in[0])
-		if err != nil {
-			return nil, err
-		}
-		given[v] = t
-		return t, nil
-	}
 	out, err := graph.Eval(n, in)
 	if err != nil {
 		return nil, err
