@@ -622,7 +622,7 @@ func (g *Graph) RemoveNode(n *Node) {
 			g.forget(v)
 		}
 	}
-	for i := range n.inputs {
+	for i := len(n.inputs) - 1; i >= 0; i-- {
 		n.setInput(i, nil)
 	}
 	for _, a := range n.attrs {

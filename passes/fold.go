@@ -9,11 +9,18 @@ import (
 // smallBytes is what a folded constant may take whatever it was computed from.
 // Larger results are folded only where they take at most twice what goes into
 // them (a weight transposed or widened), so that a file of a few kilobytes
-// never turns into one of megabytes of zeros.
-const smallBytes = 64 << 10
+// never turns into one of megabytes of zeros. All of them together may take
+// foldedBytes and twice the constants of the source, whatever the chain.
+const (
+	smallBytes  = 64 << 10
+	foldedBytes = 32 << 20
+)
 
 // foldConstants computes nodes that read nothing but constants.
 func foldConstants(s *State) error {
+	if s.foldable == 0 {
+		s.foldable = foldedBytes + 2*Measure(s.Model).Bytes
+	}
 	for g := range graphs(s.Model) {
 		for n := range g.Nodes() {
 			if n.Is("Constant") || !graph.CanEval(n) || unused(n) || makesOutput(n) {
@@ -23,7 +30,7 @@ func foldConstants(s *State) error {
 			if !ok {
 				continue
 			}
-			out, err := graph.EvalWith(n, in, graph.EvalOptions{MaxBytes: max(smallBytes, 2*bytes)})
+			out, err := graph.EvalWith(n, in, graph.EvalOptions{MaxBytes: min(max(smallBytes, 2*bytes), s.foldable)})
 			if errors.Is(err, graph.ErrTooLarge) {
 				s.note(n, "its result is constant, but too large to store")
 				continue
@@ -31,6 +38,12 @@ func foldConstants(s *State) error {
 			if err != nil {
 				s.note(n, "its inputs are constant, but: %v", err)
 				continue
+			}
+			for _, t := range out {
+				if t != nil {
+					size, _ := t.NumBytes() // known: it was just made
+					s.foldable = max(s.foldable-size, 1)
+				}
 			}
 			toInitializers(g, n, out)
 			s.changed(1)

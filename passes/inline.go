@@ -6,9 +6,13 @@ import (
 	"github.com/afc-project/afc/graph"
 )
 
-// maxInlines caps how many calls are inlined, so that functions that call each
-// other in a doubling chain cannot fill the memory.
-const maxInlines = 100_000
+// inlineBytes bounds the memory that inlined nodes take, at about nodeBytes and
+// their names each, so that functions that call each other in a doubling chain
+// cannot fill the machine's. Real networks take a hundredth.
+const (
+	inlineBytes = 64 << 20
+	nodeBytes   = 512
+)
 
 // inlineFunctions replaces calls of model-local functions by their bodies,
 // which may call others in turn. A function written for another opset than the
@@ -19,7 +23,7 @@ func inlineFunctions(s *State) error {
 	if len(m.Functions) == 0 {
 		return nil
 	}
-	inlined := 0
+	inlined, left := 0, inlineBytes
 	for g := range graphs(m) {
 		for again := true; again; { // until no body brings calls of its own
 			again = false
@@ -31,9 +35,10 @@ func inlineFunctions(s *State) error {
 				if err := inlinable(m, f, n); err != nil {
 					return err
 				}
-				if inlined++; inlined > maxInlines {
-					return graphError(m, n, "more than %d function calls; does function %q call itself?", maxInlines, f.Name)
+				if left -= bodyBytes(f); left < 0 {
+					return graphError(m, n, "inlining functions makes too large a graph; does function %q call itself?", f.Name)
 				}
+				inlined++
 				inlineCall(s, n, f, inlined)
 				again = true
 			}
@@ -68,6 +73,21 @@ func inlinable(m *graph.Model, f *graph.Function, call *graph.Node) error {
 	return nil
 }
 
+// bodyBytes estimates the memory that a copy of a function's body takes.
+func bodyBytes(f *graph.Function) int {
+	bytes := 0
+	for n := range functionNodes(f) {
+		bytes += nodeBytes + len(n.Name)
+		for _, v := range n.Outputs() {
+			if v != nil {
+				bytes += len(v.Name()) + len(f.Name)
+			}
+		}
+	}
+	return bytes
+}
+
+// functionNodes iterates over the nodes of a body and of its subgraphs.
 func functionNodes(f *graph.Function) func(func(*graph.Node) bool) {
 	return func(yield func(*graph.Node) bool) {
 		walkGraphs(f.Body, func(g *graph.Graph) bool {

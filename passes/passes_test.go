@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/testutil"
@@ -393,4 +394,56 @@ func TestShuffle(t *testing.T) {
 	if len(orders) < 10 {
 		t.Errorf("20 seeds gave %d orders", len(orders))
 	}
+}
+
+// TestBombs: small files that ask for much are answered quickly and small.
+func TestBombs(t *testing.T) {
+	t.Run("doubling constants", func(t *testing.T) {
+		b := newBuilder(13)
+		c := b.weight("c", 1024)
+		for i := range 40 {
+			c = b.node("Concat", fmt.Sprintf("c%d", i), values(c, c), graph.Int("axis", 0))
+		}
+		b.output(b.node("ReduceMax", "y", values(c, b.input("x")), graph.Int("keepdims", 0)))
+		b.g.Outputs()[0].Producer().TrimInputs(1)
+		r, err := Run(ToCanonical, b.m, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if size := r.After().Bytes; size > 64<<20 {
+			t.Errorf("%d bytes of constants made of %d", size, r.Before.Bytes)
+		}
+	})
+	t.Run("doubling functions", func(t *testing.T) {
+		b := newBuilder(13)
+		b.m.Opsets = append(b.m.Opsets, graph.Opset{Domain: "local", Version: 1})
+		for i := range 40 {
+			name, callee, domain := fmt.Sprintf("f%d", i), fmt.Sprintf("f%d", i-1), "local"
+			if i == 0 {
+				callee, domain = "Relu", ""
+			}
+			f := &graph.Function{Name: name, Domain: "local", Opsets: b.m.Opsets, Body: graph.NewGraph(name)}
+			x := f.Body.AddInput("x", graph.Type{})
+			x = f.Body.AddNode(callee, domain, "", values(x), []string{"y"}).Output(0)
+			f.Body.AddOutput(f.Body.AddNode(callee, domain, "", values(x), []string{"z"}).Output(0))
+			b.m.Functions = append(b.m.Functions, f)
+		}
+		b.output(b.g.AddNode("f39", "local", "", values(b.input("x", 1)), []string{"y"}).Output(0), 1)
+		var refused *graph.Error
+		if _, err := Run(ToCanonical, b.m, Options{}); !errors.As(err, &refused) {
+			t.Errorf("error %v", err)
+		}
+	})
+	t.Run("one value read very often", func(t *testing.T) {
+		b := newBuilder(13)
+		same := b.node("Identity", "same", values(b.input("x", 1)))
+		b.output(b.node("Concat", "y", slices.Repeat(values(same), 300_000), graph.Int("axis", 0)), 300_000)
+		start := time.Now()
+		if _, err := Run(ToCanonical, b.m, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
 }

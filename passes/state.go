@@ -18,10 +18,11 @@ type State struct {
 	Model   *graph.Model
 	Network *afblock.Network // nil until recognised
 
-	opt     *Options
-	pass    string // the running pass
-	changes int    // made by the running pass
-	notes   []Note
+	opt      *Options
+	pass     string // the running pass
+	changes  int    // made by the running pass
+	notes    []Note
+	foldable int64 // bytes that folded constants may still take; 0: not set yet
 }
 
 // Note is something a pass wants known: a rewrite that it refused, and why.
