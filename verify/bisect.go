@@ -8,8 +8,8 @@ import (
 	"github.com/afc-project/afc/graph"
 )
 
-// bisectChunk is how many intermediate values are looked at in one run: each
-// is a whole feature map in memory.
+// bisectChunk is how many intermediate values are looked at in one run where
+// nothing is known of their size: each is a whole feature map in memory.
 const bisectChunk = 12
 
 // pair is a value that two models both compute.
@@ -66,10 +66,10 @@ func weightKey(n *graph.Node) ([32]byte, bool) {
 }
 
 // firstDifference finds the first value, in a's order, that two models both
-// compute but not alike. Run runs a model with some of its values as outputs
-// instead of its own. The name is "" if they agree on all.
-func firstDifference(a, b *graph.Model, tol Tolerance, run func(m *graph.Model) (*outcome, error)) (Difference, error) {
-	for chunk := range slices.Chunk(pairs(a, b), bisectChunk) {
+// compute but not alike. Run runs a model with up to atOnce of its values as
+// outputs instead of its own. The name is "" if they agree on all.
+func firstDifference(a, b *graph.Model, tol Tolerance, atOnce int, run func(m *graph.Model) (*outcome, error)) (Difference, error) {
+	for chunk := range slices.Chunk(pairs(a, b), atOnce) {
 		got, err := run(withOutputs(a, chunk, func(p pair) string { return p.a }))
 		if err != nil {
 			return Difference{}, err
@@ -111,8 +111,15 @@ func withOutputs(m *graph.Model, pairs []pair, name func(pair) string) *graph.Mo
 }
 
 // blame says where the model and its reference part, as a suffix to a message.
+// It looks once a report: a fault shows in many checks.
 func (p *prover) blame(m, ref *graph.Model) string {
-	d, err := firstDifference(m, ref, Reordered, func(m *graph.Model) (*outcome, error) {
+	if p.blamed {
+		return ""
+	}
+	p.blamed = true
+	// Small clips have small maps: look at more of them at once.
+	atOnce := bisectChunk * max(1, 8*224*224/(len(p.clips)*p.frames*p.h*p.w))
+	d, err := firstDifference(m, ref, Reordered, atOnce, func(m *graph.Model) (*outcome, error) {
 		s, err := NewSession(m, p.unoptimised())
 		if err != nil {
 			return nil, err

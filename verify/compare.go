@@ -102,6 +102,9 @@ func (d Difference) Figure() string {
 	if d.MaxAbs == 0 {
 		return "equal"
 	}
+	if d.Peak == 0 {
+		return fmt.Sprintf("%.1e where all is zero", d.MaxAbs)
+	}
 	return fmt.Sprintf("%.1e of max", d.Needed)
 }
 

@@ -107,6 +107,7 @@ type prover struct {
 	sourceFrames int // a clip of the source has
 
 	base      *outcome // see baseline
+	blamed    bool     // see blame
 	ref       *graph.Model
 	refForced *graph.Model
 }

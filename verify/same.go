@@ -261,7 +261,7 @@ func bisectRow(ctx context.Context, a, b *graph.Model, inputs map[string]*graph.
 	so := opt.Session
 	so.OptLevel = OptNone // fused nodes would hide the values between them
 	c := Check{Name: "bisect", Title: "first value that differs", Status: Info}
-	d, err := firstDifference(a, b, opt.tolerance(""), func(m *graph.Model) (*outcome, error) {
+	d, err := firstDifference(a, b, opt.tolerance(""), bisectChunk, func(m *graph.Model) (*outcome, error) {
 		s, err := NewSession(m, so)
 		if err != nil {
 			return nil, err

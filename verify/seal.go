@@ -76,8 +76,10 @@ func blockOf(name string) string {
 	name, derived := strings.CutPrefix(name, "afc.")
 	parts := strings.Split(name, ".")
 	switch {
-	case len(parts) <= 2 && derived:
+	case derived && len(parts) <= 2:
 		return "constants"
+	case derived: // "….zero", of the block itself
+		return strings.Join(parts[:len(parts)-1], ".")
 	case len(parts) <= 2:
 		return parts[0]
 	}
