@@ -25,6 +25,7 @@ type Description struct {
 	BN       string            `json:"batch_norm"`     // "folded", "kept", "mixed"
 	Channels int               `json:"input_channels"`
 	Params   int64             `json:"parameters"`
+	MACs     float64           `json:"macs_per_clip,omitempty"` // every frame selected; 0 where the size is open
 	Stages   []StageDescriptor `json:"stages"`
 	Head     HeadDescription   `json:"head"`
 	AF       *AFDescription    `json:"af,omitempty"`
@@ -51,6 +52,7 @@ type StageDescriptor struct {
 	StrideAt string            `json:"stride_at,omitempty"` // "3×3", "first 1×1", "last block"
 	Shift    *ShiftDescription `json:"shift,omitempty"`
 	Params   int64             `json:"parameters"`
+	MACs     float64           `json:"macs_per_clip,omitempty"` // likewise
 	AF       *ModuleDescriptor `json:"af,omitempty"`
 }
 
@@ -116,6 +118,12 @@ func Describe(net *Network) *Description {
 	}
 	if d.AF != nil {
 		d.Method = "AFNet-" + d.Method
+	}
+	if cost, err := net.Cost(CostOptions{}); err == nil {
+		d.MACs = cost.Total().MACs
+		for i := range d.Stages {
+			d.Stages[i].MACs = cost.Sum(func(c CostItem) bool { return c.Stage == d.Stages[i].Name }).MACs
+		}
 	}
 	return d
 }

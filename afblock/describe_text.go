@@ -56,20 +56,28 @@ func (d *Description) WriteText(w io.Writer) error {
 
 func (d *Description) writeStages(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	header := []string{"\nstage", "blocks", "channels", "stride", "shift", "parameters"}
+	header := []string{"\nstage", "blocks", "channels", "stride", "shift", "parameters", "MACs a clip"}
 	if d.AF != nil {
 		header = append(header, "AF module")
 	}
 	fmt.Fprintln(t, strings.Join(header, "\t"))
 	for _, s := range d.Stages {
 		row := []string{s.Name, fmt.Sprintf("%d %s", s.Blocks, s.Kind), fmt.Sprintf("%d → %d", s.In, s.Out),
-			s.strideText(), s.Shift.text(s.Blocks), fmt.Sprint(s.Params)}
+			s.strideText(), s.Shift.text(s.Blocks), fmt.Sprint(s.Params), giga(s.MACs)}
 		if d.AF != nil {
 			row = append(row, s.AF.text())
 		}
 		fmt.Fprintln(t, strings.Join(row, "\t"))
 	}
 	return t.Flush()
+}
+
+// giga writes multiply–accumulates in 10⁹, a dash where they are not known.
+func giga(macs float64) string {
+	if macs == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.3f G", macs/1e9)
 }
 
 func (s *StageDescriptor) strideText() string {

@@ -66,6 +66,7 @@ func (a *app) cli() *cli.App {
 		Description: strings.TrimSpace(`
 Start here:
   afc inspect model.onnx                what afc sees in the model
+  afc inspect model.onnx                what afc sees in the model
   afc convert model.onnx -o af.onnx     rewrite it into an AFNet
   afc verify model.onnx af.onnx         prove on ONNX Runtime that it is right
   afc flops estimate model.onnx         what it costs, and what the AFNet will

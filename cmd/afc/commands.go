@@ -5,6 +5,7 @@ import "github.com/urfave/cli/v2"
 // commands lists the commands in the order in which help shows them.
 func (a *app) commands() []*cli.Command {
 	return []*cli.Command{
+		a.inspectCommand(),
 		a.convertCommand(),
 		a.verifyCommand(),
 		a.optimizeCommand(),

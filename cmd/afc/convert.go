@@ -132,6 +132,7 @@ func (a *app) convertModel(c *cli.Context, p *progress.Reporter, in string, rewr
 		return rewriteReport{}, passFailed(err)
 	}
 	p.Step("writing %s", out)
+	signed(result.Model)
 	size, err := writeModel(c.Context, result.Model, out)
 	if err != nil {
 		return rewriteReport{}, err
@@ -206,6 +207,7 @@ func lowerTo(c *cli.Context, p *progress.Reporter, net *afblock.Network, lower c
 		return rewriteReport{}, err
 	}
 	p.Step("writing %s", out)
+	signed(m)
 	size, err := writeModel(c.Context, m, out)
 	if err != nil {
 		return rewriteReport{}, err
@@ -214,6 +216,9 @@ func lowerTo(c *cli.Context, p *progress.Reporter, net *afblock.Network, lower c
 	r.describe(net, lower)
 	return r, nil
 }
+
+// signed names afc as what made a model.
+func signed(m *graph.Model) { m.ProducerName, m.ProducerVersion = "afc", version }
 
 // describe adds what was written of a network.
 func (r *rewriteReport) describe(net *afblock.Network, lower codegen.Options) {
