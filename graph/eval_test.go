@@ -167,6 +167,9 @@ const exportTolerance = 1e-4
 // TestEvalExports evaluates whole exports, Conv and all, and compares with what
 // PyTorch computed.
 func TestEvalExports(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	for _, name := range []string{"tsn_r50_op13", "tsn_r50_bn_op11", "tsm_r50_zeros_op13", "tsm_r50_cat_op13_dyn"} {
 		t.Run(name, func(t *testing.T) {
 			m, err := graph.ReadFile(testutil.Shared(t, "fixtures", "sources", name+".onnx"))

@@ -68,8 +68,11 @@ func (r *InferReport) String() string {
 // file stands; a node of which nothing can be said is reported.
 func Infer(m *Model) *InferReport {
 	m.own()
-	e := &inferer{model: m, report: &InferReport{constants: map[*Value]*Tensor{}}, left: maxInferSteps}
-	e.used = map[string]bool{}
+	e := &inferer{report: &InferReport{constants: map[*Value]*Tensor{}}, left: maxInferSteps, elements: maxAllFollowed}
+	e.used, e.functions = map[string]bool{}, map[functionKey]*Function{}
+	for _, fn := range m.Functions {
+		e.functions[functionKey{canonicalDomain(fn.Domain), fn.Name, fn.Overload}] = fn
+	}
 	for _, v := range m.Graph.inputs {
 		for _, d := range v.Type.Shape {
 			e.used[d.Param] = true
@@ -95,6 +98,9 @@ func SetInputShape(m *Model, name string, shape Shape) error {
 	}
 	if !v.Type.IsTensor() {
 		return fmt.Errorf("input %q is not a tensor", name)
+	}
+	if old := v.Type.Shape; old != nil && len(old) != len(shape) {
+		return fmt.Errorf("input %q has shape %s, which %s does not fit", name, old, shape)
 	}
 	v.Type.Shape = shape
 	ForgetShapes(m)
@@ -132,6 +138,9 @@ const (
 	// maxFollowed bounds the elements of a tensor whose values inference
 	// follows. Shapes and what is made of them are far smaller.
 	maxFollowed = 1024
+	// maxAllFollowed bounds what a whole run follows; behind it, shapes are
+	// still inferred where they depend on no values.
+	maxAllFollowed = 1 << 24
 )
 
 // fact is what is known of a value during inference.
@@ -149,13 +158,23 @@ func constFact(t *Tensor) *fact { return &fact{elem: t.DType, shape: t.Shape(), 
 
 // inferer is one run of Infer.
 type inferer struct {
-	model  *Model
-	report *InferReport
-	left   int // nodes that may still be visited
-	depth  int
-	fresh  int
-	used   map[string]bool // symbols of the graph's inputs
+	report    *InferReport
+	functions map[functionKey]*Function
+	left      int   // nodes that may still be visited
+	elements  int64 // elements that may still be followed
+	depth     int
+	fresh     int
+	used      map[string]bool // symbols of the graph's inputs
 }
+
+// follow reports whether n more elements may be followed.
+func (e *inferer) follow(n int64) bool {
+	e.elements -= n
+	return e.elements >= 0
+}
+
+// functionKey is what a node calls a function by.
+type functionKey struct{ domain, name, overload string }
 
 // symbol returns a dimension with a symbol of its own.
 func (e *inferer) symbol() Dim {
@@ -344,6 +363,10 @@ func (c *inferCall) run() error {
 
 // fold evaluates a node of small constants.
 func (c *inferCall) fold(op *operator) bool {
+	switch costKinds[c.n.OpType] {
+	case costProduct, costWindow:
+		return false // no shape depends on them, and they may take long
+	}
 	if op.eval == nil {
 		return false
 	}
@@ -360,6 +383,9 @@ func (c *inferCall) fold(op *operator) bool {
 			return false
 		}
 		in[i] = x.value
+	}
+	if !c.follow(total) {
+		return false
 	}
 	out, err := evalNode(c.n, in, c.bind, EvalOptions{Opset: c.opset, MaxBytes: 64 * maxFollowed})
 	if err != nil {
@@ -404,7 +430,7 @@ func (c *inferCall) move(op *operator) {
 			in[i] = Int64s(x.shape.Dims(), ids...)
 		}
 	}
-	if !partly || len(pool) > maxFollowed {
+	if !partly || len(pool) > maxFollowed || !c.follow(int64(len(pool))) {
 		return
 	}
 	out, err := evalNode(c.n, in, c.bind, EvalOptions{Opset: c.opset, MaxBytes: 64 * maxFollowed})

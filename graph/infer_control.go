@@ -8,12 +8,7 @@ import (
 
 // function returns the model's function that the node calls, nil if none.
 func (c *inferCall) function() *Function {
-	for _, fn := range c.model.Functions {
-		if fn.Name == c.n.OpType && canonicalDomain(fn.Domain) == canonicalDomain(c.n.Domain) && fn.Overload == c.n.Overload {
-			return fn
-		}
-	}
-	return nil
+	return c.functions[functionKey{canonicalDomain(c.n.Domain), c.n.OpType, c.n.Overload}]
 }
 
 // call follows a function's body with the facts of the call. Types in the body
@@ -222,6 +217,9 @@ func inferLoop(c *inferCall) error {
 		return err
 	}
 	carried := len(c.in) - 2
+	if carried < 0 {
+		return fmt.Errorf("has %d inputs, expected 2 or more", len(c.in))
+	}
 	// In the body the condition is true, or it would not run.
 	in := []*fact{{elem: Int64, shape: ShapeOf()}, constFact(mustTensor(Bool, nil, []byte{1}))}
 	for i := range carried {

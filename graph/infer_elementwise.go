@@ -77,10 +77,9 @@ func (c *inferCall) zipElems(shape Shape, f func(a, b *expr) *expr) []*expr {
 	}
 	dims := shape.Dims()
 	n, err := numElements(dims)
-	if err != nil || n > maxFollowed || n > int64(c.left) {
+	if err != nil || n > maxFollowed || !c.follow(n) {
 		return nil
 	}
-	c.left -= int(n)
 	at := make([]int64, len(dims))
 	sa := broadcastStrides(c.in[0].shape.Dims(), len(dims))
 	sb := broadcastStrides(c.in[1].shape.Dims(), len(dims))

@@ -68,8 +68,17 @@ func TestSetInputShape(t *testing.T) {
 	if r := graph.Infer(m); r.OK() || !strings.Contains(r.String(), "cannot be reshaped") {
 		t.Errorf("7 frames: %v", r)
 	}
-	if err := graph.SetInputShape(m, "nowhere", nil); err == nil {
-		t.Error("an input that does not exist was set")
+	for _, c := range []struct {
+		input string
+		shape graph.Shape
+		want  string
+	}{
+		{"nowhere", nil, `no input "nowhere"`},
+		{video, graph.ShapeOf(1, 24, 64, 64), "does not fit"},
+	} {
+		if err := graph.SetInputShape(m, c.input, c.shape); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s%s: %v, want an error with %q", c.input, c.shape, err, c.want)
+		}
 	}
 }
 

@@ -106,7 +106,7 @@ func init() {
 
 	// Control flow.
 	add(1, 1, 1, nil, inferIf, "If")
-	add(1, 2, -1, nil, inferLoop, "Loop")
+	add(1, 0, -1, nil, inferLoop, "Loop") // both of its first inputs may be left out
 	add(9, 1, -1, nil, inferScan, "Scan")
 	operators = t
 }

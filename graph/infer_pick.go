@@ -1,0 +1,307 @@
+package graph
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Rules of operators that cut tensors, join them, and repeat or pad them.
+
+func inferConcat(c *inferCall) error {
+	c.set(0, c.elem(0), nil)
+	first, err := c.shape(0)
+	if err != nil {
+		return err
+	}
+	k, err := axis(c.int("axis", 1), len(first))
+	if err != nil {
+		return err
+	}
+	out, sum := slices.Clone(first), constExpr(0)
+	for i := range c.in {
+		s, err := c.shape(i)
+		if err == nil {
+			err = c.sameElem(0, i)
+		}
+		if err != nil {
+			return err
+		}
+		if len(s) != len(out) {
+			return fmt.Errorf("input %d has shape %s, expected rank %d", i, s, len(out))
+		}
+		for a, d := range s {
+			switch {
+			case a == k:
+				sum = sum.add(dimExpr(d))
+			case out[a].Known() && d.Known() && out[a].Size != d.Size:
+				return fmt.Errorf("input %d has shape %s, which does not fit %s along axis %d", i, s, first, k)
+			case d.Known(), out[a].Param == "" && !out[a].Known():
+				out[a] = d
+			}
+		}
+	}
+	out[k] = sum.dim()
+	c.set(0, c.elem(0), out)
+	return nil
+}
+
+func inferSplit(c *inferCall) error {
+	for i := range c.out {
+		c.set(i, c.elem(0), nil)
+	}
+	s, err := c.shape(0)
+	if err != nil {
+		return err
+	}
+	k, err := axis(c.int("axis", 0), len(s))
+	if err != nil {
+		return err
+	}
+	parts, err := c.list(1, "split")
+	if err != nil {
+		return err
+	}
+	if parts == nil {
+		count := int64(len(c.n.outputs))
+		switch {
+		case s[k].Known():
+			sizes, err := splitSizes(&c.opCall, s[k].Size, nil)
+			if err != nil {
+				return err
+			}
+			for _, n := range sizes {
+				parts = append(parts, constExpr(n))
+			}
+		default:
+			parts = slices.Repeat([]*expr{dimExpr(s[k]).over(constExpr(count))}, int(count))
+		}
+	}
+	for i := range c.out {
+		if i >= len(parts) {
+			return fmt.Errorf("has %d outputs for %d parts", len(c.out), len(parts))
+		}
+		out := slices.Clone(s)
+		out[k] = parts[i].dim()
+		c.set(i, c.elem(0), out)
+	}
+	return nil
+}
+
+func inferSlice(c *inferCall) error {
+	c.set(0, c.elem(0), nil)
+	s, err := c.shape(0)
+	if err != nil {
+		return err
+	}
+	starts, err := c.list(1, "starts")
+	if err != nil {
+		return err
+	}
+	ends, err := c.list(2, "ends")
+	if err != nil {
+		return err
+	}
+	axes, err := c.numbers(3, "axes")
+	if err != nil {
+		return err
+	}
+	steps, err := c.list(4, "steps")
+	if err != nil {
+		return err
+	}
+	zeros := make([]int64, len(starts))
+	if starts == nil {
+		zeros = nil
+	}
+	at, _, err := sliceAxes(zeros, make([]int64, len(ends)), axes, nil, len(s))
+	if err == nil && steps != nil && len(steps) != len(starts) {
+		err = fmt.Errorf("has %d starts and %d steps", len(starts), len(steps))
+	}
+	if err != nil {
+		return err
+	}
+	out := slices.Clone(s)
+	for i, k := range at {
+		step := constExpr(1)
+		if steps != nil {
+			step = steps[i]
+		}
+		out[k] = slicedDim(s[k], starts[i], ends[i], step)
+	}
+	c.set(0, c.elem(0), out)
+	return nil
+}
+
+// slicedDim is the size that a slice leaves of a dimension.
+func slicedDim(d Dim, start, end, step *expr) Dim {
+	by, ok := step.isConst()
+	if !ok || by == 0 || start == nil || end == nil {
+		return Sym("")
+	}
+	from, okF := start.isConst()
+	to, okT := end.isConst()
+	if d.Known() && okF && okT {
+		_, n := sliceSpan(d.Size, from, to, by)
+		return D(n)
+	}
+	size := dimExpr(d)
+	if size == nil {
+		return Sym("")
+	}
+	if by == -1 && okF && okT && from == -1 && to < -int64(maxOpenEnd) {
+		return d // reversed
+	}
+	if by < 1 {
+		return Sym("")
+	}
+	// Bring both ends to [0, size], as far as that can be decided.
+	clamp := func(e *expr) *expr {
+		if v, ok := e.isConst(); ok {
+			switch {
+			case v >= maxOpenEnd:
+				return size
+			case v <= -maxOpenEnd:
+				return constExpr(0)
+			case v < 0:
+				e = size.add(e)
+			}
+		}
+		switch {
+		case !e.atLeast(0):
+			return nil
+		case size.sub(e).atLeast(0):
+			return e
+		case e.sub(size).atLeast(0):
+			return size
+		}
+		return nil
+	}
+	length := clamp(end).sub(clamp(start))
+	if !length.atLeast(0) {
+		return Sym("")
+	}
+	return length.plus(by - 1).floorDiv(by).dim()
+}
+
+// maxOpenEnd is how far a slice's end must lie to mean "to the end" of a
+// dimension whose size is not known: exporters write 2³¹−1 or 2⁶³−1.
+const maxOpenEnd = 1<<31 - 1
+
+func inferExpand(c *inferCall) error {
+	c.set(0, c.elem(0), nil)
+	s, err := c.shape(0)
+	if err != nil {
+		return err
+	}
+	list, err := c.list(1, "")
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		if v, ok := e.isConst(); ok && v < 0 {
+			return fmt.Errorf("expands to the negative dimension %d", v)
+		}
+	}
+	out, err := broadcastShapes(s, shapeFrom(list))
+	c.set(0, c.elem(0), out)
+	return err
+}
+
+func inferTile(c *inferCall) error {
+	c.set(0, c.elem(0), nil)
+	s, err := c.shape(0)
+	if err != nil {
+		return err
+	}
+	times, err := c.list(1, "")
+	if err != nil {
+		return err
+	}
+	if len(times) != len(s) {
+		return fmt.Errorf("has %d repeats for rank %d", len(times), len(s))
+	}
+	out := make(Shape, len(s))
+	for i, d := range s {
+		out[i] = dimExpr(d).mul(times[i]).dim()
+	}
+	c.set(0, c.elem(0), out)
+	return nil
+}
+
+func inferPad(c *inferCall) error {
+	c.set(0, c.elem(0), nil)
+	s, err := c.shape(0)
+	if err != nil {
+		return err
+	}
+	out := make(Shape, len(s))
+	for i := range out {
+		out[i] = Sym("")
+	}
+	pads, err := padAmounts(&c.opCall, c.numbers, len(s))
+	if err != nil {
+		if c.opset >= 11 && c.constant(1) == nil {
+			c.set(0, c.elem(0), out)
+			return nil // pads of a run keep the rank
+		}
+		return err
+	}
+	for i, d := range s {
+		out[i] = dimExpr(d).plus(pads[i] + pads[i+len(s)]).dim()
+		if pads[i]+pads[i+len(s)] == 0 {
+			out[i] = d
+		}
+		if d.Known() && !out[i].Known() {
+			return fmt.Errorf("pads %v leave a negative size of %s", pads, s)
+		}
+	}
+	c.set(0, c.elem(0), out)
+	return nil
+}
+
+func inferGather(c *inferCall) error {
+	c.set(0, c.elem(0), nil)
+	s, err := c.shape(0)
+	if err != nil {
+		return err
+	}
+	idx, err := c.shape(1)
+	if err != nil {
+		return err
+	}
+	k, err := axis(c.int("axis", 0), len(s))
+	if err != nil {
+		return err
+	}
+	c.set(0, c.elem(0), joinShape(s[:k], idx, s[k+1:]))
+	return nil
+}
+
+func inferGatherElements(c *inferCall) error {
+	c.set(0, c.elem(0), nil)
+	idx, err := c.shape(1)
+	c.set(0, c.elem(0), idx)
+	return err
+}
+
+func inferGatherND(c *inferCall) error {
+	c.set(0, c.elem(0), nil)
+	s, err := c.shape(0)
+	if err != nil {
+		return err
+	}
+	idx, err := c.shape(1)
+	if err != nil {
+		return err
+	}
+	batch, last := c.int("batch_dims", 0), len(idx)-1
+	if last < 0 || !idx[last].Known() {
+		return errors.New("the length of the index tuples is not known")
+	}
+	if batch < 0 || batch > int64(last) || batch+min(idx[last].Size, maxRank) > int64(len(s)) {
+		return fmt.Errorf("indices %s do not index %s", idx, s)
+	}
+	c.set(0, c.elem(0), joinShape(idx[:last], s[batch+idx[last].Size:]))
+	return nil
+}
