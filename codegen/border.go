@@ -14,7 +14,10 @@ import (
 //
 // A convolution is the one producer that ONNX Runtime fuses a following Add and
 // Relu into, in its blocked layout; a stored map would cost a pass of its own.
-func borderKernel(blk *afblock.Block, h, w int) (*graph.Tensor, error) {
+func (b *builder) borderKernel(blk *afblock.Block, h, w int) (*graph.Tensor, error) {
+	if !b.opt.takes(BorderKernel) {
+		return nil, nil
+	}
 	z, err := blk.ZeroResponse(h, w)
 	if err != nil {
 		return nil, fmt.Errorf("block %s: its answer to a zero image: %w", blk.Key, err)

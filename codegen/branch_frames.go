@@ -28,12 +28,12 @@ type ample struct {
 // scannedStages is the number of stages, from the first, that branch runs frame
 // by frame: AF modules whose frames do not read each other.
 func (l *lowerer) scannedStages() int {
-	if l.opt.Lowering != Branch {
+	if !l.opt.takes(FrameScans) {
 		return 0
 	}
 	sizes := stageSizes(l.net)
 	for i, s := range l.net.Stages {
-		if s.AF == nil || shifts(s.AF) || !scanPays(sizes[i]) {
+		if s.AF == nil || shifts(s.AF) || !l.scanPays(sizes[i]) {
 			return i
 		}
 	}
@@ -47,7 +47,9 @@ func (l *lowerer) scannedStages() int {
 const minScanPixels = 64
 
 // scanPays reports whether maps of that height and width are worth a Scan.
-func scanPays(size [2]int) bool { return size[0]*size[1] >= minScanPixels }
+func (l *lowerer) scanPays(size [2]int) bool {
+	return size[0]*size[1] >= minScanPixels || !l.opt.takes(SmallGather)
+}
 
 // stageSizes are the heights and widths of what each stage reads.
 func stageSizes(net *afblock.Network) [][2]int {

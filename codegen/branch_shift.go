@@ -49,7 +49,7 @@ func (l *lowerer) branchBlock(x feature, blk *afblock.Block, s selection, behind
 	ins, elems := in(x.v, s.chosen), []graph.DataType{graph.Float32, graph.Bool}
 	var gathered *shiftScan
 	switch {
-	case gathersShift(blk, l.net.Frames):
+	case l.gathersShift(blk):
 		g := l.shiftScan(x, blk)
 		gathered = &g
 		ins, elems = append(ins, g.ins...), append(elems, g.elems...)
@@ -89,7 +89,7 @@ func (l *lowerer) branchBlock(x feature, blk *afblock.Block, s selection, behind
 
 // fusionScan emits a plain block frame by frame, where its shift allows.
 func (l *lowerer) fusionScan(x feature, blk *afblock.Block) (feature, error) {
-	if !gathersShift(blk, l.net.Frames) {
+	if !l.gathersShift(blk) {
 		return l.block(x, blk, l.net.Frames), nil
 	}
 	g := l.shiftScan(x, blk)

@@ -11,18 +11,19 @@ import (
 // its names, so that no value hides another.
 type builder struct {
 	g      *graph.Graph
+	opt    *Options                // of the whole model
 	taken  map[string]bool         // value names of the whole model
 	consts map[string]*graph.Value // small constants of g, by type and content
 }
 
-func newBuilder(g *graph.Graph) *builder {
-	return &builder{g: g, taken: map[string]bool{}, consts: map[string]*graph.Value{}}
+func newBuilder(g *graph.Graph, opt *Options) *builder {
+	return &builder{g: g, opt: opt, taken: map[string]bool{}, consts: map[string]*graph.Value{}}
 }
 
 // sub returns a builder of a new graph that is to become a subgraph of one of
 // b's nodes.
 func (b *builder) sub(name string) *builder {
-	return &builder{g: graph.NewGraph(b.name(name)), taken: b.taken, consts: map[string]*graph.Value{}}
+	return &builder{g: graph.NewGraph(b.name(name)), opt: b.opt, taken: b.taken, consts: map[string]*graph.Value{}}
 }
 
 // name makes hint unique among the model's values.

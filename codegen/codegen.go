@@ -37,4 +37,6 @@ type Options struct {
 	// Budget is, for TopK, the frames each block computes, in network order;
 	// one entry serves all.
 	Budget []int
+	// Without leaves out steps that make the model faster.
+	Without []Step
 }

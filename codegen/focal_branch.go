@@ -1,45 +1,9 @@
 package codegen
 
 import (
-	"fmt"
-
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
 )
-
-// maxChain is the number of consecutive focal blocks that one choice decides.
-// Each more doubles the subgraphs, and with them the copies of the weights.
-const maxChain = 3
-
-// branchChains emits one frame's focal blocks, a few at a time: for each way to
-// select among them a subgraph of its own. Maps that cross a subgraph's bounds
-// leave ONNX Runtime's blocked layout, so a bound after each block is dear.
-func (l *lowerer) branchChains(b *builder, x feature, ones *graph.Value, blocks []*afblock.Block, conds []*graph.Value) (feature, error) {
-	for from := 0; from < len(blocks); {
-		rest := len(blocks) - from
-		n := min(rest, maxChain)
-		if rest > maxChain {
-			n = min(maxChain, (rest+1)/2)
-		}
-		chain := blocks[from : from+n]
-		start := x
-		y, err := b.choose(fmt.Sprintf("%s.chain", chain[0].Key), conds[from:from+n], func(b *builder, chosen []bool) (feature, error) {
-			f := start
-			for i, blk := range chain {
-				var err error
-				if f, err = l.branchFrame(b, f, ones, blk, chosen[i], i == 0); err != nil {
-					return feature{}, err
-				}
-			}
-			return f, nil
-		})
-		if err != nil {
-			return feature{}, err
-		}
-		x, from = y, from+n
-	}
-	return x, nil
-}
 
 // branchFrame emits one frame's focal block without shift, selected or not.
 // outer says that the map comes from outside the subgraph.
@@ -75,7 +39,7 @@ func (b *builder) zeroAnswer(x feature, ones *graph.Value, blk *afblock.Block, p
 	if plainLayout {
 		return b.zeroMap(blk, x)
 	}
-	kernel, err := borderKernel(blk, x.h, x.w)
+	kernel, err := b.borderKernel(blk, x.h, x.w)
 	if err != nil {
 		return nil, err
 	}

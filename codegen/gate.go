@@ -8,16 +8,26 @@ import (
 // mix emits relu(g·a + (1−g)·f), g = sigmoid(W2·relu(W1·GAP(a+f))), as the
 // authors' network spells it: everything at f's resolution.
 func (b *builder) mix(a, f feature, gate *afblock.Gate, stage string) feature {
-	hint := func(s string) string { return stage + ".att_gen." + s }
+	hint := gateHint(stage)
 	a = b.upsample(a, f, stage+".upsample")
-	pooled := b.globalPool(b.add(a, f, hint("sum")), hint("pool"))
-	g := b.node("Sigmoid", hint("gate"), in(b.gateLogits(pooled, gate)))
-	g = b.reshape(g, hint("gate_map"), -1, int64(f.c), 1, 1)
-	rest := b.node("Sub", hint("rest"), in(b.floats(1), g))
+	g, rest := b.gates(b.globalPool(b.add(a, f, hint("sum")), hint("pool")), gate, stage)
 	y := b.node("Add", hint("mix"), in(
 		b.node("Mul", hint("ample"), in(g, a.v)),
 		b.node("Mul", hint("focal"), in(rest, f.v))))
 	return b.relu(f.with(y), hint("relu"))
+}
+
+// gateHint names the values of a stage's gate.
+func gateHint(stage string) func(string) string {
+	return func(s string) string { return stage + ".att_gen." + s }
+}
+
+// gates emits g and 1−g, [batch, c, 1, 1], of the average of both branches.
+func (b *builder) gates(pooled feature, gate *afblock.Gate, stage string) (g, rest *graph.Value) {
+	hint := gateHint(stage)
+	g = b.node("Sigmoid", hint("gate"), in(b.gateLogits(pooled, gate)))
+	g = b.reshape(g, hint("gate_map"), -1, int64(pooled.c), 1, 1)
+	return g, b.node("Sub", hint("rest"), in(b.floats(1), g))
 }
 
 // gateLogits are W2·relu(W1·pooled), [N·T, out].
@@ -35,35 +45,4 @@ func (b *builder) linear(x *graph.Value, key string, w, bias *graph.Tensor) *gra
 		ins = append(ins, b.weight(param{key + ".bias", bias}))
 	}
 	return b.node("Gemm", key, ins, graph.Int("transB", 1))
-}
-
-// mixLow is mix without its passes over the full map: averages and the gate's
-// multiplication of a are made before a is enlarged. The average of an
-// enlarged map is the map's own only where every pixel is repeated equally
-// often.
-func (b *builder) mixLow(a, f feature, gate *afblock.Gate, stage string) feature {
-	if !a.sized() || f.h%a.h != 0 || f.w%a.w != 0 {
-		return b.mix(a, f, gate, stage)
-	}
-	hint := func(s string) string { return stage + ".att_gen." + s }
-	pooled := b.add(b.globalPool(a, hint("ample_pool")), b.globalPool(f, hint("focal_pool")), hint("pool"))
-	g := b.node("Sigmoid", hint("gate"), in(b.gateLogits(pooled, gate)))
-	g = b.reshape(g, hint("gate_map"), -1, int64(f.c), 1, 1)
-	rest := b.node("Sub", hint("rest"), in(b.floats(1), g))
-	a = b.layoutCast(a.with(b.node("Mul", hint("ample"), in(a.v, g))), hint("ample_cast"))
-	a = b.upsample(a, f, stage+".upsample")
-	f = f.with(b.node("Mul", hint("focal"), in(f.v, rest)))
-	f = b.layoutCast(f, hint("focal_cast"))
-	return b.relu(b.add(a, f, hint("mix")), hint("relu"))
-}
-
-// layoutCast is a depthwise convolution with ones: the identity, but ONNX
-// Runtime takes it into its blocked layout and fuses a following Add and Relu.
-func (b *builder) layoutCast(x feature, hint string) feature {
-	ones := make([]float32, x.c)
-	for i := range ones {
-		ones[i] = 1
-	}
-	w := b.weight(param{"afc.ones_" + hint, graph.Float32s([]int64{int64(x.c), 1, 1, 1}, ones...)})
-	return x.with(b.node("Conv", hint, in(x.v, w), graph.Ints("kernel_shape", 1, 1), graph.Int("group", int64(x.c))))
 }

@@ -27,7 +27,6 @@ const (
 type lowerer struct {
 	*builder
 	net *afblock.Network
-	opt Options
 	nav *navigator
 
 	// singleClip says that the model takes one clip at a time.
@@ -52,7 +51,7 @@ func Lower(net *afblock.Network, opt Options) (*graph.Model, error) {
 		return nil, err
 	}
 	m := graph.NewModel("afc", irVersion(opset), opset)
-	l := &lowerer{builder: newBuilder(m.Graph), net: net, opt: opt, beside: map[int]neighbours{}}
+	l := &lowerer{builder: newBuilder(m.Graph, &opt), net: net, beside: map[int]neighbours{}}
 	frames, err := afblock.EmitPrefix(m.Graph, net)
 	if err != nil {
 		return nil, err
@@ -149,6 +148,9 @@ func checkOptions(net *afblock.Network, opt Options) (int, error) {
 	default:
 		return 0, fmt.Errorf("unknown lowering %q: want one of %v", opt.Lowering, Lowerings)
 	}
+	if err := checkSteps(opt.Without); err != nil {
+		return 0, err
+	}
 	if opt.Lowering == TopK {
 		if err := checkBudget(net, opt.Budget, blocks); err != nil {
 			return 0, err
@@ -190,7 +192,7 @@ func (l *lowerer) trunk(x feature) (feature, error) {
 	for _, s := range stages {
 		if s.AF != nil {
 			module := l.module
-			if l.opt.Lowering == Branch && scanPays([2]int{x.h, x.w}) {
+			if l.opt.Lowering == Branch && l.scanPays([2]int{x.h, x.w}) {
 				module = l.branchModule
 			}
 			var err error
@@ -199,7 +201,7 @@ func (l *lowerer) trunk(x feature) (feature, error) {
 			}
 			continue
 		}
-		if l.opt.Lowering == Branch {
+		if l.opt.takes(SplitStream) {
 			x = l.joined(l.splitBlocks(streamOf(x), s.Blocks, l.net.Frames, nil), s.Name)
 			continue
 		}
@@ -232,11 +234,7 @@ func (l *lowerer) module(x feature, s *afblock.Stage) (feature, error) {
 			return feature{}, err
 		}
 	}
-	mix := l.mix
-	if l.opt.Lowering != Mask {
-		mix = l.mixLow
-	}
-	return l.block(mix(a, f, &s.AF.Gate, s.Name), s.AF.Fusion, l.net.Frames), nil
+	return l.block(l.mixLow(a, f, &s.AF.Gate, s.Name), s.AF.Fusion, l.net.Frames), nil
 }
 
 func (l *lowerer) focalBlock(x feature, blk *afblock.Block, s selection) (feature, error) {

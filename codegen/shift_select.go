@@ -20,10 +20,10 @@ type neighbours struct {
 	present *graph.Value // float32 [N·T, 2]: 0 where that frame lies outside the clip
 }
 
-// gathersShift reports whether a block's shift can be gathered frame by frame.
-func gathersShift(blk *afblock.Block, frames int) bool {
+// gathersShift reports whether a block's shift is gathered frame by frame.
+func (l *lowerer) gathersShift(blk *afblock.Block) bool {
 	s := blk.Shift
-	return s != nil && !s.Residual && s.Fold > 0 && frames > 1 &&
+	return l.opt.takes(ShiftSelect) && s != nil && !s.Residual && s.Fold > 0 && l.net.Frames > 1 &&
 		blk.In()%s.Fold == 0 && 2*s.Fold <= blk.In()/blk.Convs[0].Groups
 }
 

@@ -33,7 +33,7 @@ func LowerSplitStream(net *afblock.Network) (*graph.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := newBuilder(m.Graph)
+	b := newBuilder(m.Graph, &Options{Lowering: Branch})
 	out := b.splitTrunk(feature{v: frames, c: net.Stem.Conv.In(), h: net.Size[0], w: net.Size[1]}, net)
 	return m, afblock.EmitSuffix(m.Graph, out.v, net)
 }
@@ -119,7 +119,7 @@ func (b *builder) splitBlocks(x stream, blocks []*afblock.Block, frames int, bef
 		if before != nil {
 			before(i, x)
 		}
-		if !splits(blk) {
+		if !splits(blk) || !b.opt.takes(SplitStream) {
 			x = streamOf(b.block(b.joined(x, blk.Key+".whole"), blk, frames))
 			continue
 		}
