@@ -10,6 +10,9 @@ import (
 // newestIR is the newest IR version that onnx.proto defines.
 const newestIR = 14
 
+// maxOpsets bounds lists that are searched for each node.
+const maxOpsets = 100
+
 // Check tests a model against the rules of ONNX, as far as they do not need
 // shapes: known IR version and opsets; operators, their numbers of inputs and
 // outputs and the types of their attributes as the opset has them; static
@@ -34,8 +37,10 @@ type checker struct {
 	functions map[[3]string]bool // domain, name, overload
 	opsets    []Opset            // of the model or function at hand
 	function  *Function          // nil in the main graph
-	seen      map[*Node]bool     // nodes met
-	reads     map[*Value]int     // node inputs met that read a value
+
+	parameters map[string]bool // the function's attributes
+	seen       map[*Node]bool  // nodes met
+	reads      map[*Value]int  // node inputs met that read a value
 }
 
 func (c *checker) run() error {
@@ -72,7 +77,13 @@ func (c *checker) run() error {
 		if err := checkOpsets(f.Opsets); err != nil {
 			return err
 		}
-		c.opsets, c.function = f.Opsets, f
+		c.opsets, c.function, c.parameters = f.Opsets, f, map[string]bool{}
+		for _, name := range f.Attributes {
+			c.parameters[name] = true
+		}
+		for _, a := range f.AttributeDefaults {
+			c.parameters[a.Name] = true
+		}
 		if err := c.graph(f.Body); err != nil {
 			return err
 		}
@@ -81,6 +92,9 @@ func (c *checker) run() error {
 }
 
 func checkOpsets(os []Opset) error {
+	if len(os) > maxOpsets {
+		return errorf("", "imports %d operator sets, more than the %d that are plausible", len(os), maxOpsets)
+	}
 	for i, o := range os {
 		newest := schema.Newest(canonicalDomain(o.Domain))
 		switch {

@@ -13,10 +13,12 @@ func (c *checker) node(n *Node) error {
 	if n.OpType == "" {
 		return errorf(n.String(), "has no operator type")
 	}
-	for i, a := range n.attrs {
-		if slices.ContainsFunc(n.attrs[:i], func(b *Attribute) bool { return b.Name == a.Name }) {
+	named := make(map[string]bool, len(n.attrs))
+	for _, a := range n.attrs {
+		if named[a.Name] {
 			return errorf(n.String(), "has attribute %q twice", a.Name)
 		}
+		named[a.Name] = true
 		if err := c.attribute(a); err != nil {
 			return errorf(n.String(), "attribute %q %v", a.Name, err)
 		}
@@ -59,7 +61,7 @@ func (c *checker) node(n *Node) error {
 		}
 	}
 	for _, sa := range op.Attributes {
-		if sa.Required && n.Attr(sa.Name) == nil {
+		if sa.Required && !named[sa.Name] {
 			return errorf(n.String(), "attribute %q, which %s needs, is missing", sa.Name, n.OpType)
 		}
 	}
@@ -127,9 +129,7 @@ func (c *checker) reference(a *Attribute) error {
 	if c.function == nil {
 		return fmt.Errorf("refers to %q of a function, but is in none", a.RefName)
 	}
-	known := slices.Contains(c.function.Attributes, a.RefName) ||
-		slices.ContainsFunc(c.function.AttributeDefaults, func(d *Attribute) bool { return d.Name == a.RefName })
-	if !known {
+	if !c.parameters[a.RefName] {
 		return fmt.Errorf("refers to %q, which function %s does not have", a.RefName, c.function.Name)
 	}
 	return nil

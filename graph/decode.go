@@ -36,7 +36,18 @@ func Decode(data []byte) (*Model, error) {
 
 type decoder struct {
 	split split
-	where string // the node at hand, for errors
+
+	// Where errors are: at a node, or if nil, at what. A node's name is made
+	// only when there is an error: it may be long, and have many attributes.
+	node *Node
+	what string
+}
+
+func (d *decoder) where() string {
+	if d.node != nil {
+		return d.node.String()
+	}
+	return d.what
 }
 
 func (d *decoder) model(p *onnxpb.ModelProto) (*Model, error) {
@@ -87,7 +98,7 @@ func (d *decoder) function(p *onnxpb.FunctionProto) (*Function, error) {
 		}
 		return nil, err
 	}
-	d.where = "function " + f.Name
+	d.node, d.what = nil, "function "+f.Name
 	for _, ap := range p.GetAttributeProto() {
 		a, err := d.attribute(ap, nil)
 		if err != nil {
@@ -189,7 +200,7 @@ func (d *decoder) initializers(g *Graph, p *onnxpb.GraphProto) error {
 		if err := taken(tp.GetName()); err != nil {
 			return err
 		}
-		d.where = "an initializer"
+		d.node, d.what = nil, "an initializer"
 		t, err := d.tensor(tp)
 		if err != nil {
 			return err
@@ -197,7 +208,7 @@ func (d *decoder) initializers(g *Graph, p *onnxpb.GraphProto) error {
 		g.AddInitializer(t.Name, t)
 	}
 	for _, sp := range p.GetSparseInitializer() {
-		d.where = "a sparse initializer"
+		d.node, d.what = nil, "a sparse initializer"
 		st, err := d.sparse(sp)
 		if err != nil {
 			return err
@@ -239,7 +250,7 @@ func (d *decoder) connect(n *Node, p *onnxpb.NodeProto) error {
 		n.setInput(i, v)
 	}
 	for _, ap := range p.GetAttribute() {
-		d.where = n.String()
+		d.node = n
 		a, err := d.attribute(ap, n)
 		if err != nil {
 			return err
@@ -335,7 +346,7 @@ func attrType(p *onnxpb.AttributeProto) AttrType {
 
 func (d *decoder) sparse(p *onnxpb.SparseTensorProto) (*SparseTensor, error) {
 	if p.Values == nil || p.Indices == nil {
-		return nil, errorf(d.where, "a sparse tensor without values or indices")
+		return nil, errorf(d.where(), "a sparse tensor without values or indices")
 	}
 	s := &SparseTensor{Dims: p.GetDims(), opaque: carry(p, &onnxpb.SparseTensorProto{})}
 	var err error

@@ -50,7 +50,7 @@ func (d *decoder) tensor(p *onnxpb.TensorProto) (*Tensor, error) {
 }
 
 func (d *decoder) tensorError(t *Tensor, err error) error {
-	where := d.where
+	where := d.where()
 	if t.Name != "" {
 		where = fmt.Sprintf("tensor %q", t.Name)
 	}

@@ -316,7 +316,7 @@ func TestEncodeExternal(t *testing.T) {
 // through a model: too much for one file, not for external data.
 func TestMoreThanTwoGigabytes(t *testing.T) {
 	folder := t.TempDir()
-	const elements = 530 << 20
+	const elements = int64(530 << 20)
 	f, err := os.Create(filepath.Join(folder, "w.data"))
 	if err != nil {
 		t.Fatal(err)

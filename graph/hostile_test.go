@@ -107,7 +107,9 @@ func TestManyNodes(t *testing.T) {
 		"chain, backward": func(i int) *onnxpb.NodeProto {
 			return &onnxpb.NodeProto{Input: []string{fmt.Sprint(i + 1)}, Output: []string{fmt.Sprint(i)}}
 		},
-		"attributes": func(i int) *onnxpb.NodeProto { return &onnxpb.NodeProto{Attribute: make([]*onnxpb.AttributeProto, 3)} },
+		"empty attributes": func(i int) *onnxpb.NodeProto {
+			return &onnxpb.NodeProto{Attribute: []*onnxpb.AttributeProto{{}, {}, {}}}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const nodes = 60_000
@@ -115,9 +117,6 @@ func TestManyNodes(t *testing.T) {
 			for i := range nodes {
 				n := element(i)
 				n.OpType = proto.String("A")
-				for k := range n.Attribute {
-					n.Attribute[k] = &onnxpb.AttributeProto{}
-				}
 				g.Node = append(g.Node, n)
 			}
 			data := wire(t, modelOf(g))
@@ -135,6 +134,71 @@ func TestManyNodes(t *testing.T) {
 				}
 			}
 			if d := time.Since(start); d > 10*time.Second {
+				t.Errorf("took %v", d)
+			}
+		})
+	}
+}
+
+// TestManyOfOneKind: lists that something else is looked up in.
+func TestManyOfOneKind(t *testing.T) {
+	const many = 40_000
+	name := func(i int) *string { return proto.String(fmt.Sprint(i)) }
+	custom := func(change func(m *onnxpb.ModelProto, n *onnxpb.NodeProto)) *onnxpb.ModelProto {
+		n := nodeProto("A", "", "y")
+		n.Domain = proto.String("d")
+		m := modelOf(&onnxpb.GraphProto{Node: []*onnxpb.NodeProto{n}})
+		m.OpsetImport = append(m.OpsetImport, &onnxpb.OperatorSetIdProto{Domain: n.Domain, Version: proto.Int64(1)})
+		change(m, n)
+		return m
+	}
+	for _, c := range []struct {
+		name  string
+		model *onnxpb.ModelProto
+	}{
+		{"attributes of a node with a long name", custom(func(_ *onnxpb.ModelProto, n *onnxpb.NodeProto) {
+			n.Name = proto.String(strings.Repeat("\xff", 500_000))
+			for i := range many {
+				n.Attribute = append(n.Attribute, intAttr(*name(i), 1))
+			}
+		})},
+		{"opsets and nodes", custom(func(m *onnxpb.ModelProto, n *onnxpb.NodeProto) {
+			for i := range many {
+				m.OpsetImport = append(m.OpsetImport, &onnxpb.OperatorSetIdProto{Domain: name(i), Version: proto.Int64(1)})
+				m.Graph.Node = append(m.Graph.Node, &onnxpb.NodeProto{OpType: n.OpType, Domain: n.Domain})
+			}
+		})},
+		{"references to a function's attributes", custom(func(m *onnxpb.ModelProto, n *onnxpb.NodeProto) {
+			f := &onnxpb.FunctionProto{Name: proto.String("F"), Domain: n.Domain, OpsetImport: m.OpsetImport, Node: []*onnxpb.NodeProto{n}}
+			for i := range many {
+				f.Attribute = append(f.Attribute, *name(i))
+				n.Attribute = append(n.Attribute, &onnxpb.AttributeProto{Name: name(i), RefAttrName: name(i), Type: onnxpb.AttributeProto_INT.Enum()})
+			}
+			m.Functions, m.Graph.Node = []*onnxpb.FunctionProto{f}, nil
+		})},
+		{"functions", custom(func(m *onnxpb.ModelProto, n *onnxpb.NodeProto) {
+			for i := range many {
+				m.Functions = append(m.Functions, &onnxpb.FunctionProto{Name: name(i), Domain: n.Domain})
+			}
+		})},
+		{"outputs", custom(func(m *onnxpb.ModelProto, n *onnxpb.NodeProto) {
+			for range many {
+				m.Graph.Output = append(m.Graph.Output, valueInfo("y", nil))
+			}
+		})},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			data := wire(t, c.model)
+			start := time.Now()
+			got := allocated(func() {
+				if m, err := graph.Decode(data); err == nil {
+					_ = graph.Check(m)
+				}
+			})
+			if got > memoryLimit(len(data)) {
+				t.Errorf("%d bytes of file allocate %d, limit %d", len(data), got, memoryLimit(len(data)))
+			}
+			if d := time.Since(start); d > 5*time.Second {
 				t.Errorf("took %v", d)
 			}
 		})
