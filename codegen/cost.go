@@ -2,6 +2,7 @@ package codegen
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/afc-project/afc/afblock"
@@ -22,23 +23,23 @@ func ExecutedCost(net *afblock.Network, opt Options, ratios []float64) (graph.Co
 	if err != nil {
 		return graph.Cost{}, err
 	}
-	if err := fixClip(m, net); err != nil {
+	if err := FixClip(m, net); err != nil {
 		return graph.Cost{}, err
 	}
 	if r := graph.Infer(m); !r.OK() {
 		return graph.Cost{}, fmt.Errorf("shapes of the lowered network: %s", r)
 	}
 	blocks := FocalBlocks(net)
-	at := func(on int) (graph.Cost, error) {
-		return graph.GraphCost(m.Graph, selecting(m.Graph, net, blocks, on))
+	at := func(on ...FocalNames) (graph.Cost, error) {
+		return graph.GraphCost(m.Graph, selecting(m.Graph, net.Frames, on))
 	}
-	sum, err := at(-1)
+	sum, err := at()
 	if err != nil {
 		return graph.Cost{}, err
 	}
 	none := sum
-	for i := range blocks {
-		on, err := at(i)
+	for i, b := range blocks {
+		on, err := at(b)
 		if err != nil {
 			return graph.Cost{}, err
 		}
@@ -50,8 +51,9 @@ func ExecutedCost(net *afblock.Network, opt Options, ratios []float64) (graph.Co
 	return sum, nil
 }
 
-// fixClip gives the model's inputs the shape of one clip.
-func fixClip(m *graph.Model, net *afblock.Network) error {
+// FixClip gives the open dimensions of the model's inputs the size of one clip of
+// the network, which it holds or was lowered from.
+func FixClip(m *graph.Model, net *afblock.Network) error {
 	for _, v := range m.Graph.Inputs() {
 		if v.Initializer() != nil {
 			continue
@@ -81,31 +83,32 @@ func fixClip(m *graph.Model, net *afblock.Network) error {
 	return nil
 }
 
-// selecting says what the sizes and branches of a lowered model are when focal
-// block on selects every frame and the others none; -1: none selects any.
-func selecting(g *graph.Graph, net *afblock.Network, blocks []FocalNames, on int) graph.CostOptions {
+// AllSelected says what the sizes and branches of a lowered model are when
+// every block selects every frame of one clip.
+func AllSelected(m *graph.Model, net *afblock.Network) graph.CostOptions {
+	return selecting(m.Graph, net.Frames, FocalBlocks(net))
+}
+
+// selecting says what the sizes and branches of a lowered graph are when the
+// given focal blocks select every frame of one clip and the others none.
+func selecting(g *graph.Graph, frames int, on []FocalNames) graph.CostOptions {
 	opt := graph.CostOptions{Sizes: map[string]int64{}}
 	for n := range g.Nodes() {
-		if !n.Is("NonZero") {
-			continue
-		}
-		frames := int64(0)
-		if on >= 0 && strings.HasPrefix(n.Name, blocks[on].Name+".") {
-			frames = int64(net.Frames)
-		}
-		if s := n.Output(0).Type.Shape; len(s) == 2 && !s[1].Known() {
-			opt.Sizes[s[1].Param] = frames
+		if s := n.Output(0).Type.Shape; n.Is("NonZero") && len(s) == 2 && !s[1].Known() {
+			opt.Sizes[s[1].Param] = 0
+			if slices.ContainsFunc(on, func(b FocalNames) bool { return strings.HasPrefix(n.Name, b.Name+".") }) {
+				opt.Sizes[s[1].Param] = int64(frames)
+			}
 		}
 	}
 	// A choice may decide several blocks one after the other: it is the
-	// choice of the block that only its then branch computes.
+	// choice of the block that only its then branch computes for sure.
 	opt.Then = func(n *graph.Node) float64 {
-		if on < 0 {
-			return 0
-		}
 		then, els := n.Attr("then_branch"), n.Attr("else_branch")
-		if then != nil && els != nil && computes(then.Graph, blocks[on]) && !computes(els.Graph, blocks[on]) {
-			return 1
+		for _, b := range on {
+			if then != nil && els != nil && computes(then.Graph, b) && !computes(els.Graph, b) {
+				return 1
+			}
 		}
 		return 0
 	}

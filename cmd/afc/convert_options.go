@@ -37,6 +37,17 @@ func frameSize(s string) ([2]int, error) {
 	return [2]int{hn, wn}, nil
 }
 
+func strideAt(c *cli.Context) (afblock.StrideAt, error) {
+	switch at := c.String("stride-at"); at {
+	case "fusion":
+		return afblock.StrideFusion, nil
+	case "source":
+		return afblock.StrideSource, nil
+	default:
+		return 0, usagef("--stride-at %s: expected fusion or source", at)
+	}
+}
+
 // rewriteOptions are the choices that shape an AFNet with transplanted weights.
 func rewriteOptions(c *cli.Context) (afblock.RewriteOptions, error) {
 	opt := afblock.RewriteOptions{
@@ -49,13 +60,8 @@ func rewriteOptions(c *cli.Context) (afblock.RewriteOptions, error) {
 	if opt.Unselected, err = unselected(c); err != nil {
 		return opt, err
 	}
-	switch c.String("stride-at") {
-	case "fusion":
-		opt.StrideAt = afblock.StrideFusion
-	case "source":
-		opt.StrideAt = afblock.StrideSource
-	default:
-		return opt, usagef("--stride-at %s: expected fusion or source", c.String("stride-at"))
+	if opt.StrideAt, err = strideAt(c); err != nil {
+		return opt, err
 	}
 	switch {
 	case opt.Frames < 0 || c.Int("source-frames") < 0:
@@ -69,15 +75,12 @@ func rewriteOptions(c *cli.Context) (afblock.RewriteOptions, error) {
 }
 
 func lowerOptions(c *cli.Context) (codegen.Options, error) {
-	opt := codegen.Options{Target: codegen.Target(c.String("target"))}
-	if !slices.Contains(codegen.Targets, opt.Target) {
-		return opt, usagef("--target %s: expected one of %s", opt.Target, list(codegen.Targets))
+	opt, err := loweringFlags(c)
+	if err != nil {
+		return opt, err
 	}
-	if l := codegen.Lowering(c.String("lowering")); l != "" {
-		if !slices.Contains(codegen.Lowerings, l) {
-			return opt, usagef("--lowering %s: expected one of %s", l, list(codegen.Lowerings))
-		}
-		opt.Lowering = l
+	if opt.Target = codegen.Target(c.String("target")); !slices.Contains(codegen.Targets, opt.Target) {
+		return opt, usagef("--target %s: expected one of %s", opt.Target, list(codegen.Targets))
 	}
 	switch c.String("outputs") {
 	case "":
@@ -93,21 +96,25 @@ func lowerOptions(c *cli.Context) (codegen.Options, error) {
 	default:
 		return opt, usagef("--sampling %s: expected argmax or gumbel", c.String("sampling"))
 	}
-	budget := c.String("budget")
+	return opt, nil
+}
+
+// loweringFlags reads --lowering and the --budget that goes with topk.
+func loweringFlags(c *cli.Context) (codegen.Options, error) {
+	opt := codegen.Options{Lowering: codegen.Lowering(c.String("lowering"))}
+	if opt.Lowering != "" && !slices.Contains(codegen.Lowerings, opt.Lowering) {
+		return opt, usagef("--lowering %s: expected one of %s", opt.Lowering, list(codegen.Lowerings))
+	}
+	budget, err := intList("budget", c.String("budget"))
+	if err != nil {
+		return opt, err
+	}
 	switch {
-	case opt.Lowering == codegen.TopK && budget == "":
+	case opt.Lowering == codegen.TopK && budget == nil:
 		return opt, usagef("--lowering topk needs --budget FRAMES")
-	case opt.Lowering != codegen.TopK && opt.Lowering != "" && budget != "":
+	case opt.Lowering != codegen.TopK && opt.Lowering != "" && budget != nil:
 		return opt, usagef("--budget is for --lowering topk, not %s", opt.Lowering)
 	}
-	if budget != "" {
-		for f := range strings.SplitSeq(budget, ",") {
-			n, err := strconv.Atoi(f)
-			if err != nil || n < 1 {
-				return opt, usagef("--budget %s: expected a number of frames, or one a block, as in 4,4,2", budget)
-			}
-			opt.Budget = append(opt.Budget, n)
-		}
-	}
+	opt.Budget = budget
 	return opt, nil
 }

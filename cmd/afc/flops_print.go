@@ -1,0 +1,139 @@
+package main
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/afc-project/afc/internal/table"
+)
+
+// print writes the report for people.
+func (r *flopsReport) print(w io.Writer) error {
+	if r.Note != "" {
+		fmt.Fprintf(w, "note: %s\n", r.Note)
+	}
+	if r.Total != nil {
+		return r.printOperators(w)
+	}
+	for i, clip := range r.Clips {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintf(w, "%s: %s, one clip of %d frames of %d×%d\n", r.Model, r.Network, clip.Frames, clip.Size[0], clip.Size[1])
+		fmt.Fprintf(w, "counts in units of 10⁹; %s\n\n", r.Convention)
+		if err := clip.printRows(w); err != nil {
+			return err
+		}
+		fmt.Fprintln(w)
+		if err := clip.printTotals(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printRows writes stages or blocks: of the source all that is known, of the
+// AFNet the convention asked for at every ratio.
+func (clip *clipCost) printRows(w io.Writer) error {
+	af := clip.Columns
+	if af[0].Name == "source" {
+		t := table.New("source", "parameters", "GMACs", "GFLOPs")
+		for _, row := range af[0].Rows {
+			t.Add(row.Name, countText(row.Params), giga(row.MACs), giga(row.FLOPs))
+		}
+		if err := t.Write(w, "  "); err != nil {
+			return err
+		}
+		fmt.Fprintln(w)
+		af = af[1:]
+	}
+	header := []string{"AFNet, frames selected", "parameters"}
+	for _, column := range af {
+		header = append(header, column.Name)
+	}
+	t := table.New(header...)
+	for i, row := range af[0].Rows {
+		cells := []string{row.Name, countText(row.Params)}
+		for _, column := range af {
+			cells = append(cells, giga(column.Rows[i].count))
+		}
+		t.Add(cells...)
+	}
+	return t.Write(w, "  ")
+}
+
+// printTotals writes a line for each network, in every convention.
+func (clip *clipCost) printTotals(w io.Writer) error {
+	source := clip.Columns[0]
+	header := []string{"total", "parameters", "GMACs", "GFLOPs", "authors' G"}
+	if source.Name == "source" {
+		header = append(header, "÷ source")
+	}
+	last := clip.Columns[len(clip.Columns)-1].Executed
+	if last != nil {
+		header = append(header, last.Lowering+" executes GMACs", "GFLOPs", "activations")
+	}
+	t := table.New(header...)
+	for _, column := range clip.Columns {
+		name := column.Name
+		if name != "source" {
+			name = "AFNet, " + name + " selected"
+		}
+		cells := []string{name, countText(column.Params), giga(column.MACs), giga(column.FLOPs), giga(column.Authors)}
+		if source.Name == "source" {
+			cells = append(cells, share(column, source))
+		}
+		if e := column.Executed; e != nil {
+			cells = append(cells, giga(float64(e.MACs)), giga(float64(e.FLOPs)), bytesText(e.ActivationBytes))
+		}
+		t.Add(cells...)
+	}
+	return t.Write(w, "  ")
+}
+
+func (r *flopsReport) printOperators(w io.Writer) error {
+	of := "one run"
+	if r.Network != "" {
+		of = r.Network + ", one clip"
+	}
+	fmt.Fprintf(w, "%s: %s, by operator; counts in units of 10⁹\n\n", r.Model, of)
+	t := table.New("operator", "nodes", "GMACs", "GFLOPs", "parameters", "activations")
+	line := func(o operatorCost) {
+		t.Add(o.Operator, strconv.Itoa(o.Nodes), giga(float64(o.MACs)), giga(float64(o.FLOPs)), countText(o.Params), bytesText(o.ActivationBytes))
+	}
+	for _, o := range r.Operators {
+		line(o)
+	}
+	t.Rule()
+	line(*r.Total)
+	return t.Write(w, "  ")
+}
+
+// writeCSV writes a row for each stage, block or operator of each network.
+func (r *flopsReport) writeCSV(w io.Writer) error {
+	c := csv.NewWriter(w)
+	number := func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+	if r.Total != nil {
+		c.Write([]string{"operator", "nodes", "macs", "flops", "parameters", "activation_bytes"})
+		for _, o := range append(r.Operators, *r.Total) {
+			c.Write([]string{o.Operator, fmt.Sprint(o.Nodes), fmt.Sprint(o.MACs), fmt.Sprint(o.FLOPs), fmt.Sprint(o.Params), fmt.Sprint(o.ActivationBytes)})
+		}
+	} else {
+		c.Write([]string{"frames", "height", "width", "network", "row", "macs", "flops", "authors", "parameters"})
+		for _, clip := range r.Clips {
+			for _, column := range clip.Columns {
+				rows := append(column.Rows, costRow{"total", column.MACs, column.FLOPs, column.Authors, column.Params, column.count})
+				for _, row := range rows {
+					c.Write([]string{
+						fmt.Sprint(clip.Frames), fmt.Sprint(clip.Size[0]), fmt.Sprint(clip.Size[1]), column.Name, row.Name,
+						number(row.MACs), number(row.FLOPs), number(row.Authors), fmt.Sprint(row.Params),
+					})
+				}
+			}
+		}
+	}
+	c.Flush()
+	return c.Error()
+}
