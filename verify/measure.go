@@ -1,0 +1,64 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Measured is what a model did with one clip.
+type Measured struct {
+	Masks [][]uint8     // [block][frame]: 1 where the block computed the frame
+	Time  time.Duration // of the run, divided by the clips it had
+}
+
+// Measure runs every video through a subject and reads which frames its focal
+// blocks chose. Models that fix a batch get their batches filled up with the
+// last video; others get one clip at a time. The first run warms up, untimed.
+func Measure(ctx context.Context, s *Subject, opt Options) ([]Measured, error) {
+	if len(s.Blocks) == 0 {
+		return nil, fmt.Errorf("%s: it is not an AFNet that afc wrote: no block selects frames", s.Path)
+	}
+	if err := ProbeProvider(opt.Provider); err != nil {
+		return nil, err
+	}
+	opt.Batch = 1
+	p, err := newProver(ctx, s, opt)
+	if err != nil {
+		return nil, err
+	}
+	defer p.sessions.close()
+	shown := p.shown(s.Model)
+	if _, err := p.run(s.Model, p.optimised(), p.clips); err != nil {
+		return nil, err
+	}
+	var measured []Measured
+	for i := 0; i < p.opt.Videos.Len(); i += len(p.clips) {
+		if opt.Progress != nil {
+			opt.Progress("clip", i, p.opt.Videos.Len())
+		}
+		clips, err := p.videos(i, len(p.clips), p.frames)
+		if err != nil {
+			return nil, err
+		}
+		start := time.Now()
+		if _, err := p.run(s.Model, p.optimised(), clips); err != nil {
+			return nil, err
+		}
+		each := time.Since(start) / time.Duration(len(clips))
+		o, err := p.run(shown, p.optimised(), clips)
+		if err != nil {
+			return nil, err
+		}
+		if err := p.readMasks(o, len(clips)); err != nil {
+			return nil, err
+		}
+		if o.masks == nil {
+			return nil, fmt.Errorf("%s: it does not show its choices; convert it with --outputs masks", s.Path)
+		}
+		for k := range min(len(clips), p.opt.Videos.Len()-i) {
+			measured = append(measured, Measured{o.masks[k], each})
+		}
+	}
+	return measured, nil
+}
