@@ -184,14 +184,28 @@ func conventionText(c afblock.Convention) string {
 	return "mac: multiply–accumulates of convolutions and linear layers, which papers call FLOPs"
 }
 
-// giga prints a count in units of 10⁹, with the digits that tell.
-func giga(v float64) string {
-	switch g := v / 1e9; {
-	case g >= 100:
-		return fmt.Sprintf("%.1f", g)
-	case g >= 1:
-		return fmt.Sprintf("%.2f", g)
+// unit is what counts are printed in, so that small networks show digits too.
+type unit struct {
+	size   float64
+	letter string
+	power  string
+}
+
+func unitFor(largest float64) unit {
+	if largest < 1e9 {
+		return unit{1e6, "M", "10⁶"}
+	}
+	return unit{1e9, "G", "10⁹"}
+}
+
+// text prints a count in the unit, with the digits that tell.
+func (u unit) text(v float64) string {
+	switch x := v / u.size; {
+	case x >= 100 || x == 0:
+		return fmt.Sprintf("%.1f", x)
+	case x >= 1:
+		return fmt.Sprintf("%.2f", x)
 	default:
-		return fmt.Sprintf("%.4f", g)
+		return fmt.Sprintf("%.4f", x)
 	}
 }

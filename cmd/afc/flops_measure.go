@@ -153,6 +153,7 @@ func newMeasureReport(net *afblock.Network, s *verify.Subject, videos verify.Vid
 
 func (r *measureReport) print(w io.Writer) error {
 	fmt.Fprintf(w, "%s: %d clips, %s\n\n", r.Model, r.Clips, r.Inputs)
+	u := unitFor(1e9 * r.All)
 	t := table.New("block", "mean", "min", "max")
 	percent := func(name string, s spread) {
 		t.Add(name, fmt.Sprintf("%.1f %%", 100*s.Mean), fmt.Sprintf("%.1f %%", 100*s.Min), fmt.Sprintf("%.1f %%", 100*s.Max))
@@ -162,17 +163,17 @@ func (r *measureReport) print(w io.Writer) error {
 	}
 	t.Rule()
 	percent("frames selected", r.Ratio)
-	count := func(name string, s spread) { t.Add(name, giga(1e9*s.Mean), giga(1e9*s.Min), giga(1e9*s.Max)) }
-	count("GMACs a clip", r.GMACs)
-	count("GFLOPs (2 × MAC + elementwise)", r.GFLOPs)
-	count("authors' count, 10⁹", r.Author)
+	count := func(name string, s spread) { t.Add(name, u.text(1e9*s.Mean), u.text(1e9*s.Min), u.text(1e9*s.Max)) }
+	count(u.letter+"MACs a clip", r.GMACs)
+	count(u.letter+"FLOPs (2 × MAC + elementwise)", r.GFLOPs)
+	count("authors' count, "+u.power, r.Author)
 	t.Add("milliseconds a clip", fmt.Sprintf("%.2f", r.Millis.Mean), fmt.Sprintf("%.2f", r.Millis.Min), fmt.Sprintf("%.2f", r.Millis.Max))
 	if err := t.Write(w, "  "); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\nclips by GMACs (every frame selected: %s)\n", giga(1e9*r.All))
+	fmt.Fprintf(w, "\nclips by %sMACs (every frame selected: %s)\n", u.letter, u.text(1e9*r.All))
 	for _, b := range r.Bins {
-		fmt.Fprintf(w, "  from %s  %4d  %s\n", giga(1e9*b.From), b.Clips, strings.Repeat("█", (40*b.Clips+r.Clips-1)/r.Clips))
+		fmt.Fprintf(w, "  from %s  %4d  %s\n", u.text(1e9*b.From), b.Clips, strings.Repeat("█", (40*b.Clips+r.Clips-1)/r.Clips))
 	}
 	return nil
 }

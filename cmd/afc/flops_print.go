@@ -22,12 +22,13 @@ func (r *flopsReport) print(w io.Writer) error {
 			fmt.Fprintln(w)
 		}
 		fmt.Fprintf(w, "%s: %s, one clip of %d frames of %d×%d\n", r.Model, r.Network, clip.Frames, clip.Size[0], clip.Size[1])
-		fmt.Fprintf(w, "counts in units of 10⁹; %s\n\n", r.Convention)
-		if err := clip.printRows(w); err != nil {
+		u := unitFor(clip.Columns[0].MACs)
+		fmt.Fprintf(w, "counts in units of %s; %s\n\n", u.power, r.Convention)
+		if err := clip.printRows(w, u); err != nil {
 			return err
 		}
 		fmt.Fprintln(w)
-		if err := clip.printTotals(w); err != nil {
+		if err := clip.printTotals(w, u); err != nil {
 			return err
 		}
 	}
@@ -36,12 +37,12 @@ func (r *flopsReport) print(w io.Writer) error {
 
 // printRows writes stages or blocks: of the source all that is known, of the
 // AFNet the convention asked for at every ratio.
-func (clip *clipCost) printRows(w io.Writer) error {
+func (clip *clipCost) printRows(w io.Writer, u unit) error {
 	af := clip.Columns
 	if af[0].Name == "source" {
-		t := table.New("source", "parameters", "GMACs", "GFLOPs")
+		t := table.New("source", "parameters", u.letter+"MACs", u.letter+"FLOPs")
 		for _, row := range af[0].Rows {
-			t.Add(row.Name, countText(row.Params), giga(row.MACs), giga(row.FLOPs))
+			t.Add(row.Name, countText(row.Params), u.text(row.MACs), u.text(row.FLOPs))
 		}
 		if err := t.Write(w, "  "); err != nil {
 			return err
@@ -57,7 +58,7 @@ func (clip *clipCost) printRows(w io.Writer) error {
 	for i, row := range af[0].Rows {
 		cells := []string{row.Name, countText(row.Params)}
 		for _, column := range af {
-			cells = append(cells, giga(column.Rows[i].count))
+			cells = append(cells, u.text(column.Rows[i].count))
 		}
 		t.Add(cells...)
 	}
@@ -65,15 +66,15 @@ func (clip *clipCost) printRows(w io.Writer) error {
 }
 
 // printTotals writes a line for each network, in every convention.
-func (clip *clipCost) printTotals(w io.Writer) error {
+func (clip *clipCost) printTotals(w io.Writer, u unit) error {
 	source := clip.Columns[0]
-	header := []string{"total", "parameters", "GMACs", "GFLOPs", "authors' G"}
+	header := []string{"total", "parameters", u.letter + "MACs", u.letter + "FLOPs", "authors' " + u.letter}
 	if source.Name == "source" {
 		header = append(header, "÷ source")
 	}
 	last := clip.Columns[len(clip.Columns)-1].Executed
 	if last != nil {
-		header = append(header, last.Lowering+" executes GMACs", "GFLOPs", "activations")
+		header = append(header, last.Lowering+" executes "+u.letter+"MACs", u.letter+"FLOPs", "activations")
 	}
 	t := table.New(header...)
 	for _, column := range clip.Columns {
@@ -81,12 +82,12 @@ func (clip *clipCost) printTotals(w io.Writer) error {
 		if name != "source" {
 			name = "AFNet, " + name + " selected"
 		}
-		cells := []string{name, countText(column.Params), giga(column.MACs), giga(column.FLOPs), giga(column.Authors)}
+		cells := []string{name, countText(column.Params), u.text(column.MACs), u.text(column.FLOPs), u.text(column.Authors)}
 		if source.Name == "source" {
 			cells = append(cells, share(column, source))
 		}
 		if e := column.Executed; e != nil {
-			cells = append(cells, giga(float64(e.MACs)), giga(float64(e.FLOPs)), bytesText(e.ActivationBytes))
+			cells = append(cells, u.text(float64(e.MACs)), u.text(float64(e.FLOPs)), bytesText(e.ActivationBytes))
 		}
 		t.Add(cells...)
 	}
@@ -98,10 +99,11 @@ func (r *flopsReport) printOperators(w io.Writer) error {
 	if r.Network != "" {
 		of = r.Network + ", one clip"
 	}
-	fmt.Fprintf(w, "%s: %s, by operator; counts in units of 10⁹\n\n", r.Model, of)
-	t := table.New("operator", "nodes", "GMACs", "GFLOPs", "parameters", "activations")
+	u := unitFor(float64(r.Total.MACs))
+	fmt.Fprintf(w, "%s: %s, by operator; counts in units of %s\n\n", r.Model, of, u.power)
+	t := table.New("operator", "nodes", u.letter+"MACs", u.letter+"FLOPs", "parameters", "activations")
 	line := func(o operatorCost) {
-		t.Add(o.Operator, strconv.Itoa(o.Nodes), giga(float64(o.MACs)), giga(float64(o.FLOPs)), countText(o.Params), bytesText(o.ActivationBytes))
+		t.Add(o.Operator, strconv.Itoa(o.Nodes), u.text(float64(o.MACs)), u.text(float64(o.FLOPs)), countText(o.Params), bytesText(o.ActivationBytes))
 	}
 	for _, o := range r.Operators {
 		line(o)
