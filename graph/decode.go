@@ -81,7 +81,7 @@ func (d *decoder) function(p *onnxpb.FunctionProto) (*Function, error) {
 		Name: p.GetName(), Domain: p.GetDomain(), Overload: p.GetOverload(), Doc: p.GetDocString(),
 		Opsets: opsets(p.GetOpsetImport()), Attributes: p.GetAttribute(),
 		Metadata: properties(p.GetMetadataProps()),
-		opaque:   carry(p, &onnxpb.FunctionProto{}),
+		opaque:   carry(p, nil),
 	}
 	// A function's body is a graph but for its untyped inputs and outputs.
 	body := &onnxpb.GraphProto{Node: p.Node, ValueInfo: p.ValueInfo}
@@ -128,7 +128,10 @@ func (d *decoder) graph(p *onnxpb.GraphProto, parent *Node) (*Graph, error) {
 		n := &Node{
 			Name: np.GetName(), OpType: np.GetOpType(), Domain: np.GetDomain(), Overload: np.GetOverload(),
 			Doc: np.GetDocString(), Metadata: properties(np.GetMetadataProps()), graph: g,
-			opaque: carry(np, &onnxpb.NodeProto{DeviceConfigurations: np.DeviceConfigurations}),
+			opaque: carry(np, nil),
+		}
+		if len(np.DeviceConfigurations) > 0 {
+			n.opaque = carry(np, &onnxpb.NodeProto{DeviceConfigurations: np.DeviceConfigurations})
 		}
 		n.outputs = make([]*Value, len(np.GetOutput()))
 		for k, name := range np.GetOutput() {
@@ -233,7 +236,7 @@ func (v *Value) describe(p *onnxpb.ValueInfoProto) {
 	v.Type = decodeType(p.GetType())
 	v.Doc = p.GetDocString()
 	v.metadata = properties(p.GetMetadataProps())
-	v.opaque = carry(p, &onnxpb.ValueInfoProto{})
+	v.opaque = carry(p, nil)
 }
 
 // connect gives a node its inputs and attributes.
@@ -264,7 +267,7 @@ func (d *decoder) connect(n *Node, p *onnxpb.NodeProto) error {
 func (d *decoder) attribute(p *onnxpb.AttributeProto, n *Node) (*Attribute, error) {
 	a := &Attribute{
 		Name: p.GetName(), Type: attrType(p), Doc: p.GetDocString(), RefName: p.GetRefAttrName(),
-		opaque: carry(p, &onnxpb.AttributeProto{}),
+		opaque: carry(p, nil),
 	}
 	if a.RefName != "" {
 		return a, nil
@@ -348,7 +351,7 @@ func (d *decoder) sparse(p *onnxpb.SparseTensorProto) (*SparseTensor, error) {
 	if p.Values == nil || p.Indices == nil {
 		return nil, errorf(d.where(), "a sparse tensor without values or indices")
 	}
-	s := &SparseTensor{Dims: p.GetDims(), opaque: carry(p, &onnxpb.SparseTensorProto{})}
+	s := &SparseTensor{Dims: p.GetDims(), opaque: carry(p, nil)}
 	var err error
 	if s.Values, err = d.tensor(p.Values); err != nil {
 		return nil, err
@@ -417,10 +420,14 @@ func convert[P, T any](ps []P, f func(P) (T, error)) ([]T, error) {
 }
 
 // carry returns the wire bytes of what the IR has no place for: the fields set
-// in rest, and those that onnx.proto does not define. They are written back as
+// in rest (nil: none), and those that onnx.proto does not define. They are written back as
 // they are.
 func carry(p, rest proto.Message) []byte {
-	return append(marshal(rest), p.ProtoReflect().GetUnknown()...)
+	unknown := p.ProtoReflect().GetUnknown()
+	if rest == nil {
+		return unknown
+	}
+	return append(marshal(rest), unknown...)
 }
 
 // marshal is deterministic and yields nil for an empty message.

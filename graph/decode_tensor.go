@@ -17,7 +17,10 @@ func (d *decoder) tensor(p *onnxpb.TensorProto) (*Tensor, error) {
 	t := &Tensor{
 		Name: p.GetName(), Doc: p.GetDocString(), DType: DataType(p.GetDataType()), Dims: p.GetDims(),
 		metadata: properties(p.GetMetadataProps()),
-		opaque:   carry(p, &onnxpb.TensorProto{Segment: p.Segment}),
+		opaque:   carry(p, nil),
+	}
+	if p.Segment != nil {
+		t.opaque = carry(p, &onnxpb.TensorProto{Segment: p.Segment})
 	}
 	n, err := t.NumElements()
 	if err != nil {

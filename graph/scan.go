@@ -49,7 +49,7 @@ var modelInfo = sync.OnceValue(func() *messageInfo {
 var irSize = map[protoreflect.Name]uintptr{
 	"ModelProto":        unsafe.Sizeof(Model{}),
 	"GraphProto":        unsafe.Sizeof(Graph{}) + 256,
-	"FunctionProto":     unsafe.Sizeof(Function{}) + unsafe.Sizeof(Graph{}) + 256,
+	"FunctionProto":     unsafe.Sizeof(Function{}) + unsafe.Sizeof(Graph{}) + 1024,
 	"NodeProto":         unsafe.Sizeof(Node{}) + 64,
 	"ValueInfoProto":    unsafe.Sizeof(Value{}) + 128,
 	"AttributeProto":    unsafe.Sizeof(Attribute{}) + 32,
