@@ -140,7 +140,7 @@ const (
 	maxFollowed = 1024
 	// maxAllFollowed bounds what a whole run follows; behind it, shapes are
 	// still inferred where they depend on no values.
-	maxAllFollowed = 1 << 24
+	maxAllFollowed = 1 << 22
 )
 
 // fact is what is known of a value during inference.
@@ -402,7 +402,7 @@ func (c *inferCall) fold(op *operator) bool {
 // move follows partly known elements through an operator that only moves them:
 // it is evaluated on numbers that stand for the elements.
 func (c *inferCall) move(op *operator) {
-	if op.eval == nil || len(c.out) == 0 {
+	if op.eval == nil || len(c.out) == 0 || c.elements < 0 {
 		return
 	}
 	if c.str("reduction", "none") != "none" {

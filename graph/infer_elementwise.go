@@ -71,13 +71,16 @@ func (c *inferCall) broadcast(from int) (Shape, error) {
 // zipElems applies f to the elements of two operands under broadcasting, nil
 // where nothing is known of them.
 func (c *inferCall) zipElems(shape Shape, f func(a, b *expr) *expr) []*expr {
-	a, b := c.in[0].exprs(), c.in[1].exprs()
-	if a == nil || b == nil || !shape.Static() || c.opset < 7 {
+	if !shape.Static() || c.opset < 7 {
 		return nil
 	}
 	dims := shape.Dims()
 	n, err := numElements(dims)
 	if err != nil || n > maxFollowed || !c.follow(n) {
+		return nil
+	}
+	a, b := c.in[0].exprs(), c.in[1].exprs()
+	if a == nil || b == nil {
 		return nil
 	}
 	at := make([]int64, len(dims))
