@@ -1,11 +1,13 @@
 package graph_test
 
 import (
+	"math"
 	"strings"
 	"testing"
 
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/testutil"
+	"github.com/afc-project/afc/testmodels"
 )
 
 // TestGraphCostExports compares with onnx-tool 1.0.1, which counts a bias as
@@ -45,6 +47,32 @@ func TestGraphCostExports(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestPublishedMACs: the ResNets of torchvision, 224 × 224, multiply–accumulates
+// of an image as its documentation lists them (weights' "_ops", in 10⁹).
+func TestPublishedMACs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds full-size networks")
+	}
+	for _, c := range []struct {
+		depth int
+		giga  float64
+	}{{18, 1.814}, {50, 4.089}, {101, 7.801}, {152, 11.514}} {
+		const frames = 2
+		m := testmodels.Spec{Depth: c.depth, Frames: frames, Classes: 1000}.Build()
+		if r := graph.Infer(m); !r.OK() {
+			t.Fatal(r)
+		}
+		got, err := graph.GraphCost(m.Graph, graph.CostOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		const tolerance = 0.0005 // what the last published digit leaves open, in 10⁹
+		if giga := float64(got.MACs) / frames / 1e9; math.Abs(giga-c.giga) > tolerance {
+			t.Errorf("ResNet-%d: %.4f·10⁹ MACs an image, want %.3f", c.depth, giga, c.giga)
+		}
 	}
 }
 
