@@ -60,7 +60,7 @@ func (r Random) String() string {
 func (r Random) Clip(_ context.Context, i, frames, h, w int) ([]float32, error) {
 	clip := make([]float32, 0, frames*3*h*w)
 	for t := range frames {
-		frame := (2*t + 1) * randomLength / (2 * frames)
+		frame := middle(t, frames, randomLength)
 		rng := rand.New(rand.NewPCG(r.Seed, uint64(i)<<32|uint64(frame)))
 		for range 3 * h * w {
 			switch r.Distribution {

@@ -3,20 +3,16 @@
 package testutil
 
 import (
-	"archive/zip"
 	"flag"
-	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/sbinet/npyio/npy"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/internal/numpy"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files with what the tests got")
@@ -62,52 +58,15 @@ func Shared(t testing.TB, rel ...string) string {
 // NPZ reads every array of a NumPy archive.
 func NPZ(t testing.TB, path string) map[string]*graph.Tensor {
 	t.Helper()
-	z, err := zip.OpenReader(path)
+	read, err := numpy.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer z.Close()
 	arrays := map[string]*graph.Tensor{}
-	for _, f := range z.File {
-		a, err := readArray(f)
-		if err != nil {
-			t.Fatalf("%s: %s: %v", path, f.Name, err)
-		}
-		arrays[strings.TrimSuffix(f.Name, ".npy")] = a
+	for _, a := range read {
+		arrays[a.Name] = a.Tensor
 	}
 	return arrays
-}
-
-var numpyTypes = map[string]graph.DataType{
-	"<f2": graph.Float16, "<f4": graph.Float32, "<f8": graph.Float64,
-	"|i1": graph.Int8, "<i2": graph.Int16, "<i4": graph.Int32, "<i8": graph.Int64,
-	"|u1": graph.Uint8, "|b1": graph.Bool,
-}
-
-func readArray(f *zip.File) (*graph.Tensor, error) {
-	r, err := f.Open()
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	n, err := npy.NewReader(r) // reads the header alone
-	if err != nil {
-		return nil, err
-	}
-	descr := n.Header.Descr
-	dtype, ok := numpyTypes[descr.Type]
-	if !ok || descr.Fortran && len(descr.Shape) > 1 {
-		return nil, fmt.Errorf("array of type %q, Fortran order %v is not read here", descr.Type, descr.Fortran)
-	}
-	raw, err := io.ReadAll(r)
-	if err != nil {
-		return nil, err
-	}
-	dims := make([]int64, len(descr.Shape))
-	for i, d := range descr.Shape {
-		dims[i] = int64(d)
-	}
-	return graph.NewTensor(dtype, dims, raw)
 }
 
 // Golden compares got with the file testdata/name of the calling test's

@@ -1,0 +1,244 @@
+package verify
+
+import (
+	"bytes"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sbinet/npyio/npz"
+
+	"github.com/afc-project/afc/graph"
+)
+
+func TestMiddle(t *testing.T) {
+	// What TSN's and mmaction2's test samplers give: floor(tick/2 + tick·t).
+	for _, tt := range []struct {
+		segments, length int
+		want             []int
+	}{
+		{8, 8, []int{0, 1, 2, 3, 4, 5, 6, 7}},
+		{3, 30, []int{5, 15, 25}},
+		{8, 20, []int{1, 3, 6, 8, 11, 13, 16, 18}},
+		{4, 2, []int{0, 0, 1, 1}},
+	} {
+		var got []int
+		for s := range tt.segments {
+			got = append(got, middle(s, tt.segments, tt.length))
+		}
+		if !cmp.Equal(got, tt.want) {
+			t.Errorf("%d segments of %d frames: %v, want %v", tt.segments, tt.length, got, tt.want)
+		}
+	}
+}
+
+func TestRandom(t *testing.T) {
+	clip := func(r Random, i, frames int) []float32 {
+		c, err := r.Clip(t.Context(), i, frames, 4, 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	r := Random{Count: 2, Seed: 1}
+	a := clip(r, 0, 8)
+	if len(a) != 8*3*4*5 || !cmp.Equal(a, clip(r, 0, 8)) {
+		t.Error("the same clip is not the same")
+	}
+	if cmp.Equal(a, clip(r, 1, 8)) || cmp.Equal(a, clip(Random{Count: 2, Seed: 2}, 0, 8)) {
+		t.Error("another video or seed gives the same clip")
+	}
+	// The first segment of 4 and the second of 12 both have frame 12 in the middle.
+	if b := clip(r, 0, 4); !cmp.Equal(b[:60], clip(r, 0, 12)[60:120]) {
+		t.Error("clips of 4 and 12 frames do not share the video's frame 12")
+	}
+	for _, x := range clip(Random{Distribution: Uniform}, 0, 4) {
+		if x < 0 || x >= 1 {
+			t.Fatalf("uniform pixel %g", x)
+		}
+	}
+	if _, err := (Random{Distribution: "odd"}).Clip(t.Context(), 0, 1, 1, 1); err == nil {
+		t.Error("an unknown distribution is not refused")
+	}
+}
+
+// writeFrame writes a frame of one colour.
+func writeFrame(t *testing.T, path string, w, h int, c color.RGBA) {
+	t.Helper()
+	img := image.NewRGBA(image.Rect(0, 0, w, h))
+	for i := range w * h {
+		img.SetRGBA(i%w, i/w, c)
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const pngTemplate = "img_%05d.png"
+
+// frameTree writes two classes; the red of frame n is n.
+func frameTree(t *testing.T) string {
+	root := t.TempDir()
+	for _, v := range []struct {
+		path   string
+		frames int
+	}{{"jump/a b", 12}, {"run/c", 4}} {
+		for n := 1; n <= v.frames; n++ {
+			writeFrame(t, filepath.Join(root, v.path, fmt.Sprintf(pngTemplate, n)), 20, 10, color.RGBA{uint8(n), 100, 200, 255})
+		}
+	}
+	return root
+}
+
+func TestFrames(t *testing.T) {
+	root := frameTree(t)
+	list := filepath.Join(root, "list.txt")
+	if err := os.WriteFile(list, []byte("jump/a b 12 7\n\nrun/c 4 3\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, labels := range map[string][]int{list: {7, 3}, "": {0, 1}} {
+		f, err := ReadFrames(root, name, pngTemplate, Preprocessing{Scale: 8})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Len() != 2 || !cmp.Equal([]int{f.Label(0), f.Label(1)}, labels) {
+			t.Errorf("list %q: %d videos, labels %d, %d; want %v", name, f.Len(), f.Label(0), f.Label(1), labels)
+		}
+		clip, err := f.Clip(t.Context(), 0, 3, 8, 8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Segments of four frames: their middles are frames 3, 7 and 11.
+		for i, n := range []float64{3, 7, 11} {
+			want := [3]float64{(n - 123.675) / 58.395, (100 - 116.28) / 57.12, (200 - 103.53) / 57.375}
+			for c := range 3 {
+				for k := range 64 {
+					if got := clip[(3*i+c)*64+k]; math.Abs(float64(got)-want[c]) > 1e-6 {
+						t.Fatalf("segment %d, channel %d, pixel %d: %g, want %g", i, c, k, got, want[c])
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestPreprocessing(t *testing.T) {
+	// Left half black, right half white: the crop of the middle has both.
+	img := image.NewRGBA(image.Rect(0, 0, 32, 16))
+	for i := range 32 * 16 {
+		v := uint8(255 * (i % 32 / 16))
+		img.SetRGBA(i%32, i/32, color.RGBA{v, v / 2, 0, 255})
+	}
+	pre := Preprocessing{Scale: 16, Std: [3]float32{1, 1, 1}, BGR: true}
+	got, err := pre.appendFrame(nil, img, 16, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// B is 0 throughout, then G, then R; columns 8 on are white.
+	for _, tt := range []struct {
+		channel, column int
+		want            float32
+	}{{0, 0, 0}, {0, 15, 0}, {1, 0, 0}, {1, 15, 127}, {2, 7, 0}, {2, 8, 255}} {
+		if g := got[tt.channel*256+5*16+tt.column]; g != tt.want {
+			t.Errorf("channel %d, column %d: %g, want %g", tt.channel, tt.column, g, tt.want)
+		}
+	}
+	if _, err := pre.appendFrame(nil, img, 17, 17); err == nil || !strings.Contains(err.Error(), "larger scale") {
+		t.Errorf("a crop larger than the image: %v", err)
+	}
+}
+
+func TestFramesRefused(t *testing.T) {
+	root := frameTree(t)
+	list := filepath.Join(root, "list.txt")
+	for _, bad := range []string{"jump/a 12", "jump/a x 1", "jump/a 0 1", "jump/a 3 -1"} {
+		if err := os.WriteFile(list, []byte("run/c 4 3\n"+bad+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadFrames(root, list, "", Preprocessing{}); err == nil || !strings.Contains(err.Error(), "list.txt:2:") {
+			t.Errorf("line %q: %v", bad, err)
+		}
+	}
+	if _, err := ReadFrames(t.TempDir(), "", "", Preprocessing{}); err == nil || !strings.Contains(err.Error(), "no videos") {
+		t.Errorf("an empty folder: %v", err)
+	}
+	f, err := ReadFrames(root, "", pngTemplate, Preprocessing{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "run/c", "img_00001.png"), []byte("not an image"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Clip(t.Context(), 1, 4, 8, 8); err == nil || !strings.Contains(err.Error(), "img_00001.png") {
+		t.Errorf("a broken frame: %v", err)
+	}
+}
+
+func TestArrays(t *testing.T) {
+	values := func(n int) []float32 {
+		v := make([]float32, n)
+		for i := range v {
+			v[i] = float32(i)
+		}
+		return v
+	}
+	path := filepath.Join(t.TempDir(), "clips.npz")
+	w, err := npz.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Write("labels", []int64{5, 6}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadArrays(path, 4); err == nil || !strings.Contains(err.Error(), "no array of clips") {
+		t.Errorf("an archive without clips: %v", err)
+	}
+
+	for _, dims := range [][]int64{{2, 4, 3, 2, 2}, {2, 12, 2, 2}, {8, 3, 2, 2}} {
+		a := &Arrays{path: "x.npy"}
+		if err := a.arrange(graph.Float32s(dims, values(96)...), 4); err != nil {
+			t.Fatalf("%v: %v", dims, err)
+		}
+		if a.count != 2 || a.frames != 4 || a.h != 2 || a.w != 2 {
+			t.Errorf("%v is %d clips of %d frames of %d×%d", dims, a.count, a.frames, a.h, a.w)
+		}
+		clip, err := a.Clip(t.Context(), 1, 2, 2, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Clip 1 starts at 48; frames 1 and 3 of its four, 12 values each.
+		if clip[0] != 48+12 || clip[12] != 48+36 {
+			t.Errorf("%v: clip 1 begins frames with %g and %g, want 60 and 84", dims, clip[0], clip[12])
+		}
+		if _, err := a.Clip(t.Context(), 0, 4, 3, 3); err == nil {
+			t.Errorf("%v: frames of another size are not refused", dims)
+		}
+	}
+	for _, dims := range [][]int64{{2, 4, 4, 3, 2}, {9, 3, 2, 2}, {2, 4, 3, 4}, {0, 4, 3, 2, 2}} {
+		a := &Arrays{}
+		n := int64(1)
+		for _, d := range dims {
+			n *= d
+		}
+		if err := a.arrange(graph.Float32s(dims, values(int(n))...), 4); err == nil {
+			t.Errorf("%v is taken for clips", dims)
+		}
+	}
+}
