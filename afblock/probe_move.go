@@ -16,7 +16,8 @@ func init() { // not a literal: the functions call back into trace
 		"Unsqueeze": sameOrder, "Cast": sameOrder, "CastLike": sameOrder, "Dropout": sameOrder,
 		"Transpose": moveTranspose, "Slice": moveSlice, "Concat": moveConcat, "Split": moveSplit,
 		"Pad": movePad, "Expand": moveExpand, "Tile": moveTile, "Gather": moveGather,
-		"ScatterND": moveScatterND, "Conv": moveConv,
+		"GatherElements": moveGatherElements,
+		"ScatterND":      moveScatterND, "Conv": moveConv,
 	}
 }
 
@@ -362,6 +363,41 @@ func moveGather(p *probe, n *graph.Node, v *graph.Value, at []int64, out []cell)
 			return false
 		}
 		from[i] = (a/(inner*picks)*d[axis]+k)*inner + a%inner
+	}
+	p.traceInto(n.Input(0), from, out)
+	return true
+}
+
+// moveGatherElements follows indices of the result's own shape, one for each
+// of its elements.
+func moveGatherElements(p *probe, n *graph.Node, v *graph.Value, at []int64, out []cell) bool {
+	d, od := p.dims(n.Input(0)), p.dims(v)
+	axis := n.AttrInt("axis", 0)
+	if axis < 0 {
+		axis += int64(len(d))
+	}
+	if d == nil || len(od) != len(d) || axis < 0 || axis >= int64(len(d)) || !slices.Equal(p.dims(n.Input(1)), od) {
+		return false
+	}
+	picks := p.trace(n.Input(1), at)
+	st, ost := strides(d), strides(od)
+	from := make([]int64, len(at))
+	for i, a := range at {
+		pick := int64(picks[i].val)
+		if pick < 0 {
+			pick += d[axis]
+		}
+		if picks[i].base != nil || pick < 0 || pick >= d[axis] {
+			return false
+		}
+		for k, s := range ost {
+			c := a / s
+			a %= s
+			if int64(k) == axis {
+				c = pick
+			}
+			from[i] += c * st[k]
+		}
 	}
 	p.traceInto(n.Input(0), from, out)
 	return true

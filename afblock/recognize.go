@@ -126,7 +126,7 @@ func (r *recognizer) source(m *graph.Model, in, out *graph.Value, head *headFoun
 		Model: m, In: g.Value(in.Name()), Out: g.Value(out.Name()), Fc: g.Value(head.fc.Output(0).Name()).Producer(),
 		Layout: layout, Frames: frames, Segments: segments,
 		answer: g.Value(head.answer.Name()), scores: g.Value(head.scores.Name()), kernel: head.kernel,
-		classes: r.net.Head.Weight.Dims[0], averaged: head.averaged, inDims: r.dims(in), outDims: r.dims(out),
+		classes: r.net.Head.Weight.Dims[0], tail: head.tail, averaged: head.averaged, inDims: r.dims(in), outDims: r.dims(out),
 	}
 }
 

@@ -43,18 +43,18 @@ func (r *recognizer) head(x *graph.Value) (*headFound, error) {
 	if err != nil {
 		return nil, err
 	}
-	after, err := r.consensus(fc, scores)
-	if err != nil {
-		return nil, err
-	}
-	found := &headFound{fc: fc, scores: scores, answer: r.answer(scores), averaged: max(before, after)}
+	found := &headFound{fc: fc, scores: scores}
 	if fc.Is("Conv") {
 		found.kernel = r.constant(fc.Input(1)).Dims[2:]
 	}
-	switch {
+	if err := r.consensus(found); err != nil {
+		return nil, err
+	}
+	r.net.Head.Softmax = found.mean.softmax
+	switch found.averaged = found.mean.group; {
 	case before > 1:
 		r.net.Head.Consensus, found.averaged = MeanBeforeFC, before
-	case after > 1:
+	case found.averaged > 1:
 		r.net.Head.Consensus = MeanAfterFC
 	default:
 		r.net.Head.Consensus = PerFrame
@@ -62,14 +62,15 @@ func (r *recognizer) head(x *graph.Value) (*headFound, error) {
 	return found, nil
 }
 
-// headFound is where a head's linear layer stands and how many consecutive
-// frames the head averages (1: none).
+// headFound is where a head's parts stand and what it averages.
 type headFound struct {
 	fc       *graph.Node
-	scores   *graph.Value
+	kernel   []int64      // of a linear layer spelled as a convolution
+	scores   *graph.Value // what the linear layer makes, bias and all
 	answer   *graph.Value // the output made from the scores
-	averaged int
-	kernel   []int64 // of a linear layer spelled as a convolution
+	mean     mean         // behind the scores
+	tail     bool         // more than that lies between scores and answer
+	averaged int          // consecutive frames averaged, before or behind the linear layer; 1: none
 }
 
 // linearNode returns the first node behind x that multiplies by a constant
@@ -203,52 +204,91 @@ func (r *recognizer) pooling(x *graph.Value, fc *graph.Node) (int, error) {
 }
 
 // consensus runs what lies behind the linear layer, whose scores are given,
-// and returns how many consecutive frames it averages. Softmax may stand last,
-// or between a mean over a clip's frames and one over its crops.
-func (r *recognizer) consensus(fc *graph.Node, scores *graph.Value) (int, error) {
+// and finds how many consecutive frames it averages. Where the output is no
+// mean, the value nearest to it that is one is taken, and what follows is a
+// tail (log-softmax, sigmoid, arg-max …), kept as it is: it must leave the rows
+// alone.
+func (r *recognizer) consensus(found *headFound) error {
+	fc, scores := found.fc, found.scores
 	answer := r.answer(scores)
 	if answer == nil {
-		return 0, r.refuse(fc, "an output made from its scores", "none", "")
+		return r.refuse(fc, "an output made from its scores", "none", "")
 	}
+	found.answer = answer
 	d := r.dims(scores)
 	classes := r.net.Head.Weight.Dims[0]
 	if classes <= 0 || elements(d) == 0 || elements(d)%classes != 0 || elements(d) > maxProbed {
-		return 0, r.refuse(fc, fmt.Sprintf("rows of %d scores", classes), scores.Type.Shape.String(), "")
+		return r.refuse(fc, fmt.Sprintf("rows of %d scores", classes), scores.Type.Shape.String(), "")
 	}
-	given := randomTensor(scores.Type.Elem, d)
-	got, err := r.run(answer, map[*graph.Value]*graph.Tensor{scores: given})
+	given := map[*graph.Value]*graph.Tensor{scores: randomTensor(scores.Type.Elem, d)}
+	got, err := r.run(answer, given)
 	if err != nil {
-		return 0, r.refuse(fc, "an output computed from the scores", err.Error(), "")
+		return r.refuse(fc, "an output computed from the scores", err.Error(), "")
 	}
-	in, err := given.Float32s()
-	if err != nil {
-		return 0, err
+	if m := r.mean(scores, answer, given); m.group > 0 {
+		found.mean = m
+		return nil
 	}
-	out, err := got.Float32s()
-	if err != nil {
-		return 0, r.refuse(fc, "floating-point scores as the output", got.DType.String(), "")
+	for _, v := range valuesBefore(scores, answer) {
+		m := r.mean(scores, v, given)
+		rows := elements(d) / classes
+		if n := elements(got.Dims); m.group > 0 && (n == rows/int64(m.group)*classes || n == rows/int64(m.group)) {
+			found.mean, found.tail = m, true
+			return nil
+		}
 	}
-	rows, outRows := int64(len(in))/classes, int64(len(out))/classes
-	if outRows == 0 || int64(len(out)) != outRows*classes || rows%outRows != 0 {
-		return 0, r.refuse(answer.Producer(), fmt.Sprintf("rows of %d scores", classes), fmt.Sprintf("shape %v", got.Dims), "")
+	return r.refuse(answer.Producer(), "a mean over frames, softmax or not", "another consensus", "")
+}
+
+// mean is what lies between scores and a value: an average over groups of
+// consecutive frames, softmax behind it or not. Group 0: something else.
+type mean struct {
+	group   int
+	softmax bool
+}
+
+// mean reads what was computed for v from the scores given. Softmax may stand
+// last, or between a mean over a clip's frames and one over its crops.
+func (r *recognizer) mean(scores, v *graph.Value, given map[*graph.Value]*graph.Tensor) mean {
+	if given[v] == nil || !given[v].DType.IsFloat() {
+		return mean{}
 	}
-	group := int(rows / outRows)
-	tol := max(tolerance(scores.Type.Elem), tolerance(got.DType))
-	if distance(out, meanRows(in, int(classes), group)) <= tol {
-		return group, nil
+	in, err1 := given[scores].Float32s()
+	out, err2 := given[v].Float32s()
+	width := int(r.net.Head.Weight.Dims[0])
+	if err1 != nil || err2 != nil || len(out) == 0 || len(out)%width != 0 || len(in)%len(out) != 0 {
+		return mean{}
+	}
+	group := len(in) / len(out)
+	tol := max(tolerance(given[v].DType), tolerance(scores.Type.Elem))
+	if distance(out, meanRows(in, width, group)) <= tol {
+		return mean{group: group}
 	}
 	for clip := group; clip > 0; clip-- { // frames a clip; group/clip crops are averaged behind softmax
 		if group%clip != 0 {
 			continue
 		}
-		p := meanRows(in, int(classes), clip)
-		softmaxRows(p, int(classes))
-		if distance(out, meanRows(p, int(classes), group/clip)) <= tol {
-			r.net.Head.Softmax = true
-			return clip, nil
+		p := meanRows(in, width, clip)
+		softmaxRows(p, width)
+		if distance(out, meanRows(p, width, group/clip)) <= tol {
+			return mean{clip, true}
 		}
 	}
-	return 0, r.refuse(answer.Producer(), fmt.Sprintf("a mean over %d frames, softmax or not", group), "another consensus", "")
+	return mean{}
+}
+
+// valuesBefore lists the values between from and to, the nearest to to first,
+// from last.
+func valuesBefore(from, to *graph.Value) []*graph.Value {
+	var list []*graph.Value
+	for _, n := range between(from, to) {
+		for _, v := range n.Inputs() {
+			if v != nil && v != from && v.Producer() != nil && !slices.Contains(list, v) {
+				list = append(list, v)
+			}
+		}
+	}
+	return append(list, from)
 }
 
 // answer returns the first output of the graph that depends on the scores.

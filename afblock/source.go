@@ -21,6 +21,7 @@ type Source struct {
 	scores   *graph.Value // what the linear layer makes, its bias added
 	kernel   []int64      // of a linear layer spelled as a convolution: its window, all ones
 	classes  int64
+	tail     bool    // more than a mean and softmax lies behind the linear layer
 	averaged int     // frames that the head averages, T times the crops; 1: none
 	inDims   []int64 // of In and Out, at the sizes looked at in recognition
 	outDims  []int64

@@ -280,5 +280,5 @@ func (s *Source) copyLinear(g *graph.Graph, x *graph.Value, head *Head) *graph.V
 // standardHead reports whether the standard suffix answers in the shape of
 // the source's: [N, classes] from one clip, or [N·T, classes].
 func (s *Source) standardHead(net *Network) bool {
-	return len(s.answer.Type.Shape) == 2 && (s.averaged == 1 || s.averaged == s.Frames)
+	return !s.tail && len(s.answer.Type.Shape) == 2 && (s.averaged == 1 || s.averaged == s.Frames)
 }
