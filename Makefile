@@ -37,6 +37,12 @@ check: ## format, vet, staticcheck, modules, known vulnerabilities, unsafe habit
 	scripts/check-security.sh "$(GOSEC)" "$(GOVULNCHECK)"
 	@dirty=$$(git status --porcelain); [ -z "$$dirty" ] || { echo "uncommitted changes:"; echo "$$dirty"; exit 1; }
 
+bench: ort ## the speed bars and what each step is worth, as Markdown and JSON in build/
+	mkdir -p build
+	$(GO) run ./codegen/cmd/speed -md build/bars.md -json build/bars.json
+	$(GO) run ./codegen/cmd/speed -steps -md build/steps.md -json build/steps.json
+	@cat build/bars.md build/steps.md
+
 corpus: ## the ONNX backend tests into .corpus/
 	scripts/fetch-corpus.sh
 

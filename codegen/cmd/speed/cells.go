@@ -1,0 +1,49 @@
+package main
+
+import (
+	"github.com/afc-project/afc/codegen"
+)
+
+// cell is one figure of the table: the time of a model over that of another.
+type cell struct {
+	of, over  model
+	threads   int
+	bar, goal float64 // 0: none
+}
+
+// bars are the figures that the project is held to.
+func bars() []cell {
+	tsn, tsm := source(false, 224, 1), source(true, 224, 1)
+	four, small := source(false, 224, 4), source(false, 64, 1)
+	quarter := tsn.afnet(8, 0.25)
+	return []cell{
+		{quarter, tsn, 2, 0.70, 0.58},
+		{tsn.afnet(8, 0.5), tsn, 2, 0.80, 0.65},
+		{quarter, tsn, 1, 0.62, 0.55},
+		{tsn.afnet(8, 0.5), tsn, 1, 0.70, 0.62},
+		{tsm.afnet(8, 0.5), tsm, 2, 0.65, 0.52},
+		{tsm.afnet(12, 0.4), tsm, 2, 0.90, 0.75},
+		{tsn.afnet(8, 1), tsn.afnet(8, 1).lowered(codegen.Mask), 2, 1.05, 1},
+		{quarter, quarter.lowered(codegen.Mask), 2, 0.75, 0.60},
+		{four.afnet(8, 0.25), four, 1, 1, 0},
+		{small.afnet(8, 0.25), small, 1, 1, 0},
+		{small.afnet(8, 0.5), small, 1, 1, 0},
+	}
+}
+
+// worths measure each step of the CPU's lowering: the time without it over the
+// time with all, on the network it is for.
+func worths() []cell {
+	var cells []cell
+	for _, info := range codegen.Steps {
+		af := source(false, 224, 1).afnet(8, 0.25)
+		switch info.Step {
+		case codegen.SplitStream, codegen.ShiftSelect:
+			af = source(true, 224, 1).afnet(8, 0.5)
+		case codegen.SmallGather:
+			af = source(false, 64, 1).afnet(8, 0.25)
+		}
+		cells = append(cells, cell{of: af.lowered(codegen.Branch, info.Step), over: af.lowered(codegen.Branch), threads: 1})
+	}
+	return cells
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/codegen"
+	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/passes"
+	"github.com/afc-project/afc/testmodels"
+)
+
+// model says what to build: a source as an exporter writes it or, with a
+// lowering, the AFNet that convert makes of it.
+type model struct {
+	shift bool // TSM in its raw export, else TSN
+	size  int
+	batch int
+
+	af       bool
+	lowering codegen.Lowering // "": the CPU's choice
+	frames   int              // T of the AFNet
+	ratio    float64          // of the frames selected
+	without  []codegen.Step
+}
+
+// sourceFrames is T of the sources.
+const sourceFrames = 8
+
+func source(shift bool, size, batch int) model { return model{shift: shift, size: size, batch: batch} }
+
+func (m model) afnet(frames int, ratio float64) model {
+	m.af, m.frames, m.ratio = true, frames, ratio
+	return m
+}
+
+func (m model) lowered(l codegen.Lowering, without ...codegen.Step) model {
+	m.lowering, m.without = l, without
+	return m
+}
+
+func (m model) String() string {
+	name := "TSN"
+	if m.shift {
+		name = "TSM"
+	}
+	if !m.af {
+		return name
+	}
+	name = fmt.Sprintf("AFNet-%s T=%d %.0f %%", name, m.frames, 100*m.ratio)
+	if m.lowering != "" {
+		name += " " + string(m.lowering)
+	}
+	for _, s := range m.without {
+		name += " without " + string(s)
+	}
+	return name
+}
+
+// build makes the model and counts its multiply–accumulates a clip.
+func (m model) build() (*graph.Model, float64, error) {
+	spec := testmodels.Spec{Depth: 50, Frames: sourceFrames, Size: m.size, Batch: m.batch}
+	if m.shift {
+		spec.Shift = testmodels.ShiftScatter
+	}
+	opt := passes.Options{
+		Recognize: afblock.RecognizeOptions{Frames: sourceFrames},
+		Lower:     codegen.Options{Lowering: m.lowering, Without: m.without},
+	}
+	if m.af {
+		opt.Rewrite = func(net *afblock.Network) (*afblock.Network, error) {
+			return afblock.Rewrite(net, afblock.RewriteOptions{Frames: m.frames, Navigation: afblock.Pattern{Ratio: m.ratio}})
+		}
+	}
+	result, err := passes.Run(passes.ToConvert, spec.Build(), opt)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%s: %w", m, err)
+	}
+	cost, err := result.Network.Cost(afblock.CostOptions{Ratios: []float64{m.share()}})
+	if err != nil {
+		return nil, 0, fmt.Errorf("%s: %w", m, err)
+	}
+	if !m.af {
+		return spec.Build(), cost.Total().MACs, nil
+	}
+	return result.Model, cost.Total().MACs, nil
+}
+
+// share is the part of the frames that focal blocks compute: those that
+// navigation really selects, or all.
+func (m model) share() float64 {
+	if !m.af || m.lowering == codegen.Mask {
+		return 1
+	}
+	return float64(afblock.Pattern{Ratio: m.ratio}.Count(m.frames)) / float64(m.frames)
+}
