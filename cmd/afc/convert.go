@@ -25,6 +25,7 @@ func (a *app) convertCommand() *cli.Command {
 			"CHECKPOINT is a .pth, .pth.tar, .safetensors or .npz file of trained AFNet weights.",
 		Flags: append([]cli.Flag{
 			outputFlag(),
+			externalDataFlag(),
 			&cli.StringFlag{Name: "weights", Usage: "trained AFNet weights: `CHECKPOINT`"},
 			&cli.IntFlag{Name: "frames", Usage: "frames a clip, `T` (default: the source's)"},
 			&cli.IntFlag{Name: "source-frames", Usage: "frames a clip of MODEL.onnx, where its graph does not say"},
@@ -133,11 +134,11 @@ func (a *app) convertModel(c *cli.Context, p *progress.Reporter, in string, rewr
 	}
 	p.Step("writing %s", out)
 	signed(result.Model)
-	size, err := writeModel(c.Context, result.Model, out)
+	w, err := writeModel(c.Context, result.Model, out, c.Bool("external-data"))
 	if err != nil {
 		return rewriteReport{}, err
 	}
-	r := newReport(result, out, size, start)
+	r := newReport(result, out, w, start)
 	if result.Network != nil {
 		r.describe(result.Network, lower)
 	}
@@ -208,11 +209,11 @@ func lowerTo(c *cli.Context, p *progress.Reporter, net *afblock.Network, lower c
 	}
 	p.Step("writing %s", out)
 	signed(m)
-	size, err := writeModel(c.Context, m, out)
+	w, err := writeModel(c.Context, m, out, c.Bool("external-data"))
 	if err != nil {
 		return rewriteReport{}, err
 	}
-	r := rewriteReport{Output: out, After: passes.Measure(m), Size: size}
+	r := rewriteReport{Output: out, After: passes.Measure(m), Size: w.size, Data: w.data}
 	r.describe(net, lower)
 	return r, nil
 }

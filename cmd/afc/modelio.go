@@ -68,36 +68,54 @@ func outputPath(c *cli.Context, arg string, inputs ...string) (string, error) {
 	return out, nil
 }
 
+// written says what writeModel wrote.
+type written struct {
+	size int64  // of the model file
+	data string // path of the weights, "" if they are in the model
+}
+
 // writeModel writes a model so that the path holds the old file or the whole
 // new one: what it wrote is decoded and checked before it gets its name. An
-// AFNet is sealed. It returns the size of the file.
-func writeModel(ctx context.Context, m *graph.Model, path string) (int64, error) {
+// AFNet is sealed. Weights go to a file of their own if external, or if the
+// model is too large otherwise.
+func writeModel(ctx context.Context, m *graph.Model, path string, external bool) (w written, err error) {
 	if afblock.Compiled(m) {
 		if err := verify.Seal(m); err != nil {
-			return 0, err
+			return w, err
+		}
+	}
+	if !external {
+		if external, err = needsExternal(m); err != nil {
+			return w, err
 		}
 	}
 	f, err := atomicfile.Create(path)
 	if err != nil {
-		return 0, cannotWrite(path, err)
+		return w, cannotWrite(path, err)
 	}
 	defer f.Discard()
-	if err := m.Encode(f); err != nil {
-		return 0, cannotWrite(path, err)
+	undo := func() {}
+	if external {
+		w.data, undo, err = encodeExternal(m, f, path)
+		if err != nil {
+			return w, err
+		}
+	} else if err := m.Encode(f); err != nil {
+		return w, cannotWrite(path, err)
 	}
-	if err := ctx.Err(); err != nil {
-		return 0, err
+	err = ctx.Err()
+	if err == nil && f.Temporary() {
+		w.size, err = checkWritten(f.Name())
 	}
-	var size int64
-	if f.Temporary() {
-		if size, err = checkWritten(f.Name()); err != nil {
-			return 0, err
+	if err == nil {
+		if err = f.Commit(); err != nil {
+			err = cannotWrite(path, err)
 		}
 	}
-	if err := f.Commit(); err != nil {
-		return 0, cannotWrite(path, err)
+	if err != nil {
+		undo()
 	}
-	return size, nil
+	return w, err
 }
 
 func checkWritten(path string) (size int64, err error) {

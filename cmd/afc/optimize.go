@@ -15,7 +15,7 @@ func (a *app) optimizeCommand() *cli.Command {
 		UsageText: "afc optimize MODEL.onnx -o OUT.onnx [flags]",
 		Description: "Folds constants and shape arithmetic, writes the temporal shift as ONNX Runtime runs\n" +
 			"it best, folds batch normalisation, removes what is dead or doubled. No AFNet.",
-		Flags:  append([]cli.Flag{outputFlag(), inputShapesFlag(), jsonFlag()}, passFlags()...),
+		Flags:  append([]cli.Flag{outputFlag(), externalDataFlag(), inputShapesFlag(), jsonFlag()}, passFlags()...),
 		Action: func(c *cli.Context) error { return a.optimize(c) },
 	}
 }
@@ -46,17 +46,17 @@ func (a *app) optimize(c *cli.Context) error {
 		return passFailed(err)
 	}
 	p.Step("writing %s", out)
-	size, err := writeModel(c.Context, result.Model, out)
+	w, err := writeModel(c.Context, result.Model, out, c.Bool("external-data"))
 	if err != nil {
 		return err
 	}
 	p.Stop()
-	return a.report(c, newReport(result, out, size, start))
+	return a.report(c, newReport(result, out, w, start))
 }
 
-func newReport(result *passes.Result, out string, size int64, start time.Time) rewriteReport {
+func newReport(result *passes.Result, out string, w written, start time.Time) rewriteReport {
 	r := rewriteReport{
-		Output: out, Before: &result.Before, After: result.After(), Size: size,
+		Output: out, Before: &result.Before, After: result.After(), Size: w.size, Data: w.data,
 		Steps: result.Steps, Elapsed: time.Since(start),
 	}
 	for _, n := range result.Notes {

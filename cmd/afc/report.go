@@ -19,6 +19,7 @@ type rewriteReport struct {
 	Before   *passes.Stats `json:"before,omitempty"` // absent for a checkpoint
 	After    passes.Stats  `json:"after"`
 	Size     int64         `json:"file_bytes"`
+	Data     string        `json:"external_data,omitempty"` // path of the weights
 	Steps    []passes.Step `json:"steps,omitempty"`
 	Notes    []string      `json:"notes,omitempty"`
 	Elapsed  time.Duration `json:"elapsed_ns"`
@@ -68,7 +69,11 @@ func (r rewriteReport) print(a *app) error {
 	if n := r.Network; n != nil {
 		what = fmt.Sprintf("AFNet of %d frames, lowering %s (%s), ", n.Frames, n.Lowering, n.Reason)
 	}
-	_, err := fmt.Fprintf(a.stdout, "%s: %s%s, in %.2f s\n", r.Output, what, bytesText(r.Size), r.Elapsed.Seconds())
+	where := ""
+	if r.Data != "" {
+		where = " and its weights in " + r.Data
+	}
+	_, err := fmt.Fprintf(a.stdout, "%s: %s%s%s, in %.2f s\n", r.Output, what, bytesText(r.Size), where, r.Elapsed.Seconds())
 	return err
 }
 
