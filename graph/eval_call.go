@@ -50,8 +50,11 @@ func (c *opCall) check(inputs int) (*operator, error) {
 	if c.opset < op.since {
 		return nil, fmt.Errorf("opset %d: afc knows this operator from opset %d", c.opset, op.since)
 	}
-	if inputs < op.minIn || op.maxIn >= 0 && inputs > op.maxIn {
-		return nil, fmt.Errorf("has %d inputs, expected %d to %d", inputs, op.minIn, op.maxIn)
+	if inputs < op.minIn {
+		return nil, fmt.Errorf("has %d inputs, expected %d or more", inputs, op.minIn)
+	}
+	if op.maxIn >= 0 && inputs > op.maxIn {
+		return nil, fmt.Errorf("has %d inputs, expected at most %d", inputs, op.maxIn)
 	}
 	return op, nil
 }

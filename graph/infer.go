@@ -81,7 +81,7 @@ func Infer(m *Model) *InferReport {
 	f := &frame{inferer: e, facts: map[*Value]*fact{}, speaks: m.Opset(""), report: e.report}
 	for _, v := range m.Graph.inputs {
 		if v.init == nil {
-			f.facts[v] = &fact{elem: v.Type.Elem, shape: v.Type.Shape}
+			f.facts[v] = &fact{elem: v.Type.Elem, shape: v.Type.Shape, other: !v.Type.IsTensor()}
 		}
 	}
 	f.graph(m.Graph)
@@ -145,13 +145,12 @@ const (
 
 // fact is what is known of a value during inference.
 type fact struct {
-	elem   DataType
-	shape  Shape
-	value  *Tensor // of a constant
-	elems  []*expr // of an integer tensor of static shape whose elements are partly known
-	seq    []*fact // of a sequence: its elements, nil if their number is not known
-	isSeq  bool
-	opaque bool // of a type afc does not follow
+	elem  DataType
+	shape Shape
+	value *Tensor // of a constant
+	elems []*expr // of an integer tensor of static shape whose elements are partly known
+	seq   []*fact // of a sequence: its elements, nil if their number is not known
+	other bool    // no tensor: a sequence, map, optional or sparse tensor
 }
 
 func constFact(t *Tensor) *fact { return &fact{elem: t.DType, shape: t.Shape(), value: t} }
@@ -266,7 +265,7 @@ func (f *frame) node(n *Node) error {
 // declare fills what inference left open from the type declared in the file.
 func (f *frame) declare(v *Value, known *fact) {
 	d := v.Type
-	if !d.IsTensor() || known.isSeq || known.opaque {
+	if !d.IsTensor() || known.other {
 		return
 	}
 	conflict := known.elem != Undefined && d.Elem != Undefined && known.elem != d.Elem ||
@@ -287,7 +286,7 @@ func (f *frame) declare(v *Value, known *fact) {
 			switch k := &known.shape[i]; {
 			case k.Known() && dim.Known():
 				conflict = conflict || k.Size != dim.Size
-			case !k.Known() && (dim.Known() || k.Param == "") && !strings.HasPrefix(dim.Param, freshPrefix):
+			case !k.Known() && k.Param == "" && !strings.HasPrefix(dim.Param, freshPrefix):
 				*k = dim
 			}
 		}
@@ -301,8 +300,9 @@ func (f *frame) declare(v *Value, known *fact) {
 // facts found.
 func (f *frame) write(g *Graph) {
 	set := func(v *Value) {
-		if known := f.facts[v]; known != nil && v != nil && v.Type.IsTensor() && !known.isSeq && !known.opaque {
-			v.Type.Elem, v.Type.Shape = known.elem, known.shape
+		if known := f.facts[v]; known != nil && v != nil && v.Type.IsTensor() && !known.other {
+			// Facts share shapes, values must not: passes may change them.
+			v.Type.Elem, v.Type.Shape = known.elem, slices.Clone(known.shape)
 			if known.value != nil {
 				f.report.constants[v] = known.value
 			}

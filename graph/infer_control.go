@@ -43,7 +43,7 @@ func (c *inferCall) call(fn *Function) error {
 			return fmt.Errorf("has %d outputs, the function %d", len(c.out), len(fn.Body.outputs))
 		}
 		c.out[i] = *body.fact(fn.Body.outputs[i])
-		if c.out[i].shape != nil || c.out[i].isSeq {
+		if c.out[i].shape != nil || c.out[i].other {
 			continue
 		}
 		if err == nil {
@@ -75,7 +75,7 @@ func (c *inferCall) body(g *Graph, in []*fact) ([]*fact, error) {
 	}
 	if err != nil {
 		for _, o := range out {
-			if o.shape == nil && !o.isSeq {
+			if o.shape == nil && !o.other {
 				return out, err
 			}
 		}
@@ -89,7 +89,7 @@ func join(a, b *fact) *fact {
 	if a.elem == b.elem {
 		out.elem = a.elem
 	}
-	out.isSeq, out.opaque = a.isSeq || b.isSeq, a.opaque || b.opaque
+	out.other = a.other || b.other
 	if a.shape != nil && b.shape != nil && len(a.shape) == len(b.shape) {
 		out.shape = slices.Clone(a.shape)
 		for i, d := range b.shape {
@@ -144,7 +144,7 @@ func inferIf(c *inferCall) error {
 	}
 	for i := range c.out {
 		c.out[i] = *join(a[i], b[i])
-		if c.out[i].shape == nil && !c.out[i].isSeq && !c.out[i].opaque {
+		if c.out[i].shape == nil && !c.out[i].other {
 			return fmt.Errorf("its branches give output %d different or unknown ranks", i)
 		}
 	}
@@ -182,7 +182,7 @@ func (f *frame) forget(mark int) {
 func (c *inferCall) iterate(g *Graph, in []*fact, first, carried, at int) ([]*fact, error) {
 	for i := range in[first : first+carried] {
 		x := in[first+i]
-		in[first+i] = &fact{elem: x.elem, shape: x.shape, isSeq: x.isSeq, opaque: x.opaque}
+		in[first+i] = &fact{elem: x.elem, shape: x.shape, other: x.other}
 	}
 	for round := 0; ; round++ {
 		mark := c.mark()
@@ -244,7 +244,7 @@ func inferLoop(c *inferCall) error {
 		} else if o := out[1+i]; o.shape != nil {
 			c.set(i, o.elem, slices.Concat(Shape{trips}, o.shape))
 		}
-		if c.out[i].shape == nil && !c.out[i].isSeq {
+		if c.out[i].shape == nil && !c.out[i].other {
 			return fmt.Errorf("the shape of output %d changes from round to round", i)
 		}
 	}

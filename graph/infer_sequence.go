@@ -13,7 +13,7 @@ import (
 const maxSequence = 4096
 
 func inferSplitToSequence(c *inferCall) error {
-	c.out[0] = fact{isSeq: true}
+	c.out[0] = fact{other: true}
 	s, err := c.shape(0)
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func inferSplitToSequence(c *inferCall) error {
 }
 
 func inferSequenceConstruct(c *inferCall) error {
-	c.out[0] = fact{isSeq: true}
+	c.out[0] = fact{other: true}
 	for i, x := range c.in {
 		if x == nil {
 			return fmt.Errorf("input %d is missing", i)

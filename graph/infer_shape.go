@@ -12,7 +12,7 @@ import (
 // first input.
 func inferSame(c *inferCall) error {
 	c.set(0, c.elem(0), c.in[0].shape)
-	if c.in[0].isSeq || c.in[0].opaque {
+	if c.in[0].other {
 		c.out[0] = *c.in[0]
 		return nil
 	}

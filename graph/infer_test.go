@@ -116,3 +116,55 @@ func TestInferSequences(t *testing.T) {
 		}
 	}
 }
+
+// TestInferSymbolsAgree infers exports with symbols for sizes, and again with
+// numbers: every symbolic shape must come to the numbers.
+func TestInferSymbolsAgree(t *testing.T) {
+	for _, c := range []struct {
+		file  string
+		shape graph.Shape
+		sizes map[string]int64
+	}{
+		{"tsn_r50_bn_op11", graph.Shape{graph.D(4), graph.D(3), graph.Sym("height"), graph.Sym("width")}, map[string]int64{"height": 97, "width": 80}},
+		{"tsm_r50_cat_op13_dyn", graph.Shape{graph.Sym("n"), graph.D(8), graph.D(3), graph.D(70), graph.D(64)}, map[string]int64{"n": 3}},
+		{"tsm_r50_cat_op13_dyn", graph.Shape{graph.Sym("n"), graph.D(8), graph.D(3), graph.Sym("h"), graph.D(64)}, map[string]int64{"n": 2, "h": 75}},
+	} {
+		t.Run(c.file+c.shape.String(), func(t *testing.T) {
+			m, err := graph.ReadFile(testutil.Shared(t, "fixtures", "sources", c.file+".onnx"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer m.Close()
+			video := m.Graph.Inputs()[0].Name()
+			numbers := make(graph.Shape, len(c.shape))
+			for i, d := range c.shape {
+				if numbers[i] = d; !d.Known() {
+					numbers[i] = graph.D(c.sizes[d.Param])
+				}
+			}
+			fixed := m.Clone()
+			for m, shape := range map[*graph.Model]graph.Shape{m: c.shape, fixed: numbers} {
+				if err := graph.SetInputShape(m, video, shape); err != nil {
+					t.Fatal(err)
+				}
+				if r := graph.Infer(m); !r.OK() {
+					t.Fatalf("%s: %s", shape, r)
+				}
+			}
+			for n := range m.Graph.Nodes() {
+				for _, v := range n.Outputs() {
+					want := fixed.Graph.Value(v.Name()).Type.Shape
+					for i, d := range v.Type.Shape {
+						size, known := d.Size, d.Known()
+						if !known {
+							size, known = graph.DimValue(d, c.sizes)
+						}
+						if !known || len(want) != len(v.Type.Shape) || size != want[i].Size {
+							t.Fatalf("%s: %s comes to %d, want %s", n, v.Type.Shape, size, want)
+						}
+					}
+				}
+			}
+		})
+	}
+}

@@ -56,7 +56,7 @@ func init() {
 	add(1, 2, 2, evalPow, inferArithmetic, "Pow")
 	add(8, 1, -1, evalMean, inferArithmetic, "Mean")
 	add(1, 2, 2, evalCompare, inferCompare, "Equal", "Greater", "Less", "GreaterOrEqual", "LessOrEqual")
-	add(7, 2, 2, evalLogic, inferCompare, "And", "Or", "Xor")
+	add(1, 2, 2, evalLogic, inferCompare, "And", "Or", "Xor")
 	add(18, 2, 2, evalLogic, inferBitwise, "BitwiseAnd", "BitwiseOr", "BitwiseXor")
 	add(1, 1, 1, evalNot, inferPredicate, "Not")
 	add(1, 1, 1, nil, inferPredicate, "IsNaN", "IsInf")
