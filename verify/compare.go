@@ -64,8 +64,10 @@ type Difference struct {
 	Mean   float64 `json:"mean_abs"`
 	Peak   float64 `json:"peak"`   // max |want|, finite elements
 	Cosine float64 `json:"cosine"` // of the two as vectors, finite elements; 1 if both are zero
-	// Needed is the Scale with which a Tolerance of nothing else would pass.
+	// Needed is the Scale with which a Tolerance of nothing else would pass,
+	// Limit the Scale of the tolerance it was compared with.
 	Needed float64 `json:"needed"`
+	Limit  float64 `json:"limit"`
 	// NeededAbs is the Abs which, beside the tolerance's Rel, would pass.
 	NeededAbs float64 `json:"needed_abs"`
 	// NeededRel is the Rel which, beside the tolerance's Abs, would pass; -1
@@ -128,7 +130,7 @@ func Compare(output string, got, want *graph.Tensor, tol Tolerance) (Difference,
 }
 
 func (d *Difference) compare(got, want []float64, tol Tolerance) {
-	d.Count = int64(len(want))
+	d.Count, d.Limit = int64(len(want)), tol.Scale
 	for _, w := range want {
 		if a := math.Abs(w); !math.IsInf(a, 0) && a > d.Peak {
 			d.Peak = a
