@@ -13,11 +13,11 @@ var movements map[string]func(p *probe, n *graph.Node, v *graph.Value, at []int6
 func init() { // not a literal: the functions call back into trace
 	movements = map[string]func(p *probe, n *graph.Node, v *graph.Value, at []int64, out []cell) bool{
 		"Identity": sameOrder, "Reshape": sameOrder, "Flatten": sameOrder, "Squeeze": sameOrder,
-		"Unsqueeze": sameOrder, "Cast": sameOrder, "CastLike": sameOrder, "Dropout": sameOrder,
+		"Unsqueeze": sameOrder, "Cast": moveCast, "CastLike": moveCast, "Dropout": sameOrder,
 		"Transpose": moveTranspose, "Slice": moveSlice, "Concat": moveConcat, "Split": moveSplit,
 		"Pad": movePad, "Expand": moveExpand, "Tile": moveTile, "Gather": moveGather,
-		"GatherElements": moveGatherElements,
-		"ScatterND":      moveScatterND, "Conv": moveConv,
+		"GatherElements": moveGatherElements, "ScatterElements": moveScatterElements,
+		"Scatter": moveScatterElements, "ScatterND": moveScatterND, "Conv": moveConv,
 	}
 }
 
@@ -30,6 +30,14 @@ func sameOrder(p *probe, n *graph.Node, v *graph.Value, at []int64, out []cell) 
 	}
 	p.traceInto(in, at, out)
 	return true
+}
+
+// moveCast takes a cast between floating-point types as movement: it changes
+// how finely numbers are written, which afc leaves to the passes. One to
+// integers cuts them off.
+func moveCast(p *probe, n *graph.Node, v *graph.Value, at []int64, out []cell) bool {
+	from := n.Input(0)
+	return from != nil && from.Type.Elem.IsFloat() == v.Type.Elem.IsFloat() && sameOrder(p, n, v, at, out)
 }
 
 // strides returns the row-major strides of dims.
@@ -337,131 +345,6 @@ func moveTile(p *probe, n *graph.Node, v *graph.Value, at []int64, out []cell) b
 	}
 	p.traceInto(n.Input(0), from, out)
 	return true
-}
-
-func moveGather(p *probe, n *graph.Node, v *graph.Value, at []int64, out []cell) bool {
-	d := p.dims(n.Input(0))
-	idx, ok := p.ints(n.Input(1))
-	axis := n.AttrInt("axis", 0)
-	if axis < 0 {
-		axis += int64(len(d))
-	}
-	if d == nil || !ok || axis < 0 || axis >= int64(len(d)) {
-		return false
-	}
-	inner, picks := strides(d)[axis], int64(len(idx))
-	if elements(p.dims(v)) != elements(d[:axis])*picks*inner {
-		return false
-	}
-	from := make([]int64, len(at))
-	for i, a := range at {
-		k := idx[a/inner%picks]
-		if k < 0 {
-			k += d[axis]
-		}
-		if k < 0 || k >= d[axis] {
-			return false
-		}
-		from[i] = (a/(inner*picks)*d[axis]+k)*inner + a%inner
-	}
-	p.traceInto(n.Input(0), from, out)
-	return true
-}
-
-// moveGatherElements follows indices of the result's own shape, one for each
-// of its elements.
-func moveGatherElements(p *probe, n *graph.Node, v *graph.Value, at []int64, out []cell) bool {
-	d, od := p.dims(n.Input(0)), p.dims(v)
-	axis := n.AttrInt("axis", 0)
-	if axis < 0 {
-		axis += int64(len(d))
-	}
-	if d == nil || len(od) != len(d) || axis < 0 || axis >= int64(len(d)) || !slices.Equal(p.dims(n.Input(1)), od) {
-		return false
-	}
-	picks := p.trace(n.Input(1), at)
-	st, ost := strides(d), strides(od)
-	from := make([]int64, len(at))
-	for i, a := range at {
-		pick := int64(picks[i].val)
-		if pick < 0 {
-			pick += d[axis]
-		}
-		if picks[i].base != nil || pick < 0 || pick >= d[axis] {
-			return false
-		}
-		for k, s := range ost {
-			c := a / s
-			a %= s
-			if int64(k) == axis {
-				c = pick
-			}
-			from[i] += c * st[k]
-		}
-	}
-	p.traceInto(n.Input(0), from, out)
-	return true
-}
-
-func moveScatterND(p *probe, n *graph.Node, v *graph.Value, at []int64, out []cell) bool {
-	d, id := p.dims(n.Input(0)), p.dims(n.Input(1))
-	idx, ok := p.ints(n.Input(1))
-	if d == nil || !ok || len(id) == 0 || n.AttrString("reduction", "none") != "none" {
-		return false
-	}
-	depth := int(id[len(id)-1])
-	if depth == 0 || depth > len(d) {
-		return false
-	}
-	inner := elements(d[depth:])
-	rows, ok := p.scattered(n, d[:depth], idx)
-	if !ok {
-		return false
-	}
-	var which [2][]int
-	var from [2][]int64
-	for i, a := range at {
-		k := 0
-		if r, written := rows[a/inner]; written {
-			k, a = 1, r*inner+a%inner
-		}
-		which[k] = append(which[k], i)
-		from[k] = append(from[k], a)
-	}
-	for k, in := range []*graph.Value{n.Input(0), n.Input(2)} {
-		if len(from[k]) > 0 && p.dims(in) == nil {
-			return false
-		}
-		for i, c := range p.trace(in, from[k]) {
-			out[which[k][i]] = c
-		}
-	}
-	return true
-}
-
-// scattered maps the slices of a ScatterND's data, of dimensions d in front,
-// to the rows of updates written over them, the last one where there are more.
-func (p *probe) scattered(n *graph.Node, d, idx []int64) (map[int64]int64, bool) {
-	if rows, ok := p.rows[n]; ok {
-		return rows, true
-	}
-	st := strides(d)
-	rows := make(map[int64]int64, len(idx)/len(d))
-	for r := range len(idx) / len(d) {
-		key := int64(0)
-		for k, i := range idx[r*len(d) : (r+1)*len(d)] {
-			if i < 0 {
-				i += d[k]
-			}
-			if i < 0 || i >= d[k] {
-				return nil, false
-			}
-			key += i * st[k]
-		}
-		rows[key] = int64(r)
-	}
-	p.rows[n] = rows
-	return rows, true
 }
 
 // moveConv follows a depthwise convolution whose filters have a single 1 each:
