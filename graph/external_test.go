@@ -341,8 +341,12 @@ func TestMoreThanTwoGigabytes(t *testing.T) {
 	refused(t, m.Encode(io.Discard), "external data")
 	var model bytes.Buffer
 	data := &counter{}
-	if err := m.EncodeExternal(&model, data, "out.data"); err != nil {
+	got := allocated(func() { err = m.EncodeExternal(&model, data, "out.data") })
+	if err != nil {
 		t.Fatal(err)
+	}
+	if got > 1<<20 {
+		t.Errorf("writing %d bytes of external data allocates %d", data.n, got)
 	}
 	if data.n != 4*elements || model.Len() > 1000 {
 		t.Errorf("wrote %d bytes of data and %d of model, want %d and less than 1000", data.n, model.Len(), 4*elements)

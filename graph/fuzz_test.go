@@ -3,6 +3,8 @@ package graph_test
 import (
 	"bytes"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -67,4 +69,50 @@ func roundTrip(t *testing.T, data []byte) {
 	if d := time.Since(start); d > 10*time.Second {
 		t.Errorf("took %v for %d bytes", d, len(data))
 	}
+}
+
+// FuzzExternal feeds ReadFile any reference to external data, in a folder with
+// ways out of it. What is read must come from the one file that is inside.
+func FuzzExternal(f *testing.F) {
+	for _, location := range []string{"in.data", "./in.data", "sub/../in.data", "../secret", "out", "away/secret", "sub", "/etc/passwd", `..\secret`, ""} {
+		f.Add(location, "0", "16", int64(4))
+	}
+	f.Add("in.data", "-1", "0x10", int64(-1))
+	f.Add("in.data", "9223372036854775807", "9223372036854775807", int64(1)<<61)
+	base := f.TempDir()
+	folder, inside := filepath.Join(base, "model"), pattern(64)
+	if err := os.MkdirAll(filepath.Join(folder, "sub"), 0o755); err != nil {
+		f.Fatal(err)
+	}
+	for path, content := range map[string][]byte{
+		filepath.Join(folder, "in.data"): inside, filepath.Join(base, "secret"): bytes.Repeat([]byte("secret"), 20),
+	} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			f.Fatal(err)
+		}
+	}
+	for link, target := range map[string]string{"out": "../secret", "away": "..", "self": "self", "abs": filepath.Join(base, "secret")} {
+		if err := os.Symlink(target, filepath.Join(folder, link)); err != nil {
+			f.Skip(err)
+		}
+	}
+	f.Fuzz(func(t *testing.T, location, offset, length string, n int64) {
+		path := writeModel(t, folder, externalTensor("w", n, "location", location, "offset", offset, "length", length))
+		m, err := graph.ReadFile(path)
+		if err != nil || filepath.Clean(location) == filepath.Base(path) {
+			return
+		}
+		defer m.Close()
+		got, err := m.Graph.Initializers()[0].Initializer().Bytes()
+		if err != nil {
+			t.Fatalf("accepted, but not read: %v", err)
+		}
+		at, err := strconv.Atoi(offset)
+		if err != nil {
+			t.Fatalf("offset %q accepted", offset)
+		}
+		if !bytes.Equal(got, inside[at:at+int(4*n)]) {
+			t.Errorf("%q gives bytes that are not those of the file inside", location)
+		}
+	})
 }
