@@ -51,6 +51,14 @@ func (l *lowerer) scanPays(size [2]int) bool {
 	return size[0]*size[1] >= minScanPixels || !l.opt.takes(SmallGather)
 }
 
+// outSize is the height, or width, of what a block makes of maps of that size.
+func outSize(b *afblock.Block, size int) int {
+	for _, c := range b.Convs {
+		size = window(size, c.Kernel(), c.Stride, c.Pad)
+	}
+	return size
+}
+
 // stageSizes are the heights and widths of what each stage reads.
 func stageSizes(net *afblock.Network) [][2]int {
 	var sizes [][2]int
@@ -60,9 +68,7 @@ func stageSizes(net *afblock.Network) [][2]int {
 	}
 	blocks := func(bs ...*afblock.Block) {
 		for _, b := range bs {
-			for _, c := range b.Convs {
-				through(c.Kernel(), c.Stride, c.Pad)
-			}
+			size = [2]int{outSize(b, size[0]), outSize(b, size[1])}
 		}
 	}
 	stem := &net.Stem
@@ -85,67 +91,87 @@ func shifts(m *afblock.AFModule) bool {
 	return has(m.Fusion) || slices.ContainsFunc(m.Focal, has) || slices.ContainsFunc(m.Ample, has)
 }
 
+// frameStep is what one Scan does for a frame up to a module's end.
+type frameStep struct {
+	name  string
+	ins   []*graph.Value
+	elems []graph.DataType
+	emit  func(*frame) (feature, error)
+}
+
 // frameScans emits stem and the given stages.
 func (l *lowerer) frameScans(x feature, stages []*afblock.Stage) (feature, error) {
-	var prev *ample
-	for i := range len(stages) + 1 {
-		var next *afblock.Stage
-		name := "head.frames"
-		if i < len(stages) {
-			next = stages[i]
-		}
-		ins, elems := in(x.v), []graph.DataType{graph.Float32}
-		var ones *graph.Value
-		if i > 0 {
-			name = stages[i-1].Name + ".frames"
-			ins, elems = in(prev.x.v, prev.a.v), []graph.DataType{graph.Float32, graph.Float32}
-			for _, c := range prev.chosen {
-				ins, elems = append(ins, c.chosen), append(elems, graph.Bool)
-			}
-			ones = l.onesMap(prev.chosen[0], prev.x.h, prev.x.w, stages[i-1].Name+".ones")
-		}
-		outs, err := l.scan(name, ins, elems, func(fr *frame) ([]feature, error) {
-			var y feature
-			if i == 0 {
-				y = fr.stem(fr.feature(0, x), &l.net.Stem)
-			} else {
-				var err error
-				if y, err = l.frameModule(fr, stages[i-1], prev, ones); err != nil {
-					return nil, err
-				}
-			}
-			if next == nil {
-				return []feature{y}, nil
-			}
-			return append([]feature{y}, l.frameAmple(fr, next.AF, y)...), nil
-		})
+	sizes := stageSizes(l.net)
+	step := frameStep{"head.frames", in(x.v), []graph.DataType{graph.Float32}, func(fr *frame) (feature, error) {
+		return fr.stem(fr.feature(0, x), &l.net.Stem), nil
+	}}
+	for i, s := range stages {
+		a, err := l.scanToChoices(step, s.AF, sizes[i])
 		if err != nil {
 			return feature{}, err
 		}
-		if next == nil {
-			return outs[0], nil
-		}
-		prev = &ample{x: outs[0], a: outs[1]}
-		for n, nav := range next.AF.Navigation {
-			var look feature
-			if !l.opt.MasksInput {
-				look = outs[2+n]
-			}
-			prev.chosen = append(prev.chosen, l.nav.choose(nav, look))
-		}
+		step = l.moduleStep(s, a)
 	}
-	panic("BUG: the last Scan returns")
+	outs, err := l.scan(step.name, step.ins, step.elems, func(fr *frame) ([]feature, error) {
+		y, err := step.emit(fr)
+		return []feature{y}, err
+	})
+	if err != nil {
+		return feature{}, err
+	}
+	return outs[0], nil
 }
 
-// frameAmple emits one frame's ample branch: its end, and what navigation
-// looks at.
-func (l *lowerer) frameAmple(fr *frame, m *afblock.AFModule, a feature) []feature {
+// scanToChoices emits a step, the ample branch of the module behind it and that
+// module's choices. The ample branch is part of the step's Scan where its own,
+// smaller maps allow.
+func (l *lowerer) scanToChoices(step frameStep, m *afblock.AFModule, size [2]int) (*ample, error) {
+	first := m.Ample[0]
+	inScan := l.scanPays([2]int{outSize(first, size[0]), outSize(first, size[1])})
+	outs, err := l.scan(step.name, step.ins, step.elems, func(fr *frame) ([]feature, error) {
+		y, err := step.emit(fr)
+		if err != nil || !inScan {
+			return []feature{y}, err
+		}
+		return append([]feature{y}, fr.ampleBranch(y, m)...), nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !inScan {
+		outs = append(outs, l.ampleBranch(outs[0], m)...)
+	}
+	a := &ample{x: outs[0], a: outs[1]}
+	for n, nav := range m.Navigation {
+		var pooled feature
+		if !l.opt.MasksInput {
+			pooled = outs[2+n]
+		}
+		a.chosen = append(a.chosen, l.nav.choose(nav, pooled))
+	}
+	return a, nil
+}
+
+// moduleStep is a module behind its choices.
+func (l *lowerer) moduleStep(s *afblock.Stage, a *ample) frameStep {
+	step := frameStep{name: s.Name + ".frames", ins: in(a.x.v, a.a.v), elems: []graph.DataType{graph.Float32, graph.Float32}}
+	for _, c := range a.chosen {
+		step.ins, step.elems = append(step.ins, c.chosen), append(step.elems, graph.Bool)
+	}
+	ones := l.onesMap(a.chosen[0], a.x.h, a.x.w, s.Name+".ones")
+	step.emit = func(fr *frame) (feature, error) { return l.frameModule(fr, s, a, ones) }
+	return step
+}
+
+// ampleBranch emits an ample branch without shift: its end, and the averages
+// that navigation reads, none where masks are an input.
+func (b *builder) ampleBranch(a feature, m *afblock.AFModule) []feature {
 	outs := []feature{{}}
 	for n, blk := range m.Ample {
-		if !l.opt.MasksInput {
-			outs = append(outs, fr.look(m.Navigation[n], streamOf(a)))
+		if p := b.average(m.Navigation[n], streamOf(a)); p.v != nil {
+			outs = append(outs, p)
 		}
-		a = fr.block(a, blk, 1)
+		a = b.block(a, blk, 1)
 	}
 	outs[0] = a
 	return outs

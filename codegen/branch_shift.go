@@ -13,7 +13,7 @@ func (l *lowerer) branchModule(x feature, s *afblock.Stage) (feature, error) {
 	m := s.AF
 	chosen := make([]selection, len(m.Ample))
 	a := l.joined(l.splitBlocks(streamOf(x), m.Ample, l.net.Frames, func(n int, x stream) {
-		chosen[n] = l.nav.choose(m.Navigation[n], l.nav.lookAt(m.Navigation[n], x))
+		chosen[n] = l.nav.choose(m.Navigation[n], l.average(m.Navigation[n], x))
 	}), s.Name+".ample")
 
 	f, last := x, len(m.Focal)-1

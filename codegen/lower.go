@@ -223,7 +223,7 @@ func (l *lowerer) module(x feature, s *afblock.Stage) (feature, error) {
 	a := x
 	chosen := make([]selection, len(s.AF.Ample))
 	for n, blk := range s.AF.Ample {
-		chosen[n] = l.nav.choose(s.AF.Navigation[n], l.nav.lookAt(s.AF.Navigation[n], streamOf(a)))
+		chosen[n] = l.nav.choose(s.AF.Navigation[n], l.average(s.AF.Navigation[n], streamOf(a)))
 		a = l.block(a, blk, l.net.Frames)
 	}
 	a = l.conv(a, convOf(&s.AF.Transform))

@@ -23,9 +23,9 @@ type navigator struct {
 	drops        []*graph.Value // [N, 1] each: selected frames beyond a block's budget
 }
 
-// choose emits a focal block's choice from the two channels that look made of
-// what the ample block beside it reads. A tie is not chosen.
-func (n *navigator) choose(nav *afblock.Navigation, look feature) selection {
+// choose emits a focal block's choice from the average, [N·T, C, 1, 1], of what
+// the ample block beside it reads. A tie is not chosen.
+func (n *navigator) choose(nav *afblock.Navigation, pooled feature) selection {
 	s := selection{key: nav.Key, index: len(n.made)}
 	index := int64(s.index)
 	if n.masks != nil {
@@ -33,7 +33,7 @@ func (n *navigator) choose(nav *afblock.Navigation, look feature) selection {
 		s.drop = n.floats(0.5)
 		s.chosen = n.node("Greater", nav.Key+".chosen", in(n.reshape(s.keep, nav.Key+".keep_flat", -1), s.drop))
 	} else {
-		logits := n.logits(nav, look)
+		logits := n.logits(nav, pooled)
 		if n.noise != nil {
 			noise := n.node("Gather", nav.Key+".noise", in(n.noise, n.scalar(index)), graph.Int("axis", 1))
 			logits = n.node("Add", nav.Key+".noisy", in(logits, noise))
@@ -48,22 +48,18 @@ func (n *navigator) choose(nav *afblock.Navigation, look feature) selection {
 	return s
 }
 
-// lookAt is look, or nothing where masks are an input.
-func (n *navigator) lookAt(nav *afblock.Navigation, a stream) feature {
-	if n.masks != nil {
+// average emits what navigation sees of a frame, or nothing where masks are an
+// input.
+func (b *builder) average(nav *afblock.Navigation, a stream) feature {
+	if b.opt.MasksInput {
 		return feature{}
 	}
-	return n.look(nav, a)
-}
-
-// look emits the part of navigation that sees one frame: two channels
-// [batch, 2, 1, 1] of what the ample block reads.
-func (b *builder) look(nav *afblock.Navigation, a stream) feature {
-	return b.relu(b.conv(b.poolOver(a, nav.Key+".pool"), convOf(&nav.Pool)), nav.Key+".relu")
+	return b.poolOver(a, nav.Key+".pool")
 }
 
 // logits are navigation's answers [N, T, 2]: drop, keep.
-func (n *navigator) logits(nav *afblock.Navigation, look feature) *graph.Value {
+func (n *navigator) logits(nav *afblock.Navigation, pooled feature) *graph.Value {
+	look := n.relu(n.conv(pooled, convOf(&nav.Pool)), nav.Key+".relu")
 	w := nav.Weight
 	groups := 2 * n.frames / w.Dims[1]
 	clip := n.reshape(look.v, nav.Key+".clips", -1, 2*n.frames, 1, 1)

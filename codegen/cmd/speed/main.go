@@ -12,6 +12,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
 
@@ -96,9 +97,17 @@ func measure(ctx context.Context, c cell, rounds int) (figure, error) {
 	return figure{
 		Of: c.of.String(), Over: c.over.String(), Size: c.of.size, Batch: c.of.batch, Threads: c.threads,
 		Floor: macs[0] / macs[1], Bar: c.bar, Goal: c.goal,
-		Ratio: ratio.Median, Low: ratio.Low, Up: ratio.Up, Minima: ratio.Minima, CPU: ratio.CPU,
+		Ratio: ratio.Median, Low: ratio.Low, Up: ratio.Up, Minima: ratio.Minima, CPU: finite(ratio.CPU),
 		Milliseconds: [2]float64{ms(times[0]), ms(times[1])},
 	}, nil
+}
+
+// finite is x, or 0 where the system did not tell it.
+func finite(x float64) float64 {
+	if math.IsNaN(x) {
+		return 0
+	}
+	return x
 }
 
 func ms(t verify.Timing) float64 { return float64(t.Median().Microseconds()) / 1e3 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math"
 	"os"
 	"runtime"
 	"strings"
@@ -28,7 +27,7 @@ type figure struct {
 	Low          float64    `json:"lower_quartile"`
 	Up           float64    `json:"upper_quartile"`
 	Minima       float64    `json:"of_minima"`
-	CPU          float64    `json:"processor_time"`
+	CPU          float64    `json:"processor_time,omitempty"`
 	Milliseconds [2]float64 `json:"median_ms"`
 }
 
@@ -76,7 +75,7 @@ func (r *report) markdown() []byte {
 }
 
 func orDash(x float64) string {
-	if x == 0 || math.IsNaN(x) {
+	if x == 0 {
 		return "–"
 	}
 	return fmt.Sprintf("%.3g", x)
