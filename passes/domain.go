@@ -76,8 +76,9 @@ func shifts(st *afblock.Stage) bool {
 }
 
 // lowered puts m in the place of the model, with what the old one says about
-// itself.
+// itself. What passes noted on nodes of the old one no longer matters.
 func (s *State) lowered(m *graph.Model) {
+	s.notes = slices.DeleteFunc(s.notes, func(n Note) bool { return n.Node != "" })
 	old := s.Model
 	m.ProducerName, m.ProducerVersion = old.ProducerName, old.ProducerVersion
 	m.Domain, m.ModelVersion, m.Doc, m.Path = old.Domain, old.ModelVersion, old.Doc, old.Path

@@ -12,8 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/testutil"
+	"github.com/afc-project/afc/testmodels"
 	"github.com/afc-project/afc/verify"
 )
 
@@ -359,6 +362,47 @@ func TestDimNames(t *testing.T) {
 	}
 	if got := r.Model.Graph.Outputs()[0].Type.String(); got != "float32[rows,3]" {
 		t.Errorf("output is %s, want float32[rows,3]", got)
+	}
+}
+
+// TestConvert: the whole pipeline, in every lowering; nothing dead is left, and
+// optimising what afc compiled leaves it alone.
+func TestConvert(t *testing.T) {
+	spec := testmodels.Spec{Blocks: []int{3, 2, 2, 2}, Width: 16, Frames: 4, Size: 64, Classes: 5, Shift: testmodels.ShiftConcat, BN: testmodels.BNKept}
+	pattern, err := afblock.ParsePattern("uniform:0.5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, lowering := range codegen.Lowerings {
+		t.Run(string(lowering), func(t *testing.T) {
+			opt := Options{Check: true, Seed: 11, Rewrite: func(net *afblock.Network) (*afblock.Network, error) {
+				return afblock.Rewrite(net, afblock.RewriteOptions{Navigation: pattern})
+			}}
+			opt.Lower.Lowering = lowering
+			if lowering == codegen.TopK {
+				opt.Lower.Budget = []int{2}
+			}
+			r, err := Run(ToConvert, spec.Build(), opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(r.Notes) > 0 {
+				t.Errorf("notes: %v", r.Notes)
+			}
+			for n := range nodes(r.Model) {
+				if unused(n) {
+					t.Errorf("%v is read by nobody", n)
+				}
+			}
+			text := graph.Text(r.Model)
+			again, err := Optimize(r.Model, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if graph.Text(again.Model) != text || len(again.Notes) != 1 {
+				t.Errorf("optimising changed the AFNet; notes: %v", again.Notes)
+			}
+		})
 	}
 }
 

@@ -3,7 +3,6 @@ package passes
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -121,6 +120,9 @@ func Run(p Pipeline, m *graph.Model, opt Options) (*Result, error) {
 	if err := graph.Check(m); err != nil {
 		return nil, err
 	}
+	if p == ToOptimize && afblock.Compiled(m) {
+		return compiled(m), nil
+	}
 	r := &runner{
 		state:  &State{Model: m, opt: &opt},
 		result: &Result{Before: Measure(m)},
@@ -144,32 +146,11 @@ func Run(p Pipeline, m *graph.Model, opt Options) (*Result, error) {
 	return r.result, nil
 }
 
-// outputTypes returns the types that a model declares for its outputs, by name.
-func outputTypes(m *graph.Model) map[string]graph.Type {
-	types := map[string]graph.Type{}
-	for _, v := range m.Graph.Outputs() {
-		t := v.Type
-		t.Shape = slices.Clone(t.Shape)
-		types[v.Name()] = t
-	}
-	return types
-}
-
-// keepDimNames gives the sizes of outputs that are not known the names that
-// the source gave them, in place of expressions that inference made.
-func keepDimNames(m *graph.Model, promised map[string]graph.Type) {
-	for _, v := range m.Graph.Outputs() {
-		was := promised[v.Name()].Shape
-		if len(was) != len(v.Type.Shape) {
-			continue
-		}
-		v.Type.Shape = slices.Clone(v.Type.Shape)
-		for i, d := range was {
-			if d.Param != "" && !v.Type.Shape[i].Known() {
-				v.Type.Shape[i] = d
-			}
-		}
-	}
+// compiled is the result of optimising a model that afc wrote: it is as fast as
+// afc knows to make it, and its weights are read back by the names and the form
+// that lowering gave them.
+func compiled(m *graph.Model) *Result {
+	return &Result{Model: m, Before: Measure(m), Notes: []Note{{Pass: "optimize", Reason: "afc compiled this AFNet; it is left as it is"}}}
 }
 
 type runner struct {
@@ -286,23 +267,4 @@ func ensurer(f Fact) string {
 		}
 	}
 	panic("BUG: no pass ensures that " + f.Name)
-}
-
-// PrintTable writes the pipeline as a table for people: each pass, the jobs
-// that run it and what it does; then why the order is what it is.
-func PrintTable(w io.Writer) {
-	for _, p := range Table {
-		jobs := "both"
-		switch {
-		case p.In&ToOptimize == 0:
-			jobs = "convert"
-		case p.In&ToConvert == 0:
-			jobs = "optimize"
-		}
-		fmt.Fprintf(w, "%-26s %-9s %s\n", p.Name, jobs, p.Doc)
-	}
-	fmt.Fprintln(w, "\nWhy in this order:")
-	for _, o := range Orders {
-		fmt.Fprintf(w, "  %s before %s: %s\n", o.Before, o.After, o.Reason)
-	}
 }

@@ -178,6 +178,10 @@ var Table = []Pass{
 		Name: "split-stream", Doc: "write the temporal shift on a stream of its own, which ONNX Runtime runs fastest",
 		In: ToOptimize, Run: splitStream,
 	},
+	{
+		Name: "clean-up", Doc: "remove what a lowering made and did not need",
+		In: ToConvert | ToOptimize, Run: deadCode,
+	},
 }
 
 // Order is a constraint on Table: Before runs ahead of After, for the reason
@@ -210,6 +214,8 @@ var Orders = []Order{
 	{"recognize", "rewrite-af", "the rewrite works on blocks, not on nodes"},
 	{"rewrite-af", "lower", "lowering writes AF modules"},
 	{"recognize-shift", "split-stream", "the split follows the blocks and their shift"},
+	{"lower", "clean-up", "a lowering prepares values that not every block reads"},
+	{"split-stream", "clean-up", "the same"},
 }
 
 // find returns the pass of that name, nil if there is none.
