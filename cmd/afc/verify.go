@@ -36,7 +36,7 @@ func (a *app) verifyCommand() *cli.Command {
 
 // runFlags are the flags of commands that run models.
 func runFlags() []cli.Flag {
-	return []cli.Flag{
+	return append(inputFlags(),
 		&cli.IntFlag{Name: "clips", Value: 4, Usage: "random clips to run"},
 		&cli.Uint64Flag{Name: "seed", Usage: "seed of random clips"},
 		&cli.StringFlag{Name: "dist", Value: "normal", Usage: "random pixels: normal or uniform"},
@@ -47,7 +47,7 @@ func runFlags() []cli.Flag {
 		&cli.IntFlag{Name: "threads", Usage: "threads of one run (default: one a core)"},
 		&cli.DurationFlag{Name: "timeout", Usage: "give up after this time, as in 5m"},
 		jsonFlag(),
-	}
+	)
 }
 
 // guarded runs a command that loads models into ONNX Runtime as a child of
@@ -100,6 +100,9 @@ func (a *app) verify(c *cli.Context) error {
 	p.Step("reading %s", path)
 	s, err := subjectOf(path)
 	if err != nil {
+		return err
+	}
+	if err := givenVideos(c, s.Frames, &opt); err != nil {
 		return err
 	}
 	if source != "" {
