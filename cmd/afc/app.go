@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -55,8 +56,17 @@ func message(err error) string {
 	return oneLine(err.Error())
 }
 
-// oneLine keeps a message on one line, whatever the cause it quotes contains.
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+// oneLine keeps a message on one line and free of control characters, whatever
+// the names and causes it quotes contain.
+func oneLine(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
+}
 
 func (a *app) cli() *cli.App {
 	c := &cli.App{

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -74,6 +75,7 @@ func TestKilled(t *testing.T) {
 	t.Logf("seed %d, an undisturbed run takes %v", seed, took)
 	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) {
+			var ends []time.Duration
 			for range rounds {
 				dir := t.TempDir()
 				out := filepath.Join(dir, "out.onnx")
@@ -89,9 +91,7 @@ func TestKilled(t *testing.T) {
 				cmd.Process.Signal(sig)
 				sent := time.Now()
 				cmd.Wait()
-				if after := time.Since(sent); after > time.Second {
-					t.Errorf("it took %v to end", after)
-				}
+				ends = append(ends, time.Since(sent))
 				got, err := os.ReadFile(out)
 				if err != nil {
 					t.Fatal(err)
@@ -100,6 +100,10 @@ func TestKilled(t *testing.T) {
 					t.Errorf("killed after %v: the file holds %d bytes, neither the old %d nor the new %d", delay, len(got), len(old), len(whole))
 				}
 				onlyOut(t, dir, sig == syscall.SIGKILL)
+			}
+			slices.Sort(ends) // the median: a busy machine may delay one or the other
+			if median := ends[len(ends)/2]; median > time.Second {
+				t.Errorf("it took %v to end, want less than a second", median)
 			}
 		})
 	}

@@ -37,6 +37,10 @@ type mismatchError struct{ msg string }
 
 func (e *mismatchError) Error() string { return e.msg }
 
+func mismatchf(format string, args ...any) error {
+	return &mismatchError{fmt.Sprintf(format, args...)}
+}
+
 // exitCode says with which code an error ends the program.
 func exitCode(err error) int {
 	var (

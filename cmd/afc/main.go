@@ -18,7 +18,7 @@ import (
 
 // grace is how long an interrupted run may take to end by itself: native code
 // does not hear of the interruption.
-const grace = 500 * time.Millisecond
+const grace = 300 * time.Millisecond
 
 func main() {
 	ctx, cancel := context.WithCancel(context.Background())

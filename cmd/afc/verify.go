@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -20,11 +19,11 @@ func (a *app) verifyCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "verify",
 		Usage:     "prove on ONNX Runtime that an AFNet computes what it should, and time it",
-		UsageText: "afc verify [SOURCE.onnx] AF.onnx [flags]",
+		UsageText: "afc verify [SOURCE.onnx] AF.onnx [flags]\n       afc verify --same A.onnx B.onnx [flags]",
 		Description: "Without SOURCE.onnx the AFNet is held to its own mask lowering alone. Every check is a\n" +
 			"row: pass, fail or skipped with the reason. Exit code 1 says that one failed.\n" +
 			"Checks: " + strings.Join(verify.CheckNames(), ", ") + ".",
-		Flags: append(runFlags(),
+		Flags: append(append(runFlags(), sameFlags()...),
 			&cli.StringSliceFlag{Name: "only", Usage: "run `CHECKS` alone, as in load,reference"},
 			&cli.StringSliceFlag{Name: "skip", Usage: "leave out `CHECKS`"},
 			&cli.IntFlag{Name: "rounds", Value: 9, Usage: "timed rounds of the latency check"},
@@ -86,6 +85,14 @@ func (a *app) verify(c *cli.Context) error {
 			return usagef("no check %q; there are %s", name, strings.Join(verify.CheckNames(), ", "))
 		}
 	}
+	if c.Bool("same") {
+		return a.verifySame(c, opt)
+	}
+	for _, name := range []string{"atol", "rtol", "iterations", "bisect"} {
+		if c.IsSet(name) {
+			return usagef("--%s goes with --same", name)
+		}
+	}
 	var source, path string
 	switch args := c.Args().Slice(); len(args) {
 	case 1:
@@ -112,22 +119,12 @@ func (a *app) verify(c *cli.Context) error {
 		}
 	}
 	opt.Progress = func(check string, done, total int) { p.Step("check %d of %d: %s", done+1, total, check) }
-	start := time.Now()
 	report, err := verify.Verify(c.Context, s, opt)
 	if err != nil {
 		return err
 	}
 	p.Stop()
-	report.Program = versionLine()
-	if c.Bool("json") {
-		err = report.WriteJSON(a.stdout)
-	} else if err = report.WriteText(a.stdout); err == nil {
-		_, err = fmt.Fprintf(a.stdout, "in %.1f s\n", time.Since(start).Seconds())
-	}
-	if err == nil && report.Failed() {
-		err = &mismatchError{fmt.Sprintf("%s: %d of %d checks failed", path, report.Count(verify.Fail), len(report.Checks))}
-	}
-	return err
+	return a.verdict(c, report, path)
 }
 
 // runOptions reads runFlags, and of verify's own what is set.

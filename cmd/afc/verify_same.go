@@ -1,0 +1,72 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/verify"
+)
+
+// sameFlags are the flags of verify --same.
+func sameFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "same", Usage: "hold two models to the same outputs, whatever they are"},
+		&cli.StringSliceFlag{Name: "atol", Usage: "with --same: absolute tolerance, `VALUE` or OUTPUT:VALUE; may be repeated"},
+		&cli.StringSliceFlag{Name: "rtol", Usage: "with --same: relative tolerance, `VALUE` or OUTPUT:VALUE; may be repeated"},
+		&cli.IntFlag{Name: "iterations", Value: 1, Usage: "with --same: how many random inputs to compare"},
+		&cli.BoolFlag{Name: "bisect", Usage: "with --same: name the first value that differs"},
+		inputShapesFlag(),
+	}
+}
+
+// verifySame holds two models to the same outputs.
+func (a *app) verifySame(c *cli.Context, run verify.Options) error {
+	if c.NArg() != 2 {
+		return usagef("verify --same takes two models, got %d arguments", c.NArg())
+	}
+	opt := verify.SameOptions{
+		Seed: c.Uint64("seed"), Distribution: verify.Distribution(c.String("dist")), Iterations: c.Int("iterations"),
+		Session: verify.SessionOptions{Threads: run.Threads, Provider: run.Provider}, Bisect: c.Bool("bisect"),
+	}
+	var err error
+	if opt.Tolerances, err = verify.ParseTolerances(c.StringSlice("atol"), c.StringSlice("rtol")); err != nil {
+		return usagef("%v", err)
+	}
+	p := a.progress()
+	defer p.Stop()
+	var models [2]*graph.Model
+	for i, path := range c.Args().Slice() {
+		p.Step("reading %s", path)
+		if models[i], err = openModel(path); err != nil {
+			return err
+		}
+		if err := setInputShapes(models[i], c.StringSlice("input-shapes")); err != nil {
+			return err
+		}
+	}
+	opt.Progress = func(step string, done, total int) { p.Step("%s (%d of %d)", step, done+1, total) }
+	report, err := verify.Same(c.Context, models[0], models[1], opt)
+	if err != nil {
+		return err
+	}
+	p.Stop()
+	return a.verdict(c, report, strings.Join(c.Args().Slice(), " and "))
+}
+
+// verdict prints a report and makes an error of a failed check.
+func (a *app) verdict(c *cli.Context, report *verify.Report, what string) error {
+	report.Program = versionLine()
+	write := report.WriteText
+	if c.Bool("json") {
+		write = report.WriteJSON
+	}
+	if err := write(a.stdout); err != nil {
+		return err
+	}
+	if report.Failed() {
+		return mismatchf("%s: %d of %d checks failed", what, report.Count(verify.Fail), len(report.Checks))
+	}
+	return nil
+}
