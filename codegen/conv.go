@@ -1,6 +1,8 @@
 package codegen
 
 import (
+	"fmt"
+
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
 )
@@ -79,7 +81,8 @@ func (c conv) inputs(s span, ahead int) conv {
 func (c conv) summand() conv {
 	c.bias = nil
 	if n := c.bn; n != nil {
-		zeros := param{"afc." + n.key + ".zeros", graph.Float32s(n.mean.tensor.Dims, make([]float32, n.mean.tensor.Dims[0])...)}
+		channels := n.mean.tensor.Dims[0] // of a slice of outputs, perhaps: each length is a constant of its own
+		zeros := param{fmt.Sprintf("afc.%s.zeros%d", n.key, channels), graph.Float32s([]int64{channels}, make([]float32, channels)...)}
 		c.bn = &batchNorm{key: n.key, eps: n.eps, gamma: n.gamma, beta: zeros, mean: zeros, variance: n.variance}
 	}
 	return c
