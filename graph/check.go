@@ -24,7 +24,7 @@ const maxOpsets = 100
 //
 // It returns the first fault, an *Error, or nil.
 func Check(m *Model) error {
-	c := &checker{model: m, functions: map[[3]string]bool{}, seen: map[*Node]bool{}, reads: map[*Value]int{}}
+	c := &checker{model: m, functions: map[[3]string]*Function{}, seen: map[*Node]bool{}, reads: map[*Value]int{}}
 	err := c.run()
 	if e, ok := err.(*Error); ok && e.File == "" {
 		e.File = m.Path
@@ -34,9 +34,9 @@ func Check(m *Model) error {
 
 type checker struct {
 	model     *Model
-	functions map[[3]string]bool // domain, name, overload
-	opsets    []Opset            // of the model or function at hand
-	function  *Function          // nil in the main graph
+	functions map[[3]string]*Function // domain, name, overload
+	opsets    []Opset                 // of the model or function at hand
+	function  *Function               // nil in the main graph
 
 	parameters map[string]bool // the function's attributes
 	seen       map[*Node]bool  // nodes met
@@ -59,10 +59,10 @@ func (c *checker) run() error {
 	}
 	for _, f := range m.Functions {
 		key := [3]string{canonicalDomain(f.Domain), f.Name, f.Overload}
-		if c.functions[key] {
+		if c.functions[key] != nil {
 			return errorf("function "+f.Name, "defined twice")
 		}
-		c.functions[key] = true
+		c.functions[key] = f
 	}
 	c.opsets = m.Opsets
 	if err := c.graph(m.Graph); err != nil {
@@ -86,6 +86,50 @@ func (c *checker) run() error {
 		}
 		if err := c.graph(f.Body); err != nil {
 			return err
+		}
+	}
+	finished := map[*Function]bool{}
+	for _, f := range m.Functions {
+		if err := c.calls(f, finished); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// called returns the function that a node calls, nil if it is an operator.
+func (c *checker) called(n *Node) *Function {
+	return c.functions[[3]string{canonicalDomain(n.Domain), n.OpType, n.Overload}]
+}
+
+// calls tests that no function comes back to itself. finished is false for
+// those on the way to f and true for those that are known to come to an end.
+func (c *checker) calls(f *Function, finished map[*Function]bool) error {
+	if done, met := finished[f]; met {
+		if !done {
+			return errorf("function "+f.Name, "calls itself, directly or over others; ONNX has no recursion")
+		}
+		return nil
+	}
+	finished[f] = false
+	if err := c.callsFrom(f.Body, finished); err != nil {
+		return err
+	}
+	finished[f] = true
+	return nil
+}
+
+func (c *checker) callsFrom(g *Graph, finished map[*Function]bool) error {
+	for n := range g.Nodes() {
+		if f := c.called(n); f != nil {
+			if err := c.calls(f, finished); err != nil {
+				return err
+			}
+		}
+		for _, sub := range n.Subgraphs() {
+			if err := c.callsFrom(sub, finished); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

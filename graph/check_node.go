@@ -24,7 +24,7 @@ func (c *checker) node(n *Node) error {
 		}
 	}
 	domain := canonicalDomain(n.Domain)
-	if c.functions[[3]string{domain, n.OpType, n.Overload}] {
+	if c.called(n) != nil {
 		return nil
 	}
 	version := c.opset(domain)

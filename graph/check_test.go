@@ -98,6 +98,15 @@ func TestCheck(t *testing.T) {
 					Name: proto.String("value_int"), Type: onnxpb.AttributeProto_INT.Enum(), RefAttrName: proto.String("n"),
 				})}}}
 		}, []string{`"n"`, "function F does not have"}},
+		{"functions that call each other", func(m *model) {
+			m.OpsetImport = append(m.OpsetImport, &onnxpb.OperatorSetIdProto{Domain: proto.String("d"), Version: proto.Int64(1)})
+			call := func(name, other string) *onnxpb.FunctionProto {
+				n := nodeProto(other, "i", "o")
+				n.Domain = proto.String("d")
+				return &onnxpb.FunctionProto{Name: &name, Domain: n.Domain, Input: []string{"i"}, Output: []string{"o"}, OpsetImport: m.OpsetImport, Node: []*onnxpb.NodeProto{n}}
+			}
+			m.Functions = []*onnxpb.FunctionProto{call("E", "F"), call("F", "G"), call("G", "F")}
+		}, []string{"function F", "calls itself"}},
 		{"input without type", func(m *model) { m.Graph.Input[0].Type = nil }, []string{`"x"`, "no type"}},
 		{"element type", func(m *model) { m.Graph.Input[0].Type = tensorType(77) }, []string{`"x"`, "type 77"}},
 		{"initializer type", func(m *model) { m.Graph.Initializer[1].DataType = proto.Int32(77) }, []string{`"b"`, "type 77"}},

@@ -66,8 +66,13 @@ func readOrMap(f *os.File) (data []byte, mapped bool, err error) {
 		}
 		data, err = mapFile(f, int(st.Size()))
 		return data, err == nil, err
+	case st.Mode()&os.ModeDevice != 0: // may have no end
+		return nil, false, errors.New("is a device, not a file")
 	}
-	data, err = io.ReadAll(f)
+	data, err = io.ReadAll(io.LimitReader(f, MaxFileSize+1))
+	if err == nil && len(data) > MaxFileSize {
+		err = fmt.Errorf("has more than %d bytes, the most that protobuf allows", MaxFileSize)
+	}
 	return data, false, err
 }
 
