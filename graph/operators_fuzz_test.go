@@ -1,12 +1,10 @@
 package graph_test
 
 import (
-	"archive/zip"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math"
-	"path"
 	"runtime"
 	"testing"
 	"time"
@@ -217,16 +215,13 @@ func agree(t *testing.T, m *graph.Model, n *graph.Node, in, out []*graph.Tensor,
 // FuzzInferModel runs inference, costing and region evaluation on damaged
 // models: each must end, and what evaluation makes must have the inferred type.
 func FuzzInferModel(f *testing.F) {
-	z, err := zip.OpenReader("testdata/onnx/operators.zip")
+	cases := readArchive(f, "operators")
+	models, err := fs.Glob(cases, "*/model.onnx")
 	if err != nil {
 		f.Fatal(err)
 	}
-	defer z.Close()
-	for _, file := range z.File {
-		if path.Base(file.Name) != "model.onnx" {
-			continue
-		}
-		data, err := fs.ReadFile(z, file.Name)
+	for _, name := range models {
+		data, err := fs.ReadFile(cases, name)
 		if err != nil {
 			f.Fatal(err)
 		}

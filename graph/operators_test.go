@@ -1,16 +1,20 @@
 package graph_test
 
 import (
-	"archive/zip"
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -99,32 +103,60 @@ func operatorCases(t *testing.T, claimed func(op, domain string, opset int64) bo
 		}
 	}
 
-	z, err := zip.OpenReader("testdata/onnx/operators.zip")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer z.Close()
-	names, err := fs.ReadDir(z, "node")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range names {
-		dir, err := fs.Sub(z, "node/"+e.Name())
+	for _, archive := range []string{"operators", "opsets"} {
+		cases := readArchive(t, archive)
+		names, err := fs.ReadDir(cases, ".")
 		if err != nil {
 			t.Fatal(err)
 		}
-		run(e.Name(), dir)
+		for _, e := range names {
+			dir, err := fs.Sub(cases, e.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			run(archive+"/"+e.Name(), dir)
+		}
 	}
 	for _, op := range graph.Claims() {
 		if claimed(op, "", 0) && !seen[op] && !slices.Contains(noCases, op) {
 			t.Errorf("the committed cases have none for %s, which is claimed", op)
 		}
 	}
-	for _, path := range testutil.Corpus(t) {
-		dir := filepath.Dir(path)
+	for _, model := range testutil.Corpus(t) {
+		dir := filepath.Dir(model)
 		run(filepath.Base(dir), os.DirFS(dir))
 	}
 	t.Logf("%d operators, %d cases exempt", len(seen), exempt)
+}
+
+// readArchive reads the cases of testdata/onnx/NAME.tar.gz; testdata/onnx/README.md
+// says where they come from.
+func readArchive(t testing.TB, name string) fs.FS {
+	t.Helper()
+	f, err := os.Open("testdata/onnx/" + name + ".tar.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := fstest.MapFS{}
+	for r := tar.NewReader(z); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			return cases
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cases[h.Name] = &fstest.MapFile{Data: data}
+	}
 }
 
 func allNodes(g *graph.Graph, ok func(*graph.Node) bool) bool {
@@ -158,13 +190,13 @@ func (c *operatorCase) load(t *testing.T, dir fs.FS, set string) {
 }
 
 // tensor reads a TensorProto by wrapping it as the initializer of a model.
-func (c *operatorCase) tensor(t *testing.T, v *graph.Value, dir fs.FS, path string) *graph.Tensor {
+func (c *operatorCase) tensor(t *testing.T, v *graph.Value, dir fs.FS, file string) *graph.Tensor {
 	t.Helper()
 	if !v.Type.IsTensor() {
 		c.exempt = exemptSequence
 		return nil
 	}
-	data, err := fs.ReadFile(dir, path)
+	data, err := fs.ReadFile(dir, file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +205,7 @@ func (c *operatorCase) tensor(t *testing.T, v *graph.Value, dir fs.FS, path stri
 	g := protowire.AppendBytes(protowire.AppendTag(nil, 5, protowire.BytesType), data)
 	m, err := graph.Decode(protowire.AppendBytes(protowire.AppendTag(nil, 7, protowire.BytesType), g))
 	if err != nil {
-		t.Fatalf("%s: %v", path, err)
+		t.Fatalf("%s: %v", file, err)
 	}
 	x := m.Graph.Value("x").Initializer()
 	if v.Type.Elem == graph.BFloat16 && x.DType == graph.Uint16 {
@@ -201,7 +233,7 @@ func TestOperatorsEval(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, want := range c.want {
-			if err := sameTensor(got[i], want, caseTolerance[c.name]); err != nil {
+			if err := sameTensor(got[i], want, caseTolerance[path.Base(c.name)]); err != nil {
 				t.Errorf("output %d: %v", i, err)
 			}
 		}
@@ -312,7 +344,7 @@ func checkInferred(t *testing.T, name, mode string, v *graph.Value, want *graph.
 		t.Errorf("%s: shape is %s, want %v", mode, s, want.Dims)
 		return
 	}
-	open := openSizes[strings.TrimSuffix(name, "_1.12")] != ""
+	open := openSizes[strings.TrimSuffix(path.Base(name), "_1.12")] != ""
 	for k, d := range s {
 		n, known := d.Size, d.Known()
 		if !known && d.Param != "" {

@@ -377,6 +377,17 @@ func (e *expr) floorDiv(q int64) *expr {
 	if len(rest.terms) == 0 {
 		return out.norm()
 	}
+	// ⌊(⌊E/p⌋ + c)/q⌋ = ⌊(E + c·p)/(p·q)⌋, which keeps the sizes behind a chain
+	// of strides short.
+	if t := rest.terms[0]; len(rest.terms) == 1 && t.coef == 1 && len(t.atoms) == 1 && isFloor(t.atoms[0]) {
+		if e, p, ok := floorParts(t.atoms[0]); ok {
+			pq, okQ := mulChecked(p, q)
+			pc, okC := mulChecked(p, rest.c)
+			if okQ && okC {
+				return out.norm().add(e.plus(pc).floorDiv(pq))
+			}
+		}
+	}
 	inner := rest.String()
 	if rest.isAtom() && !simpleName(inner) && !isFloor(inner) {
 		inner = "(" + inner + ")"
@@ -479,18 +490,25 @@ func (e *expr) value(sizes map[string]int64) (int64, error) {
 	return sum, nil
 }
 
-// floorValue computes an atom "floor((E)/n)".
-func floorValue(atom string, sizes map[string]int64) (int64, error) {
+// floorParts takes an atom "floor((E)/q)" apart.
+func floorParts(atom string) (e *expr, q int64, ok bool) {
 	inner := strings.TrimSuffix(strings.TrimPrefix(atom, "floor("), ")")
 	slash := strings.LastIndexByte(inner, '/')
 	if slash < 2 || inner[0] != '(' || inner[slash-1] != ')' {
-		return 0, fmt.Errorf("size %q is not known", atom)
+		return nil, 0, false
 	}
 	q, err := strconv.ParseInt(inner[slash+1:], 10, 64)
-	if err != nil || q <= 0 {
+	e = parseExpr(inner[1 : slash-1])
+	return e, q, err == nil && q > 0 && e != nil
+}
+
+// floorValue computes an atom "floor((E)/q)".
+func floorValue(atom string, sizes map[string]int64) (int64, error) {
+	e, q, ok := floorParts(atom)
+	if !ok {
 		return 0, fmt.Errorf("size %q is not known", atom)
 	}
-	n, err := parseExpr(inner[1 : slash-1]).value(sizes)
+	n, err := e.value(sizes)
 	if err != nil {
 		return 0, err
 	}

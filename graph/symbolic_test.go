@@ -97,6 +97,7 @@ func TestExprText(t *testing.T) {
 		{crops.mul(constExpr(2)), "2*(num_crops * num_segs)"},
 		{h.plus(-1).floorDiv(2).plus(1), "floor((H+1)/2)"},
 		{h.mul(constExpr(4)).plus(6).floorDiv(4), "H+1"},
+		{h.plus(1).floorDiv(2).plus(1).floorDiv(2), "floor((H+3)/4)"},
 		{h.sub(h), "0"},
 		{n.sub(h), "-H+batch"},
 	} {

@@ -1,4 +1,4 @@
-"""Writes operators.zip: of the backend test cases, for every operator that
+"""Writes operators.tar.gz: of the backend test cases, for every operator that
 ../../operators.go claims and every form of it (number of inputs and outputs,
 attributes, element type, opset), the smallest case.
 
@@ -12,9 +12,10 @@ import collections
 import os
 import re
 import sys
-import zipfile
 
 import onnx
+
+from archive import Archive
 
 source = open("../../operators.go").read()
 claimed = set()
@@ -59,7 +60,7 @@ smallest = {}
 for form, cases in forms.items():
     smallest[form[0]] = min(smallest.get(form[0], 1 << 30), *(c[0] for c in cases), 1 << 30)
 
-with zipfile.ZipFile("operators.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as z:
+with Archive("operators.tar.gz") as z:
     for form in sorted(forms):
         opsets = set()
         for size, second, name, path, files, opset in sorted(forms[form]):
@@ -67,6 +68,5 @@ with zipfile.ZipFile("operators.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9
                 continue
             opsets.add(opset)
             for f in files:
-                entry = zipfile.ZipInfo("node/" + name + "_1.12" * second + "/" + os.path.relpath(f, path), (1980, 1, 1, 0, 0, 0))
-                entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-                z.writestr(entry, open(f, "rb").read())
+                with open(f, "rb") as data:
+                    z.add(name + "_1.12" * second + "/" + os.path.relpath(f, path), data.read())
