@@ -60,7 +60,10 @@ func stripInitializerInputs(s *State) error {
 			s.changed(1)
 		}
 	}
-	// Before IR version 4 every initializer had to be an input.
-	s.Model.IRVersion = max(s.Model.IRVersion, 4)
+	// Until IR version 3 every initializer had to be an input. Older versions
+	// go with opsets that no pass reads.
+	if s.Model.IRVersion == 3 {
+		s.Model.IRVersion = 4
+	}
 	return nil
 }

@@ -4,12 +4,13 @@ import (
 	"errors"
 	"io"
 	"testing"
+	"time"
 
 	"github.com/afc-project/afc/graph"
 )
 
-// FuzzPipelines: whatever bytes decode to a valid model, every pipeline ends,
-// with a valid model or an error, and never panics.
+// FuzzPipelines: whatever bytes decode to a valid model, every pipeline ends
+// soon, with a valid model or an error, and never panics.
 func FuzzPipelines(f *testing.F) {
 	for _, tc := range passTests() {
 		b := newBuilder(tc.opset)
@@ -21,6 +22,12 @@ func FuzzPipelines(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
+		start := time.Now()
+		defer func() {
+			if took := time.Since(start); took > 10*time.Second {
+				t.Errorf("%d bytes took %v", len(data), took)
+			}
+		}()
 		for _, p := range []Pipeline{ToOptimize, ToConvert} {
 			m, err := graph.Decode(data)
 			if err != nil {
