@@ -7,22 +7,31 @@ import (
 	"github.com/afc-project/afc/graph"
 )
 
-// maxChain is the number of consecutive focal blocks that one choice decides.
-// Each more doubles the subgraphs, and with them the copies of the weights.
+// maxChain is the number of consecutive focal blocks that one choice decides at
+// most. Each more doubles the subgraphs, and with them the copies of the
+// weights.
 const maxChain = 3
 
 // chainLength is how many of the blocks left the next choice decides: chains of
-// about equal length, shorter in a long module, where copies would add up.
-func (b *builder) chainLength(left, all int) int {
-	longest := maxChain
-	switch {
-	case !b.opt.takes(Chains):
+// about equal length, the first the shortest, since the first block is the
+// largest. Where weights outnumber the pixels of the maps whose passes a chain
+// saves, copies cost more than they bring.
+func (b *builder) chainLength(left []*afblock.Block, x feature) int {
+	last := left[len(left)-1]
+	if !b.opt.takes(Chains) || weights(last) > last.Out()*x.h*x.w {
 		return 1
-	case all > 5:
-		longest = 2
 	}
-	chains := (left + longest - 1) / longest
-	return (left + chains - 1) / chains
+	chains := (len(left) + maxChain - 1) / maxChain
+	return len(left) / chains
+}
+
+// weights is the number of a block's weights.
+func weights(blk *afblock.Block) int {
+	n := 0
+	for _, c := range blk.Convs {
+		n += c.Out() * c.In() / c.Groups * c.Kernel() * c.Kernel()
+	}
+	return n
 }
 
 // branchChains emits one frame's focal blocks, a few at a time: for each way to
@@ -30,7 +39,7 @@ func (b *builder) chainLength(left, all int) int {
 // leave ONNX Runtime's blocked layout, so a bound after each block is dear.
 func (l *lowerer) branchChains(b *builder, x feature, ones *graph.Value, blocks []*afblock.Block, conds []*graph.Value) (feature, error) {
 	for from := 0; from < len(blocks); {
-		n := b.chainLength(len(blocks)-from, len(blocks))
+		n := b.chainLength(blocks[from:], x)
 		chain := blocks[from : from+n]
 		start := x
 		y, err := b.choose(fmt.Sprintf("%s.chain", chain[0].Key), conds[from:from+n], func(b *builder, chosen []bool) (feature, error) {
