@@ -109,25 +109,27 @@ func (r *recognizer) network(m *graph.Model, opt RecognizeOptions) error {
 	if err != nil {
 		return err
 	}
-	layout, segments := r.layout(in)
-	if err := r.frames(segments, head.averaged, opt); err != nil {
+	view := r.view(in)
+	if err := r.frames(view.segments, head.averaged, opt); err != nil {
 		return err
 	}
-	r.net.Size = r.size(m, in)
+	r.net.Size = r.size(m, in, view.layout)
 	r.net.Keys = KeyStyle{FC: r.net.Head.Key}
-	r.net.Source = r.source(m, in, out, head, r.net.Frames, layout, segments)
+	r.net.Source = r.source(m, in, out, head, r.net.Frames, view)
 	return nil
 }
 
 // source notes what was found in the probe as places of m itself.
-func (r *recognizer) source(m *graph.Model, in, out *graph.Value, head *headFound, frames int, layout Layout, segments int) *Source {
+func (r *recognizer) source(m *graph.Model, in, out *graph.Value, head *headFound, frames int, view inputView) *Source {
 	g := m.Graph
-	return &Source{
+	s := &Source{
 		Model: m, In: g.Value(in.Name()), Out: g.Value(out.Name()), Fc: g.Value(head.fc.Output(0).Name()).Producer(),
-		Layout: layout, Frames: frames, Segments: segments,
+		Layout: view.layout, Frames: frames, Segments: view.segments,
 		answer: g.Value(head.answer.Name()), scores: g.Value(head.scores.Name()), kernel: head.kernel,
-		classes: r.net.Head.Weight.Dims[0], tail: head.tail, averaged: head.averaged, inDims: r.dims(in), outDims: r.dims(out),
+		classes: r.net.Head.Weight.Dims[0], tail: head.tail, averaged: head.averaged, axis: view.axis, inDims: r.dims(in), outDims: r.dims(out),
 	}
+	s.clipDims = r.dims(r.model.Graph.Value(s.clipInput().Name()))
+	return s
 }
 
 // sourceAt reads what lies around a trunk that is known to reach from in to
@@ -149,17 +151,22 @@ func sourceAt(m *graph.Model, in, out *graph.Value, frames int) (*Source, error)
 	if err != nil {
 		return nil, err
 	}
-	layout, segments := r.layout(in)
-	return r.source(m, in, out, head, frames, layout, segments), nil
+	return r.source(m, in, out, head, frames, r.view(in)), nil
 }
 
 // size returns the frames' size if the model fixes it.
-func (r *recognizer) size(m *graph.Model, in *graph.Value) [2]int {
-	for _, v := range m.Graph.Inputs() {
-		if v.Initializer() == nil && !v.Type.Shape.Ranked() {
-			return [2]int{}
-		}
-		if s := v.Type.Shape; v.Initializer() == nil && (!s[len(s)-1].Known() || !s[len(s)-2].Known()) {
+func (r *recognizer) size(m *graph.Model, in *graph.Value, layout Layout) [2]int {
+	inputs, err := clipInputs(m)
+	if err != nil {
+		return [2]int{}
+	}
+	shape := inputs[0].Type.Shape
+	of := shape[len(shape)-2:] // height and width
+	if layout == LayoutOther {
+		of = shape[1:] // anywhere
+	}
+	for _, d := range of {
+		if !d.Known() {
 			return [2]int{}
 		}
 	}

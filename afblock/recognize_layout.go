@@ -33,43 +33,73 @@ func (l Layout) String() string {
 	return "other"
 }
 
-// layout says how the graph's input becomes what the stem reads, by following
-// pixels back through the movement and the elementwise preprocessing between.
-// segments is S, the frames of one input sample; 0 where they are not told
-// apart from the batch.
-func (r *recognizer) layout(in *graph.Value) (l Layout, segments int) {
+// inputView says how the graph's input becomes what the stem reads.
+type inputView struct {
+	layout   Layout
+	axis     int // of the input, along which a clip's frames lie; −1: not known
+	segments int // S, frames of one input sample; 0 where they are not told apart from the batch
+}
+
+// view follows pixels of what the stem reads back to the graph's input,
+// through the movement and the elementwise preprocessing between.
+func (r *recognizer) view(in *graph.Value) inputView {
 	d := r.dims(in)
 	at := framePixels(d)
 	cells := r.trace(in, at)
+	unknown := inputView{LayoutOther, -1, 0}
 	for range maxPrefix {
 		v := cells[0].base
 		if v == nil || v.IsInput() {
 			break
 		}
 		if cells = r.throughElementwise(v, cells); cells == nil {
-			return LayoutOther, 0
+			return unknown
 		}
 	}
 	input := cells[0].base
 	id := r.dims(input)
 	if input == nil || !input.IsInput() || elements(id) != elements(d) {
-		return LayoutOther, 0
+		return unknown
 	}
+	inOrder := true
 	for i, c := range cells {
-		if c.base != input || c.at != at[i] {
-			return LayoutOther, 0 // not the frames in order
+		if c.base != input {
+			return unknown
+		}
+		inOrder = inOrder && c.at == at[i]
+	}
+	switch {
+	case !inOrder:
+		if axis := frameAxis(d, id, at, cells); axis > 0 {
+			return inputView{LayoutOther, axis, int(id[axis])}
+		}
+		return unknown
+	case slices.Equal(id, d):
+		return inputView{LayoutFrames, 0, 0}
+	case len(id) == 5 && slices.Equal(id[2:], d[1:]):
+		return inputView{LayoutSegments, 1, int(id[1])}
+	case len(id) == 4 && id[2]*id[3] == d[2]*d[3] && id[1]%d[1] == 0:
+		return inputView{LayoutChannels, 1, int(id[1] / d[1])}
+	}
+	return unknown
+}
+
+// frameAxis returns the axis of an input of dimensions id along which the
+// frames of a clip lie, if axis 0 counts the clips: channels last, or time
+// behind channels. 0: there is none.
+func frameAxis(d, id, at []int64, cells []cell) int {
+	st := strides(id)
+	for axis := 1; axis < len(id); axis++ {
+		fits := id[axis] > 1
+		for i, c := range cells {
+			frame := at[i] / (d[1] * d[2] * d[3])
+			fits = fits && c.at/st[axis]%id[axis] == frame%id[axis] && c.at/st[0] == frame/id[axis]
+		}
+		if fits {
+			return axis
 		}
 	}
-	image := d[2] * d[3]
-	switch {
-	case slices.Equal(id, d):
-		return LayoutFrames, 0
-	case len(id) == 5 && slices.Equal(id[2:], d[1:]):
-		return LayoutSegments, int(id[1])
-	case len(id) == 4 && id[2]*id[3] == image && id[1]%d[1] == 0:
-		return LayoutChannels, int(id[1] / d[1])
-	}
-	return LayoutOther, 0
+	return 0
 }
 
 // maxPrefix bounds the elementwise steps between input and stem.

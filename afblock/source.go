@@ -23,7 +23,9 @@ type Source struct {
 	classes  int64
 	tail     bool    // more than a mean and softmax lies behind the linear layer
 	averaged int     // frames that the head averages, T times the crops; 1: none
-	inDims   []int64 // of In and Out, at the sizes looked at in recognition
+	axis     int     // of the input, along which a clip's frames lie; −1: not known
+	clipDims []int64 // of the input, of In and of Out, at the sizes looked at in recognition
+	inDims   []int64
 	outDims  []int64
 }
 

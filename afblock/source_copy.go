@@ -122,23 +122,20 @@ func (s *Source) emitPrefix(g *graph.Graph, net *Network) (*graph.Value, error) 
 	if err != nil {
 		return nil, err
 	}
-	in.Type = graph.TensorType(s.In.Type.Elem, s.frameShape(net.Frames))
+	in.Type = graph.TensorType(s.In.Type.Elem, s.frameShape(net))
 	return in, nil
 }
 
-// frameShape is the shape of what the stem reads, for clips of t frames.
-func (s *Source) frameShape(t int) graph.Shape {
-	rows := graph.Sym("frames")
-	if clip := s.clipInput(); clip.Type.Shape[0].Known() {
-		rows = graph.D(s.inDims[0] / int64(s.Frames) * int64(t))
+// frameShape is the shape of what the stem reads.
+func (s *Source) frameShape(net *Network) graph.Shape {
+	rows, h, w := graph.Sym("frames"), graph.Sym("height"), graph.Sym("width")
+	if s.clipInput().Type.Shape[0].Known() {
+		rows = graph.D(s.inDims[0] / int64(s.Frames) * int64(net.Frames))
 	}
-	shape := graph.Shape{rows, graph.D(s.inDims[1]), graph.D(s.inDims[2]), graph.D(s.inDims[3])}
-	for i, d := range s.clipInput().Type.Shape[len(s.clipInput().Type.Shape)-2:] {
-		if !d.Known() {
-			shape[2+i] = graph.Sym([]string{"height", "width"}[i])
-		}
+	if net.Size[0] > 0 {
+		h, w = graph.D(int64(net.Size[0])), graph.D(int64(net.Size[1]))
 	}
-	return shape
+	return graph.Shape{rows, graph.D(s.inDims[1]), h, w}
 }
 
 // clipInput returns the input that is fed frames.
@@ -176,9 +173,8 @@ func (s *Source) inputShape(t int) (graph.Shape, error) {
 	if t == s.Frames {
 		return shape, nil
 	}
-	axis := map[Layout]int{LayoutFrames: 0, LayoutSegments: 1, LayoutChannels: 1}
-	i, ok := axis[s.Layout]
-	if !ok {
+	i := s.axis
+	if i < 0 {
 		return nil, fmt.Errorf("input %q of shape %s: afc cannot tell its frame axis, so it cannot change the number of frames from %d to %d",
 			s.clipInput().Name(), shape, s.Frames, t)
 	}

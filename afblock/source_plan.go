@@ -208,12 +208,8 @@ func (s *Source) prefixHolds(t int, p *plan) bool {
 	}
 	m.Graph.AddOutput(in)
 	clip := m.Graph.Inputs()[0]
-	dims := clip.Type.Shape.Dims()
-	for i := range dims {
-		if dims[i] < 0 {
-			dims[i] = s.probed(i, len(dims), t)
-		}
-	}
+	dims := slices.Clone(s.clipDims)
+	dims[s.axis] = dims[s.axis] / int64(s.Frames) * int64(t)
 	r := &recognizer{probe: newProbe(m, map[string][]int64{clip.Name(): dims}), net: &Network{}}
 	out := r.model.Graph.Outputs()[0]
 	want := slices.Clone(s.inDims)
@@ -221,26 +217,8 @@ func (s *Source) prefixHolds(t int, p *plan) bool {
 	if !slices.Equal(r.dims(out), want) {
 		return false
 	}
-	layout, segments := r.layout(out)
-	return layout == s.Layout && segments == s.Segments/s.Frames*t
-}
-
-// probed is the size that recognition looked at axis i of the input with, for
-// clips of t frames.
-func (s *Source) probed(i, rank, t int) int64 {
-	switch {
-	case i >= rank-2:
-		return s.inDims[i-rank+4]
-	case i == 0 && s.Layout == LayoutFrames:
-		return s.inDims[0] / int64(s.Frames) * int64(t)
-	case i == 0:
-		return s.inDims[0] / int64(s.Segments)
-	case s.Layout == LayoutChannels:
-		return s.inDims[1] * int64(s.Segments/s.Frames*t)
-	case s.Layout == LayoutSegments && i == 1:
-		return int64(s.Segments / s.Frames * t)
-	}
-	return s.inDims[1]
+	view := r.view(out)
+	return view.layout == s.Layout && view.axis == s.axis && view.segments == s.Segments/s.Frames*t
 }
 
 // suffixPlan finds how the suffix changes for the network's T and classes: so

@@ -48,7 +48,7 @@ def calibrate(net, x):
             if isinstance(m, nn.Dropout):
                 m.eval()
         net(*x)
-        net(*[v.flip(0) if v.dim() > 3 else v for v in x])
+        net(*[v.flip(0, -1) if v.dim() > 3 else v for v in x])
     return net.eval()
 
 
@@ -60,17 +60,26 @@ def video(depth=18, width=4, t=4, layout="chan", consensus="after", clips=1, cro
     channels = getattr(trunk, "channels", None) or trunk.num_features
     net = Video(trunk, channels, t, layout, consensus, classes, crops, dropout)
     frames = t * crops
-    shape = {"flat": (clips * frames, 3), "chan": (clips, frames * 3), "seg": (clips, frames, 3)}[layout] + (size, size)
+    planes = kw.get("planes", 3)
+    shape = {"flat": (clips * frames, planes), "chan": (clips, frames * planes), "seg": (clips, frames, planes)}[layout] + (size, size)
     facts = {
         "frames": t, "depth": depth, "layout": layout, "classes": classes, "crops": crops,
         "shift": bool(kw.get("shift")), "div": kw["div"], "block": kw.get("whole", False),
         "every": kw.get("every", 1), "caffe": kw.get("caffe", False), "width": width,
         "consensus": {"before": "before", "gap5d": "before", "none": "none"}.get(consensus, "after"),
-        "softmax": consensus in ("softmax", "prob"),
+        "softmax": consensus in ("softmax", "prob"), "tail": consensus == "logsoftmax",
     }
     if layout == "flat" and consensus == "none" and not kw.get("shift"):
         facts["flag"] = True  # T must be given by --frames
     return net, (torch.randn(shape),), facts
+
+
+def bytes_video(**kw):
+    """A model that takes bytes, channels last."""
+    net, x, facts = video(**kw)
+    n, t, c, h, w = x[0].shape
+    net = models.Bytes(net)
+    return net, (torch.randint(0, 256, (n, t, h, w, c), dtype=torch.uint8),), facts | {"layout": "other"}
 
 
 def torchscript(net, x, path, opset=13, dynamic=None, **kw):
@@ -283,10 +292,10 @@ GOOD = {
     "tsn_r34_op9": (lambda: video(34, 4), TS, dict(opset=9), []),
     "tsn_r50_op17": (lambda: video(50, 4), TS, dict(opset=17), []),
     "tsn_r101_op13": (lambda: video(101, 4, consensus="before", **SEG), TS, dict(opset=13), []),
-    "tsn_r152_dynamo": (lambda: video(152, 4, **SEG), DYN, dict(opset=18), []),
+    "tsn_r152_dynamo": (lambda: video(152, 4, **SEG), DYN, dict(opset=18), [zero_weights]),
     "tsn_r50_dynamo_dyn": (lambda: video(50, 4, clips=2, **SEG), DYN, dict(opset=18, dynamic=True), []),
     # the shift, spelling by spelling
-    "tsm_r18_zeros_op11": (lambda: video(width=8, div=8, shift="zeros"), TS, dict(opset=11), []),
+    "tsm_r18_zeros_op11": (lambda: video(shift="zeros"), TS, dict(opset=11), []),
     "tsm_r50_zeros_op17_dyn": (lambda: video(50, 4, shift="zeros", clips=2), TS, dict(opset=17, dynamic=True), []),
     "tsm_r18_zeros_dynamo18": (lambda: video(shift="zeros"), DYN, dict(opset=18), []),
     "tsm_r18_zeros_dynamo23_dyn": (lambda: video(shift="zeros", clips=2), DYN, dict(opset=23, dynamic=True), []),
@@ -303,14 +312,19 @@ GOOD = {
     "tsm_r18_split_dynamo_noopt": (lambda: video(shift="split", clips=2), DYN, dict(opset=18, dynamic=True, optimize=False), []),
     "tsm_r18_conv1d_op13": (lambda: video(shift="conv1d"), TS, dict(opset=13), []),
     "tsm_r18_conv1d_dynamo_dyn": (lambda: video(shift="conv1d", clips=2), DYN, dict(opset=18, dynamic=True), []),
+    "tsm_r18_assign_op17": (lambda: video(shift="assign"), TS, dict(opset=17), []),
+    "tsm_r18_assign_dynamo20_dyn": (lambda: video(shift="assign", clips=2, **SEG), DYN, dict(opset=20, dynamic=True), []),
+    "tsm_r18_gather_op13_dyn": (lambda: video(shift="gather", clips=2), TS, dict(opset=13, dynamic=True), []),
+    "tsm_r18_masked_dynamo21": (lambda: video(shift="masked"), DYN, dict(opset=21), []),
+    "tsm_r18_conv3d_op13": (lambda: video(shift="conv3d"), TS, dict(opset=13), []),
     # where it stands, how much it takes
     "tsm_r18_block_op13": (lambda: video(shift="zeros", whole=True), TS, dict(opset=13), []),
-    "tsm_r50_block_dynamo": (lambda: video(50, 4, shift="pad", whole=True, **SEG), DYN, dict(opset=18), []),
-    "tsm_r101_every2_op13": (lambda: video(101, 4, shift="merged", every=2, consensus="keepdims"), TS, dict(opset=13), []),
+    "tsm_r50_block_dynamo": (lambda: video(50, 4, shift="pad", whole=True, **SEG), DYN, dict(opset=18), [zero_weights]),
+    "tsm_r101_every2_op13": (lambda: video(101, 4, shift="merged", every=2, consensus="keepdims"), TS, dict(opset=13), [zero_weights]),
     "tsm_r152_every2_dynamo": (lambda: video(152, 4, shift="split", every=2), DYN, dict(opset=18), [zero_weights]),
     "tsm_r18_div3_op13": (lambda: video(width=6, shift="split", div=3, t=5), TS, dict(opset=13), []),
     "tsm_r50_caffe_op13": (lambda: video(50, 4, shift="split", caffe=True, bias=True), TS, dict(opset=13), []),
-    "tsn_r50_caffe_dynamo": (lambda: video(50, 4, caffe=True), DYN, dict(opset=18), []),
+    "tsn_r50_caffe_dynamo": (lambda: video(50, 4, caffe=True), DYN, dict(opset=18), [zero_weights]),
     # consensus
     "tsn_r18_before_op11_dyn": (lambda: video(consensus="before", clips=2, **SEG), TS, dict(opset=11, dynamic=True), []),
     "tsn_r18_softmax_op13": (lambda: video(consensus="softmax"), TS, dict(opset=13), []),
@@ -324,6 +338,10 @@ GOOD = {
     "tsm_r18_frames_op11_dyn": (lambda: video(consensus="none", layout="flat", shift="merged", clips=2), TS, dict(opset=11, dynamic=True), []),
     "tsm_r18_10crop_prob_op11": (lambda: video(shift="merged", crops=10, consensus="prob", **SEG), TS, dict(opset=11), []),
     "tsm_r18_10crop_flat_op11": (lambda: video(shift="merged", crops=10, layout="flat"), TS, dict(opset=11), []),
+    "tsn_r18_logsoftmax_op13": (lambda: video(consensus="logsoftmax"), TS, dict(opset=13), []),
+    # inputs
+    "tsn_r18_bytes_op13": (lambda: bytes_video(**SEG), TS, dict(opset=13), []),
+    "tsm_r18_flow_op13_dyn": (lambda: video(shift="zeros", planes=10, clips=2), TS, dict(opset=13, dynamic=True), []),
     # BN, initializers, constants
     "tsn_r18_preserve_op13": (lambda: video(), TS, dict(training=PRESERVE), []),
     "tsm_r18_training_op13": (lambda: video(shift="split", dropout=0.5), TS, dict(training=TRAINING, do_constant_folding=False), []),
@@ -410,7 +428,7 @@ def make(name, spec):
     net, x, facts = build()
     if export == "half" or half_weights in edits:
         facts["half"] = True
-    x = tuple((v * 64).round() / 64 for v in x)  # compresses
+    x = tuple((v * 64).round() / 64 if v.is_floating_point() else v for v in x)  # compresses
     if len(x) == 1:  # online TSM steps frame by frame: no batch to calibrate on
         calibrate(net, x)
     net.eval()

@@ -58,6 +58,53 @@ def shift_split(x, t, div):
     return torch.cat((left, right, rest), 2).view(nt, c, h, w)
 
 
+def shift_assign(x, t, div):
+    """Assignment into a copy, the ends set to zero."""
+    nt, c, h, w = x.size()
+    x = x.view(-1, t, c, h, w)
+    fold = c // div
+    out = x.clone()
+    out[:, :-1, :fold] = x[:, 1:, :fold]
+    out[:, -1, :fold] = 0
+    out[:, 1:, fold:2 * fold] = x[:, :-1, fold:2 * fold]
+    out[:, 0, fold:2 * fold] = 0
+    return out.view(nt, c, h, w)
+
+
+def shift_gather(x, t, div):
+    """One gather over time, from the clip with a frame of zeros behind it."""
+    nt, c, h, w = x.size()
+    x = x.view(-1, t, c, h, w)
+    fold = c // div
+    x = torch.cat((x, torch.zeros_like(x[:, :1])), 1)
+    k, ch = torch.arange(t).view(1, t, 1, 1, 1), torch.arange(c).view(1, 1, c, 1, 1)
+    after, before = torch.where(k + 1 < t, k + 1, t), torch.where(k > 0, k - 1, t)
+    i = torch.where(ch < fold, after, torch.where(ch < 2 * fold, before, k))
+    return torch.gather(x, 1, i.expand(x.size(0), t, c, h, w)).view(nt, c, h, w)
+
+
+def shift_masked(x, t, div):
+    """Rolled, and the frames that wrapped round multiplied by zero."""
+    nt, c, h, w = x.size()
+    x = x.view(-1, t, c, h, w)
+    fold = c // div
+    last, first = torch.ones(1, t, 1, 1, 1), torch.ones(1, t, 1, 1, 1)
+    last[:, -1], first[:, 0] = 0, 0
+    left = torch.roll(x[:, :, :fold], -1, 1) * last
+    right = torch.roll(x[:, :, fold:2 * fold], 1, 1) * first
+    return torch.cat((left, right, x[:, :, 2 * fold:]), 2).view(nt, c, h, w)
+
+
+def shift_conv3d(x, t, div):
+    """A depthwise 3-D convolution with one-hot weights."""
+    nt, c, h, w = x.size()
+    fold = c // div
+    kernel = torch.zeros(c, 1, 3, 1, 1)
+    kernel[:fold, 0, 2], kernel[fold:2 * fold, 0, 0], kernel[2 * fold:, 0, 1] = 1, 1, 1
+    x = F.conv3d(x.view(-1, t, c, h, w).transpose(1, 2), kernel, padding=(1, 0, 0), groups=c)
+    return x.transpose(1, 2).reshape(nt, c, h, w)
+
+
 def shift_roll(x, t, div):
     """Circular: the clip's ends wrap round. Not TSM."""
     nt, c, h, w = x.size()
@@ -95,7 +142,9 @@ class ShiftConv1d(nn.Module):
         return x.permute(0, 4, 3, 1, 2).reshape(nt, c, h, w)
 
 
-SHIFTS = {f.__name__[6:]: f for f in (shift_zeros, shift_merged, shift_pad, shift_split, shift_roll, shift_backward_only)}
+SHIFTS = {f.__name__[6:]: f for f in (
+    shift_zeros, shift_merged, shift_pad, shift_split, shift_assign, shift_gather, shift_masked, shift_conv3d,
+    shift_roll, shift_backward_only)}
 
 
 class Shift(nn.Module):
@@ -151,10 +200,10 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    def __init__(self, depth, width=8, t=4, shift=None, div=8, whole=False, every=1, caffe=False, bias=False):
+    def __init__(self, depth, width=8, t=4, shift=None, div=8, whole=False, every=1, caffe=False, bias=False, planes=3):
         super().__init__()
         bottleneck = depth >= 50
-        self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=bias)
+        self.conv1 = nn.Conv2d(planes, width, 7, 2, 3, bias=bias)
         self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
@@ -183,6 +232,7 @@ class Video(nn.Module):
 
     def __init__(self, trunk, channels, t, layout="chan", consensus="after", classes=11, crops=1, dropout=0.0):
         super().__init__()
+        self.planes = trunk.conv1.in_channels if hasattr(trunk, "conv1") else 3
         self.net, self.t, self.layout, self.consensus, self.crops = trunk, t, layout, consensus, crops
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
@@ -193,7 +243,7 @@ class Video(nn.Module):
         if self.layout == "flat":
             return x
         if self.layout == "chan":
-            return x.view((-1, 3) + x.size()[-2:])
+            return x.view((-1, self.planes) + x.size()[-2:])
         return x.reshape((-1,) + x.shape[2:])  # seg, crops
 
     def head(self, x):
@@ -224,6 +274,8 @@ class Video(nn.Module):
         x = x.mean(dim=1)
         if kind == "softmax":
             return self.softmax(x)
+        if kind == "logsoftmax":
+            return torch.log_softmax(x, -1)
         if kind == "prob":  # average_clips='prob': probabilities averaged over the crops
             return self.softmax(x.view(-1, self.crops, x.size(1))).mean(dim=1)
         if kind == "score":
@@ -232,6 +284,20 @@ class Video(nn.Module):
 
     def forward(self, x):
         return self.head(self.net(self.view(x)))
+
+
+class Bytes(nn.Module):
+    """Pre-processing inside the graph: bytes, channels last, to normalised frames."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]))
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]))
+
+    def forward(self, x):  # [N, T, H, W, 3]
+        x = (x.float() / 255 - self.mean) / self.std
+        return self.net(x.permute(0, 1, 4, 2, 3))
 
 
 # ---- networks that must be refused
