@@ -32,7 +32,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if len(args) > 1 && args[1] == "help" {
 		args = append(append([]string{args[0]}, args[2:]...), "--help")
 	}
-	err := c.RunContext(ctx, flagsFirst(c, args))
+	args, err := flagsFirst(c, args)
+	if err == nil {
+		err = c.RunContext(ctx, args)
+	}
 	if ctx.Err() != nil {
 		err = ctx.Err()
 	}
@@ -69,13 +72,13 @@ func oneLine(s string) string {
 }
 
 func (a *app) cli() *cli.App {
+	cli.FlagStringer = flagLine
 	c := &cli.App{
 		Name:      "afc",
 		Usage:     "compile TSN/TSM video ResNets (ONNX) into AFNet models that skip frames",
 		UsageText: "afc COMMAND [flags] MODEL.onnx …",
 		Description: strings.TrimSpace(`
 Start here:
-  afc inspect model.onnx                what afc sees in the model
   afc inspect model.onnx                what afc sees in the model
   afc convert model.onnx -o af.onnx     rewrite it into an AFNet
   afc verify model.onnx af.onnx         prove on ONNX Runtime that it is right
@@ -147,7 +150,7 @@ func unknownCommand(commands []*cli.Command, parent, name string) error {
 // flagsFirst moves the flags of a command in front of its arguments, since the
 // flag package stops at the first argument and people write
 // "convert in.onnx -o out.onnx". What follows "--" stays.
-func flagsFirst(app *cli.App, args []string) []string {
+func flagsFirst(app *cli.App, args []string) ([]string, error) {
 	commands, n := app.Commands, 1
 	var flags []cli.Flag
 	for n < len(args) {
@@ -159,7 +162,7 @@ func flagsFirst(app *cli.App, args []string) []string {
 		n++
 	}
 	if len(flags) == 0 {
-		return args
+		return args, nil
 	}
 	var moved, rest []string
 	for i := n; i < len(args); i++ {
@@ -172,14 +175,17 @@ func flagsFirst(app *cli.App, args []string) []string {
 			rest = append(rest, a)
 		default:
 			moved = append(moved, a)
-			if !strings.Contains(a, "=") && takesValue(flags, strings.TrimLeft(a, "-")) && i+1 < len(args) {
-				i++
-				moved = append(moved, args[i])
+			if strings.Contains(a, "=") || !takesValue(flags, strings.TrimLeft(a, "-")) {
+				continue
 			}
+			if i++; i == len(args) {
+				return nil, usagef("flag %s needs a value", a)
+			}
+			moved = append(moved, args[i])
 		}
 	}
 	out := append(slices.Clone(args[:n]), moved...)
-	return append(append(out, "--"), rest...)
+	return append(append(out, "--"), rest...), nil
 }
 
 func takesValue(flags []cli.Flag, name string) bool {

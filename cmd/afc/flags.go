@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -8,6 +9,37 @@ import (
 
 func jsonFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "json", Usage: "print JSON on standard output"}
+}
+
+// flagLine is a flag's line in help: its name, with a short one if it has one,
+// what it takes, and its default where that says something.
+func flagLine(f cli.Flag) string {
+	doc, ok := f.(cli.DocGenerationFlag)
+	if !ok {
+		return ""
+	}
+	left := "--" + f.Names()[0]
+	for _, n := range f.Names()[1:] {
+		if len(n) == 1 {
+			left = "-" + n + ", " + left
+		}
+	}
+	usage, value := doc.GetUsage(), ""
+	if before, rest, quoted := strings.Cut(usage, "`"); quoted {
+		var after string
+		value, after, _ = strings.Cut(rest, "`")
+		usage = before + value + after
+	}
+	if doc.TakesValue() {
+		if value == "" {
+			value = "VALUE"
+		}
+		left += " " + value
+	}
+	if d := doc.GetDefaultText(); doc.TakesValue() && d != "" && d != "0" && d != "0s" && !strings.Contains(usage, "default") {
+		usage += fmt.Sprintf(" (default: %s)", strings.Trim(d, `"`))
+	}
+	return left + "\t" + usage
 }
 
 func noArguments(c *cli.Context) error {

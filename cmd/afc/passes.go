@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/passes"
 )
 
@@ -49,8 +50,13 @@ func (a *app) passOptions(c *cli.Context) passes.Options {
 	return opt
 }
 
-// passFailed makes usage errors of options that the pipeline cannot meet.
+// passFailed makes usage errors of options that the pipeline cannot meet. That
+// a model was not recognised needs no pass's name.
 func passFailed(err error) error {
+	var no *afblock.NotRecognizedError
+	if errors.As(err, &no) {
+		return no
+	}
 	var unknown *passes.UnknownPassError
 	var unmet *passes.RequirementError
 	if errors.As(err, &unknown) || errors.As(err, &unmet) {
