@@ -158,7 +158,10 @@ func (l *lowerer) moduleStep(s *afblock.Stage, a *ample) frameStep {
 	for _, c := range a.chosen {
 		step.ins, step.elems = append(step.ins, c.chosen), append(step.elems, graph.Bool)
 	}
-	ones := l.onesMap(a.chosen[0], a.x.h, a.x.w, s.Name+".ones")
+	// As large as the blocks' answers: the first block, strided where the source's
+	// strides were kept, reads more but has a stored map.
+	first := s.AF.Focal[0]
+	ones := l.onesMap(a.chosen[0], outSize(first, a.x.h), outSize(first, a.x.w), s.Name+".ones")
 	step.emit = func(fr *frame) (feature, error) { return l.frameModule(fr, s, a, ones) }
 	return step
 }

@@ -139,6 +139,8 @@ var networks = []spec{
 	{name: "zero", frames: 4, size: [2]int{64, 64}, width: 8, af: []int{3, 3}, plain: []int{1}, unselected: afblock.UnselectedZero},
 	{name: "zero with shift, any size", frames: 4, width: 8, af: []int{3, 3}, plain: []int{1}, shift: true, unselected: afblock.UnselectedZero},
 	{name: "dense focal", frames: 4, size: [2]int{64, 64}, width: 16, af: []int{3, 3}, plain: []int{1}, groups: 1},
+	{name: "the source's strides", frames: 3, size: [2]int{96, 64}, width: 8, af: []int{4, 4, 3}, plain: []int{1}, ownStrides: true},
+	{name: "the source's strides, shift", frames: 3, size: [2]int{96, 64}, width: 8, af: []int{4, 3}, plain: []int{1}, shift: true, ownStrides: true},
 }
 
 // TestLoweringsAgree compares the lowerings with mask on masks of every kind.

@@ -21,6 +21,7 @@ type spec struct {
 	residual   bool // the residual path reads the shifted map too
 	groups     int
 	dense      bool // navigation lets frames see each other
+	ownStrides bool // the first focal block halves instead of fusion
 	unselected afblock.Unselected
 }
 
@@ -76,6 +77,13 @@ func (r *randomNet) module(name string, in, planes, expansion, blocks int, halve
 	out := planes * expansion
 	m := &afblock.AFModule{Alpha: alpha, Groups: r.groups}
 	a, f := in, in
+	focalStride, fusionStride := 1, 1
+	switch {
+	case halve && r.ownStrides:
+		focalStride = 2
+	case halve:
+		fusionStride = 2
+	}
 	for n := range blocks - 1 {
 		stride, last := 1, n == blocks-2 && n > 0
 		if n == 0 {
@@ -92,8 +100,8 @@ func (r *randomNet) module(name string, in, planes, expansion, blocks int, halve
 		nav.Bias = r.normal(1, int64(2*r.frames))
 		m.Navigation = append(m.Navigation, nav)
 		m.Ample = append(m.Ample, r.block(fmt.Sprintf("%s.base_module.%d", name, n), a, planes/alpha, out/alpha, stride, 1, !last))
-		m.Focal = append(m.Focal, r.block(fmt.Sprintf("%s.refine_module.%d", name, n), f, planes, out, 1, r.groups, !last))
-		a, f = out/alpha, out
+		m.Focal = append(m.Focal, r.block(fmt.Sprintf("%s.refine_module.%d", name, n), f, planes, out, focalStride, r.groups, !last))
+		a, f, focalStride = out/alpha, out, 1
 	}
 	m.Transform = *r.conv(name+".base_transform.0", name+".base_transform.1", out/alpha, out, 1, 1, 1)
 	hidden := int64(max(out/16, 1))
@@ -101,11 +109,7 @@ func (r *randomNet) module(name string, in, planes, expansion, blocks int, halve
 		Key1: name + ".att_gen.fc.0", W1: r.normal(math.Sqrt(2/float64(out)), hidden, int64(out)),
 		Key2: name + ".att_gen.fc.2", W2: r.normal(1/math.Sqrt(float64(hidden)), int64(out), hidden),
 	}
-	stride := 1
-	if halve {
-		stride = 2
-	}
-	m.Fusion = r.block(name+".fusion.0", out, planes, out, stride, 1, true)
+	m.Fusion = r.block(name+".fusion.0", out, planes, out, fusionStride, 1, true)
 	return m
 }
 
