@@ -63,12 +63,15 @@ func TestWebGPUStrict(t *testing.T) {
 		t.Skip(err)
 	}
 	s := subject(t, network(t, 0), codegen.Gather)
-	r, err := verify.Verify(t.Context(), s, verify.Options{Only: []string{"provider"}, Threads: 1, Provider: provider})
+	r, err := verify.Verify(t.Context(), s, verify.Options{Only: []string{"provider", "repeat"}, Threads: 1, Provider: provider})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := row(t, r, "provider"); c.Status != verify.Fail || !strings.Contains(c.Where, "CPU") {
+	if c := row(t, r, "provider"); c.Status != verify.Fail || !strings.Contains(c.Where, "on the CPU: ") || !strings.Contains(c.Where, "NonZero (4)") {
 		t.Errorf("gather without fallback: %+v", c)
+	}
+	if c := row(t, r, "repeat"); c.Status != verify.Skip {
+		t.Errorf("a check that needs the provider: %+v", c)
 	}
 }
 

@@ -59,10 +59,13 @@ func appendCUDA(so *ort.SessionOptions, options map[string]string) error {
 		return err
 	}
 	defer o.Destroy()
-	if len(options) > 0 {
-		if err := o.Update(options); err != nil {
-			return err
-		}
+	if options["cudnn_conv_algo_search"] == "" {
+		// The default tries every algorithm for each new shape, and each number
+		// of selected frames is one.
+		options["cudnn_conv_algo_search"] = "HEURISTIC"
+	}
+	if err := o.Update(options); err != nil {
+		return err
 	}
 	return so.AppendExecutionProviderCUDA(o)
 }

@@ -83,6 +83,8 @@ func Verify(ctx context.Context, s *Subject, opt Options) (*Report, error) {
 			return nil, err
 		case skipped:
 			row = Check{Status: Skip, Where: reason}
+		case notHeld(err):
+			row = Check{Status: Skip, Where: "the provider does not hold the whole model"}
 		case err != nil:
 			row = Check{Status: Fail, Limit: row.Limit, Where: err.Error()}
 		}
