@@ -4,7 +4,6 @@ package verify
 
 import (
 	"fmt"
-	"strings"
 
 	ort "github.com/yalue/onnxruntime_go"
 )
@@ -39,18 +38,7 @@ func appendProvider(so *ort.SessionOptions, p Provider) error {
 	if err == nil {
 		return nil
 	}
-	// The error is often just "failed to load shared library"; the log has
-	// which one and why.
-	for _, line := range log {
-		if _, why, ok := strings.Cut(line, "Failed to load library "); ok {
-			return p.unavailable("cannot load " + why)
-		}
-	}
-	text := strings.TrimSpace(err.Error())
-	if i := strings.LastIndex(text, " was false. "); i >= 0 { // an assertion of the runtime: only its message speaks to users
-		text = text[i+len(" was false. "):]
-	}
-	return p.unavailable(text)
+	return p.unavailable(providerReason(err.Error(), log))
 }
 
 func appendCUDA(so *ort.SessionOptions, options map[string]string) error {

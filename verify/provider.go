@@ -92,3 +92,18 @@ func (p Provider) executionProvider() string {
 	}
 	return "CPUExecutionProvider"
 }
+
+// providerReason says why a provider did not load, in as few of ONNX Runtime's
+// words as tell it: which library is missing stands in its error, or in its log
+// alone, behind source positions and asserted conditions.
+func providerReason(text string, log []string) string {
+	for _, line := range append(slices.Clone(log), text) {
+		if _, why, ok := strings.Cut(line, "Failed to load library "); ok {
+			return "cannot load " + strings.TrimSpace(why)
+		}
+	}
+	if _, message, ok := strings.Cut(text, " was false. "); ok {
+		text = message
+	}
+	return strings.TrimSpace(text)
+}
