@@ -17,7 +17,8 @@ type SameOptions struct {
 	// DefaultSame.
 	Tolerances map[string]Tolerance
 
-	// Inputs are given inputs, by name; the others are random.
+	// Inputs are given inputs, by name ("": of an only input); the others are
+	// random.
 	Inputs       map[string]*graph.Tensor
 	Shapes       map[string][]int64 // of random inputs that the model leaves open; "": of an only input
 	Seed         uint64
@@ -116,7 +117,7 @@ func Same(ctx context.Context, a, b *graph.Model, opt SameOptions) (*Report, err
 		return nil, err
 	}
 	iterations := max(opt.Iterations, 1)
-	r.Inputs = fmt.Sprintf("%d given, the others random (seed %d), %d runs", len(opt.Inputs), opt.Seed, iterations)
+	r.Inputs = opt.describe(sa, iterations)
 	worst := make([]Difference, len(outputs))
 	var failing map[string]*graph.Tensor
 	for i := range iterations {
@@ -201,18 +202,37 @@ func matchOutputs(a, b *Session) ([]pair, error) {
 	return byName, nil
 }
 
+// given looks up what is given for an input, "" standing for an only one.
+func given[T any](m map[string]T, s *Session, name string) T {
+	if v, ok := m[name]; ok || len(s.Inputs()) > 1 {
+		return v
+	}
+	return m[""]
+}
+
+// describe says what the models are run on.
+func (o SameOptions) describe(s *Session, iterations int) string {
+	count := 0
+	for _, io := range s.Inputs() {
+		if given(o.Inputs, s, io.Name) != nil {
+			count++
+		}
+	}
+	if count == len(s.Inputs()) {
+		return "as given"
+	}
+	return fmt.Sprintf("%d of %d given, the others random (seed %d), %d times", count, len(s.Inputs()), o.Seed, iterations)
+}
+
 // inputs makes the i-th set of inputs.
 func (o SameOptions) inputs(s *Session, i uint64) (map[string]*graph.Tensor, error) {
 	inputs := map[string]*graph.Tensor{}
 	for k, io := range s.Inputs() {
-		if t := o.Inputs[io.Name]; t != nil {
+		if t := given(o.Inputs, s, io.Name); t != nil {
 			inputs[io.Name] = t
 			continue
 		}
-		dims := o.Shapes[io.Name]
-		if dims == nil && len(s.Inputs()) == 1 {
-			dims = o.Shapes[""]
-		}
+		dims := given(o.Shapes, s, io.Name)
 		if dims == nil {
 			dims = io.Type.Shape.Dims()
 			if slices.ContainsFunc(dims, func(d int64) bool { return d < 0 }) || !io.Type.Shape.Ranked() {

@@ -28,6 +28,7 @@ func (a *app) verifyCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "skip", Usage: "leave out `CHECKS`"},
 			&cli.IntFlag{Name: "rounds", Value: 9, Usage: "timed rounds of the latency check"},
 			&cli.Float64Flag{Name: "min-top1", Usage: "fail below this part of clips with the source's first class"},
+			&cli.StringFlag{Name: "report", Usage: "write the report as a web page to `FILE`.html too"},
 		),
 		Action: func(c *cli.Context) error { return a.guarded(c, a.verify) },
 	}
@@ -84,6 +85,9 @@ func (a *app) verify(c *cli.Context) error {
 		if !slices.Contains(verify.CheckNames(), name) {
 			return usagef("no check %q; there are %s", name, strings.Join(verify.CheckNames(), ", "))
 		}
+	}
+	if err := checkReportPath(c); err != nil {
+		return err
 	}
 	if c.Bool("same") {
 		return a.verifySame(c, opt)

@@ -62,12 +62,20 @@ func TestVerifyVideos(t *testing.T) {
 		}
 	}
 
+	page := filepath.Join(t.TempDir(), "report.html")
+	mustRun(t, append(args, "--report", page)...)
+	if html, err := os.ReadFile(page); err != nil || !bytes.Contains(html, []byte("3 videos from ")) {
+		t.Errorf("the report's page: %v, %d bytes", err, len(html))
+	}
+
 	for want, bad := range map[string][]string{
 		"choose one":             {"--input", "x.npy"},
 		"--mean and --std":       {"--mean", "1,2,3"},
 		"expected three numbers": {"--mean", "1,2", "--std", "1,1,1"},
 		"choose a larger scale":  {"--scale", "20"},
 		"frame1.png":             {"--template", "frame%d.png"},
+		"is a model to verify":   {"--report", af},
+		"there is no folder":     {"--report", filepath.Join(dir, "none", "r.html")},
 		"no such file":           {"--list", filepath.Join(dir, "list.txt")},
 	} {
 		if o := afc(t, append(args, bad...)...); o.code != exitUsage && o.code != exitInvalid || !strings.Contains(o.stderr, want) {

@@ -6,6 +6,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/internal/numpy"
 	"github.com/afc-project/afc/verify"
 )
 
@@ -34,6 +35,9 @@ func (a *app) verifySame(c *cli.Context, run verify.Options) error {
 	if opt.Tolerances, err = verify.ParseTolerances(c.StringSlice("atol"), c.StringSlice("rtol")); err != nil {
 		return usagef("%v", err)
 	}
+	if opt.Inputs, err = namedInputs(c.String("input")); err != nil {
+		return err
+	}
 	p := a.progress()
 	defer p.Stop()
 	var models [2]*graph.Model
@@ -55,18 +59,19 @@ func (a *app) verifySame(c *cli.Context, run verify.Options) error {
 	return a.verdict(c, report, strings.Join(c.Args().Slice(), " and "))
 }
 
-// verdict prints a report and makes an error of a failed check.
-func (a *app) verdict(c *cli.Context, report *verify.Report, what string) error {
-	report.Program = versionLine()
-	write := report.WriteText
-	if c.Bool("json") {
-		write = report.WriteJSON
+// namedInputs reads the arrays of a NumPy file as inputs by their names, those
+// of a lone array under "".
+func namedInputs(path string) (map[string]*graph.Tensor, error) {
+	if path == "" {
+		return nil, nil
 	}
-	if err := write(a.stdout); err != nil {
-		return err
+	arrays, err := numpy.ReadFile(path)
+	if err != nil {
+		return nil, usagef("%v", err)
 	}
-	if report.Failed() {
-		return mismatchf("%s: %d of %d checks failed", what, report.Count(verify.Fail), len(report.Checks))
+	inputs := map[string]*graph.Tensor{}
+	for _, array := range arrays {
+		inputs[array.Name] = array.Tensor
 	}
-	return nil
+	return inputs, nil
 }

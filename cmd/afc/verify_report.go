@@ -1,0 +1,56 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/afc-project/afc/internal/atomicfile"
+	"github.com/afc-project/afc/verify"
+)
+
+// checkReportPath refuses a --report that could not be written in the end, or
+// would replace a model.
+func checkReportPath(c *cli.Context) error {
+	path := c.String("report")
+	if path == "" {
+		return nil
+	}
+	for _, in := range c.Args().Slice() {
+		if filepath.Clean(in) == filepath.Clean(path) || atomicfile.SameFile(in, path) {
+			return usagef("--report %s is a model to verify; choose another name", path)
+		}
+	}
+	if fi, err := os.Stat(filepath.Dir(path)); err != nil || !fi.IsDir() {
+		return usagef("--report %s: there is no folder %s", path, filepath.Dir(path))
+	}
+	return nil
+}
+
+// verdict prints a report, writes it as a page if asked to, and makes an error
+// of a failed check.
+func (a *app) verdict(c *cli.Context, report *verify.Report, what string) error {
+	report.Program = versionLine()
+	if path := c.String("report"); path != "" {
+		var page bytes.Buffer
+		if err := report.WriteHTML(&page); err != nil {
+			return err
+		}
+		if err := atomicfile.WriteFile(path, page.Bytes()); err != nil {
+			return cannotWrite(path, err)
+		}
+	}
+	write := report.WriteText
+	if c.Bool("json") {
+		write = report.WriteJSON
+	}
+	if err := write(a.stdout); err != nil {
+		return err
+	}
+	if report.Failed() {
+		return mismatchf("%s: %d of %d checks failed", what, report.Count(verify.Fail), len(report.Checks))
+	}
+	return nil
+}
