@@ -65,8 +65,12 @@ func (l *lowerer) batchNeighbours(pieces int64, like *graph.Value) neighbours {
 	count := l.node("Gather", hint+".count", in(l.node("Shape", hint+".shape", in(like)), l.scalar(0)))
 	r := l.node("Range", hint+".frame", in(l.scalar(0), count, one))
 	t := l.node("Mod", hint+".time", in(r, l.scalar(int64(l.net.Frames))))
-	next := l.node("Min", hint+".next", in(l.node("Add", hint+".after", in(r, one)), l.node("Sub", hint+".last", in(count, one))))
-	previous := l.node("Max", hint+".previous", in(l.node("Sub", hint+".before", in(r, one)), l.scalar(0)))
+	hasNext := l.node("Less", hint+".has_next", in(t, l.scalar(int64(l.net.Frames-1))))
+	hasPrevious := l.node("Greater", hint+".has_previous", in(t, l.scalar(0)))
+	// A frame without a neighbour in its clip reads itself, times zero: were it
+	// to read another clip, that clip's NaN would come through.
+	next := l.node("Where", hint+".next", in(hasNext, l.node("Add", hint+".after", in(r, one)), r))
+	previous := l.node("Where", hint+".previous", in(hasPrevious, l.node("Sub", hint+".before", in(r, one)), r))
 
 	row := func(frame *graph.Value, piece int64, hint string) *graph.Value {
 		first := l.node("Mul", hint+".rows", in(frame, l.scalar(pieces)))
@@ -77,9 +81,8 @@ func (l *lowerer) batchNeighbours(pieces int64, like *graph.Value) neighbours {
 	}
 	return neighbours{
 		rows: l.node("Concat", hint+".rows", in(row(next, 0, hint+".next"), row(previous, 1, hint+".previous")), graph.Int("axis", 1)),
-		present: l.node("Concat", hint+".present", in(
-			flag(l.node("Less", hint+".has_next", in(t, l.scalar(int64(l.net.Frames-1)))), hint+".next"),
-			flag(l.node("Greater", hint+".has_previous", in(t, l.scalar(0))), hint+".previous")), graph.Int("axis", 1)),
+		present: l.node("Concat", hint+".present", in(flag(hasNext, hint+".next"), flag(hasPrevious, hint+".previous")),
+			graph.Int("axis", 1)),
 	}
 }
 

@@ -23,7 +23,8 @@ type SameOptions struct {
 	Shapes       map[string][]int64 // of random inputs that the model leaves open; "": of an only input
 	Seed         uint64
 	Distribution Distribution
-	Iterations   int // with other random inputs each; 0: 1
+	Iterations   int   // with other random inputs each; 0: 1
+	Batch        int64 // first dimension of random inputs that leave it open; 0: 2
 
 	Session SessionOptions // of both
 	// Bisect looks for the first value that differs when an output does.
@@ -235,6 +236,11 @@ func (o SameOptions) inputs(s *Session, i uint64) (map[string]*graph.Tensor, err
 		dims := given(o.Shapes, s, io.Name)
 		if dims == nil {
 			dims = io.Type.Shape.Dims()
+			if len(dims) > 1 && dims[0] < 0 {
+				if dims[0] = o.Batch; dims[0] == 0 {
+					dims[0] = 2
+				}
+			}
 			if slices.ContainsFunc(dims, func(d int64) bool { return d < 0 }) || !io.Type.Shape.Ranked() {
 				return nil, fmt.Errorf("%s: input %s %s has open dimensions: give its shape (--input-shapes %s:…)", s.Model, io.Name, io.Type, io.Name)
 			}
