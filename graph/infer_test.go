@@ -117,6 +117,28 @@ func TestInferSequences(t *testing.T) {
 	}
 }
 
+func TestInferRandom(t *testing.T) {
+	m := graph.NewModel("random", 8, 17)
+	x := m.Graph.AddInput("x", graph.TensorType(graph.Float16, graph.Shape{graph.Sym("n"), graph.D(2)}))
+	for _, c := range []struct {
+		op    string
+		in    []*graph.Value
+		attrs []*graph.Attribute
+		want  string
+	}{
+		{"RandomNormal", nil, []*graph.Attribute{graph.Ints("shape", 3, 4)}, "float32[3,4]"},
+		{"RandomUniform", nil, []*graph.Attribute{graph.Ints("shape"), graph.Int("dtype", int64(graph.Float64))}, "float64[]"},
+		{"RandomNormalLike", []*graph.Value{x}, nil, "float16[n,2]"},
+		{"RandomUniformLike", []*graph.Value{x}, []*graph.Attribute{graph.Int("dtype", int64(graph.Float32))}, "float32[n,2]"},
+	} {
+		v := m.Graph.NewNode(c.op, "", c.in, 1, c.attrs...).Output(0)
+		if r := graph.Infer(m); !r.OK() {
+			t.Fatal(r)
+		}
+		checkType(t, v, c.want)
+	}
+}
+
 // TestInferSymbolsAgree infers exports with symbols for sizes, and again with
 // numbers: every symbolic shape must come to the numbers.
 func TestInferSymbolsAgree(t *testing.T) {

@@ -131,6 +131,9 @@ var costKinds = map[string]costKind{
 
 	"MaxPool": costWindow, "AveragePool": costWindow, "LpPool": costWindow,
 	"Conv": costProduct, "ConvTranspose": costProduct, "Gemm": costProduct, "MatMul": costProduct,
+	"ConvInteger": costProduct, "MatMulInteger": costProduct, "QLinearConv": costProduct, "QLinearMatMul": costProduct,
+	"Einsum": costProduct, "RMSNormalization": costNorm,
+	"DepthToSpace": costFree, "SpaceToDepth": costFree, "ReverseSequence": costFree, "Compress": costFree,
 	"If": costBody, "Loop": costBody, "Scan": costBody,
 }
 
@@ -279,22 +282,30 @@ func (c *costCall) products() (macs, adds int64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	a, err := c.dims(c.n.Input(0))
-	if err != nil {
-		return 0, 0, err
-	}
-	b, err := c.dims(c.n.Input(1))
-	if err != nil {
-		return 0, 0, err
-	}
 	outputs, err := times(out...)
 	if err != nil {
 		return 0, 0, err
 	}
-	if len(a) == 0 || len(b) == 0 || c.n.OpType == "Gemm" && len(a) != 2 {
+	op, weight, bias := c.n.OpType, 1, 2
+	if op == "Einsum" {
+		macs, err = c.einsum()
+		return macs, 0, err
+	}
+	if q, ok := quantized[op]; ok {
+		op, weight, bias = q.plain, q.weight, 8
+	}
+	a, err := c.dims(c.n.Input(0))
+	if err != nil {
+		return 0, 0, err
+	}
+	b, err := c.dims(c.n.Input(weight))
+	if err != nil {
+		return 0, 0, err
+	}
+	if len(a) == 0 || len(b) == 0 || op == "Gemm" && len(a) != 2 {
 		return 0, 0, fmt.Errorf("operands have shapes %v and %v", a, b)
 	}
-	switch c.n.OpType {
+	switch op {
 	case "Conv": // every output takes a window of its group's channels
 		macs, err = times(append(b[1:], outputs)...)
 	case "ConvTranspose": // every input spreads over a window of its group's channels
@@ -308,10 +319,32 @@ func (c *costCall) products() (macs, adds int64, err error) {
 	default:
 		macs, err = times(outputs, a[len(a)-1])
 	}
-	if c.n.Input(2) != nil {
+	if c.n.Input(bias) != nil {
 		adds = outputs
 	}
 	return macs, adds, err
+}
+
+// einsum counts one multiply–accumulate for every combination of indices, times
+// the products that each takes; with one operand nothing is multiplied.
+func (c *costCall) einsum() (int64, error) {
+	var shapes []Shape
+	for _, v := range c.n.inputs {
+		dims, err := c.dims(v)
+		if err != nil {
+			return 0, err
+		}
+		shapes = append(shapes, ShapeOf(dims...))
+	}
+	e, err := parseEinsum(c.n.AttrString("equation", ""), shapes)
+	if err != nil {
+		return 0, err
+	}
+	counts := []int64{int64(len(shapes) - 1)}
+	for _, l := range e.order {
+		counts = append(counts, e.sizes[l].Size)
+	}
+	return times(counts...)
 }
 
 // body costs a node with subgraphs.

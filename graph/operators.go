@@ -97,6 +97,22 @@ func init() {
 		"ThresholdedRelu", "PRelu", "Gelu", "Mish", "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh", "Asinh", "Acosh", "Atanh",
 		"LRN", "MeanVarianceNormalization", "LpNormalization", "Shrink")
 
+	// Quantised and seldom ones.
+	add(10, 2, 3, nil, inferQuantize, "QuantizeLinear")
+	add(10, 2, 3, nil, inferDequantize, "DequantizeLinear")
+	add(11, 1, 1, nil, inferDynamicQuantize, "DynamicQuantizeLinear")
+	add(10, 2, 4, nil, inferQuantizedProduct, "ConvInteger", "MatMulInteger")
+	add(10, 8, 9, nil, inferQuantizedProduct, "QLinearConv", "QLinearMatMul")
+	add(12, 1, -1, nil, inferEinsum, "Einsum")
+	add(1, 1, 1, nil, inferDepthToSpace, "DepthToSpace", "SpaceToDepth")
+	add(10, 2, 2, nil, inferSame, "ReverseSequence")
+	add(9, 2, 2, nil, inferCompress, "Compress")
+	add(1, 0, 1, nil, inferRandom, "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli")
+	add(23, 2, 2, nil, inferSame, "RMSNormalization")
+	add(24, 1, 1, nil, inferSame, "Swish")
+	add(11, 2, 2, nil, inferBitwise, "BitShift")
+	add(18, 1, 1, nil, inferSame, "BitwiseNot")
+
 	// Sequences.
 	add(11, 1, 2, nil, inferSplitToSequence, "SplitToSequence")
 	add(11, 1, -1, nil, inferSequenceConstruct, "SequenceConstruct")
