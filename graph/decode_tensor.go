@@ -124,7 +124,7 @@ func (e *elements) unpack(t *Tensor, n int64) ([]byte, error) {
 		for len(b) > 0 {
 			v, k := protowire.ConsumeVarint(b)
 			if k < 0 {
-				return nil, fmt.Errorf("%s: %w", name, protowire.ParseError(k))
+				return nil, fmt.Errorf("%s: %s", name, parseFault(k))
 			}
 			var le [8]byte
 			binary.LittleEndian.PutUint64(le[:], v)

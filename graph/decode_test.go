@@ -471,7 +471,7 @@ func TestDecodeRefuses(t *testing.T) {
 	}{
 		{"empty", nil, "no graph"},
 		{"text", []byte("import onnx\n"), "byte 9"},
-		{"truncated", wire(t, modelOf(g(named)))[:20], "byte"},
+		{"truncated", wire(t, modelOf(g(named)))[:20], "cut off"},
 		{"a tensor", wire(t, scalar("w", 1)), "byte 4"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

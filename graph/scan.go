@@ -1,7 +1,9 @@
 package graph
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"sync"
 	"unsafe"
@@ -100,9 +102,18 @@ func describe(name protoreflect.FullName, known map[protoreflect.FullName]*messa
 	return info
 }
 
-// wireError says at which byte the wire format is broken.
-func wireError(info *messageInfo, offset int, err error) error {
-	return errorf("", "not an ONNX model, or damaged: byte %d, in a %s: %v", offset, info.name, err)
+// wireError says at which byte the wire format is broken. (protobuf's own
+// messages change from build to build, so that nobody matches them.)
+func wireError(info *messageInfo, offset int, what string) error {
+	return errorf("", "not an ONNX model, or damaged: at byte %d, in a %s, %s", offset, info.name, what)
+}
+
+// parseFault names the fault behind a negative length from protowire.
+func parseFault(n int) string {
+	if errors.Is(protowire.ParseError(n), io.ErrUnexpectedEOF) {
+		return "the data is cut off"
+	}
+	return "the data is no protobuf"
 }
 
 // scan walks the wire format before anything is allocated for it. It refuses
@@ -128,7 +139,7 @@ func (s *scan) message(info *messageInfo, b []byte, depth int) error {
 	// Every slice of the file has its end of capacity in common.
 	offset := func() int { return cap(s.data) - cap(b) }
 	if depth > maxDepth {
-		return wireError(info, offset(), fmt.Errorf("messages nested more than %d deep", maxDepth))
+		return wireError(info, offset(), fmt.Sprintf("messages are nested more than %d deep", maxDepth))
 	}
 	s.memory += info.size
 	s.light += 16 // lengths, and the index of split-off elements
@@ -136,11 +147,11 @@ func (s *scan) message(info *messageInfo, b []byte, depth int) error {
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeTag(b)
 		if n < 0 {
-			return wireError(info, offset(), protowire.ParseError(n))
+			return wireError(info, offset(), parseFault(n))
 		}
 		m := protowire.ConsumeFieldValue(num, typ, b[n:])
 		if m < 0 {
-			return wireError(info, offset(), protowire.ParseError(m))
+			return wireError(info, offset(), parseFault(m))
 		}
 		value := b[n : n+m]
 		f, known := info.fields[num]
