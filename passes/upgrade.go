@@ -55,15 +55,15 @@ type upgrade func(s *State, n *graph.Node) error
 // gained types, inputs or defaults that keep the old meaning are not in it.
 var upgrades = map[int64]map[string]upgrade{
 	10: {
-		"Slice":    attrsToInputs("starts", "ends", "axes"),
-		"TopK":     attrsToInputs("k"),
-		"Upsample": upsampleToResize,
+		"Slice": attrsToInputs("starts", "ends", "axes"),
+		"TopK":  attrsToInputs("k"),
 	},
 	11: {
-		"Clip":    clipBounds,
-		"Pad":     padInputs,
-		"Resize":  resizeModes,
-		"Scatter": scatterElements,
+		"Clip":     clipBounds,
+		"Pad":      padInputs,
+		"Resize":   resizeModes,
+		"Scatter":  scatterElements,
+		"Upsample": upsampleToResize, // gone since opset 10
 	},
 	12: {
 		"Dropout": dropoutRatio,
@@ -98,24 +98,33 @@ func attrsToInputs(names ...string) upgrade {
 	}
 }
 
-// upsampleToResize: Resize of opset 10 is Upsample of opset 9 by another name.
+// upsampleToResize writes Upsample, which only enlarges, as Resize.
 func upsampleToResize(_ *State, n *graph.Node) error {
 	n.OpType = "Resize"
+	asymmetric(n, "floor")
 	return nil
 }
 
-// resizeModes spells out what Resize of opset 10 did without saying: it maps
-// coordinates by dividing by the scale and, for nearest, rounds down where it
-// enlarges and up where it shrinks.
-func resizeModes(s *State, n *graph.Node) error {
-	scales := n.Input(1)
-	n.SetInput(2, scales)
+// asymmetric spells out what Upsample and the Resize of opset 10 did without
+// saying: coordinates are mapped by dividing by the scale, and rounded as given
+// for mode nearest.
+func asymmetric(n *graph.Node, rounding string) {
+	n.SetInput(2, n.Input(1))
 	n.SetInput(1, nil) // roi
 	n.SetAttr(graph.Str("coordinate_transformation_mode", "asymmetric"))
+	if n.AttrString("mode", "nearest") == "nearest" {
+		n.SetAttr(graph.Str("nearest_mode", rounding))
+	}
+}
+
+// resizeModes finds how Resize of opset 10 rounds for mode nearest: down where
+// it enlarges, up where it shrinks.
+func resizeModes(s *State, n *graph.Node) error {
 	if n.AttrString("mode", "nearest") != "nearest" {
+		asymmetric(n, "")
 		return nil
 	}
-	t := scales.Const()
+	t := n.Input(1).Const()
 	if t == nil {
 		return graphError(s.Model, n, "its scales are computed at run time, so opset 10's rounding cannot be spelled out; export with opset 11 or later")
 	}
@@ -133,7 +142,7 @@ func resizeModes(s *State, n *graph.Node) error {
 	if enlarges && mode == "ceil" {
 		return graphError(s.Model, n, "it enlarges and shrinks at once, which later opsets cannot round as opset 10 did; export with opset 11 or later")
 	}
-	n.SetAttr(graph.Str("nearest_mode", mode))
+	asymmetric(n, mode)
 	return nil
 }
 

@@ -5,6 +5,7 @@ package verify
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"runtime"
 	"strings"
 	"sync"
@@ -161,7 +162,9 @@ func (b *ortBinding) run(ctx context.Context) ([]*graph.Tensor, error) {
 	outputs := make([]ort.Value, len(b.e.outputs))
 	defer func() {
 		for _, v := range outputs {
-			if v != nil {
+			// Where the binding cannot take an output over (a scalar), it
+			// leaves a nil tensor in the interface.
+			if v != nil && !reflect.ValueOf(v).IsNil() {
 				v.Destroy()
 			}
 		}
