@@ -87,8 +87,22 @@ func Recognize(m *graph.Model, opt RecognizeOptions) (*Network, error) {
 	var no *NotRecognizedError
 	if errors.As(err, &no) {
 		no.File = m.Path
+		if n := vendorNode(m.Graph); n != nil && no.Hint == "" {
+			no.Hint = fmt.Sprintf("the file holds %s, as ONNX Runtime's optimiser writes: give the file as it was exported", n)
+		}
 	}
 	return nil, err
+}
+
+// vendorNode returns the first node that ONNX Runtime's optimiser made, nil if
+// there is none.
+func vendorNode(g *graph.Graph) *graph.Node {
+	for n := range g.Nodes() {
+		if strings.HasPrefix(n.Domain, "com.microsoft") {
+			return n
+		}
+	}
+	return nil
 }
 
 // network walks from stem to head.

@@ -29,8 +29,12 @@ func (r *recognizer) conv(n *graph.Node, key string, in int64) (*Conv, error) {
 		return no("floating-point weights", "%s", w.DType)
 	}
 	groups := n.AttrInt("group", 1)
-	if groups < 1 || w.Dims[1]*groups != in || w.Dims[0]%groups != 0 {
-		return no(fmt.Sprintf("weights for %d input channels", in), "weights of shape %v in %d groups", w.Dims, groups)
+	if groups > 1 && w.Dims[1] > 0 && in%groups == 0 {
+		return nil, r.refuse(n, "a convolution over all channels", fmt.Sprintf("one in %d groups", groups),
+			"afc rewrites ResNets; ResNeXt and other networks of grouped or depthwise convolutions are others")
+	}
+	if groups != 1 || w.Dims[1] != in {
+		return no(fmt.Sprintf("weights for %d input channels", in), "weights of shape %v", w.Dims)
 	}
 	for _, d := range n.AttrInts("dilations") {
 		if d != 1 {
@@ -45,7 +49,7 @@ func (r *recognizer) conv(n *graph.Node, key string, in int64) (*Conv, error) {
 	if !ok || pad != w.Dims[2]/2 {
 		return no(fmt.Sprintf("padding of %d on every side", w.Dims[2]/2), "pads %v, auto_pad %s", n.AttrInts("pads"), n.AttrString("auto_pad", "NOTSET"))
 	}
-	c := &Conv{Key: key, Weight: w, Stride: int(stride), Pad: int(pad), Groups: int(groups)}
+	c := &Conv{Key: key, Weight: w, Stride: int(stride), Pad: int(pad), Groups: 1}
 	if n.Input(2) != nil {
 		if c.Bias = r.constant(n.Input(2)); c.Bias == nil {
 			return no("a constant bias", "a bias computed at run time")

@@ -82,7 +82,10 @@ func (p *probe) readShift(v *graph.Value, d []int64, rows int64, at []int64, cel
 		case base == nil:
 			base = c.base
 		default:
-			return flow{}, &misfit{found: fmt.Sprintf("a mixture of %q and %q", base.Name(), c.base.Name())}
+			return flow{}, &misfit{
+				found: fmt.Sprintf("a mixture of %q and %q", base.Name(), c.base.Name()),
+				hint:  "a ResNet's blocks add; networks that concatenate (DenseNet, Inception) are others",
+			}
 		}
 	}
 	if base == nil {

@@ -82,8 +82,8 @@ func (r *recognizer) trunk(x *graph.Value) (*graph.Value, error) {
 		r.where = fmt.Sprintf("layer%d, block %d", k, b)
 		rs, output := r.readers(x)
 		for _, u := range rs {
-			if u.node.Is("MaxPool") {
-				return nil, r.refuse(u.node, "a residual block or the head", "a max-pool", "")
+			if u.node.Is("MaxPool") || r.isAttention(u.node) {
+				return nil, r.refuse(u.node, "a residual block or the head", u.node.String(), "")
 			}
 		}
 		if stage != nil && !isBlock(rs) {
@@ -107,6 +107,20 @@ func (r *recognizer) trunk(x *graph.Value) (*graph.Value, error) {
 		stage.Blocks = append(stage.Blocks, block)
 		x = out
 	}
+}
+
+// isAttention reports whether n multiplies or weighs what is computed with what
+// is computed, as no ResNet does.
+func (r *recognizer) isAttention(n *graph.Node) bool {
+	if !n.Is("MatMul", "Einsum", "Softmax", "Attention") {
+		return false
+	}
+	for _, in := range n.Inputs() {
+		if r.constant(in) != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // frozen returns the first live convolution that reads a constant, nil if all
