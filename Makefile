@@ -43,6 +43,11 @@ bench: ort ## the speed bars and what each step is worth, as Markdown and JSON i
 	$(GO) run ./codegen/cmd/speed -steps -md build/steps.md -json build/steps.json
 	@cat build/bars.md build/steps.md
 
+FUZZTIME ?= 20m
+
+fuzz: ## every fuzz target for FUZZTIME
+	scripts/fuzz.sh $(FUZZTIME)
+
 corpus: ## the ONNX backend tests into .corpus/
 	scripts/fetch-corpus.sh
 
