@@ -44,7 +44,11 @@ func TestSame(t *testing.T) {
 
 func TestSameNeedsShapes(t *testing.T) {
 	needRuntime(t)
-	if _, err := Same(t.Context(), affine(2, 1), affine(2, 1), SameOptions{}); err == nil || !strings.Contains(err.Error(), "--input-shapes x:") {
+	m := affine(2, 1)
+	x := m.Graph.Value("x")
+	x.Type = graph.TensorType(graph.Float32, graph.Shape{graph.Sym("n"), graph.Sym("m")})
+	m.Graph.Value("y").Type = x.Type
+	if _, err := Same(t.Context(), m, m.Clone(), SameOptions{Session: SessionOptions{Threads: 1}}); err == nil || !strings.Contains(err.Error(), "--input-shapes x:") {
 		t.Errorf("error %v does not say which shape to give", err)
 	}
 }
