@@ -226,3 +226,23 @@ func TestOptimizeExports(t *testing.T) {
 		})
 	}
 }
+
+// TestOptimizedIsNoSource: converting what optimize wrote is refused with what
+// to do instead, and optimising it again changes nothing in the output.
+func TestOptimizedIsNoSource(t *testing.T) {
+	spec := testmodels.Spec{Blocks: []int{2, 2}, Width: 16, Frames: 4, Size: 32, Classes: 5, Shift: testmodels.ShiftConcat}
+	once, err := Optimize(spec.Build(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refused *afblock.NotRecognizedError
+	if _, err := Run(ToConvert, once.Model.Clone(), Options{}); !errors.As(err, &refused) || !strings.Contains(refused.Hint, "afc optimize wrote") {
+		t.Errorf("converting: %v", err)
+	}
+	twice, err := Optimize(once.Model.Clone(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := random(t, rand.New(rand.NewPCG(5, 5)), once.Model.Graph.Inputs()[0].Type)
+	compare(t, "optimised twice", compute(t, open(t, twice.Model), in), compute(t, open(t, once.Model), in), optimized)
+}
