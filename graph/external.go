@@ -2,7 +2,7 @@ package graph
 
 import (
 	"cmp"
-	"crypto/sha1" //nolint:gosec // onnx.proto says SHA-1; it tells damage, not malice
+	"crypto/sha1" // #nosec G505 -- onnx.proto says SHA-1; it tells damage, not malice
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -172,7 +172,7 @@ func (f *externalFile) open() {
 			return fmt.Errorf("had %d bytes when the model was read, now has %d", f.size, st.Size())
 		}
 		if f.checksum != "" {
-			h := sha1.New() //nolint:gosec // see the import
+			h := sha1.New() // #nosec G401 -- see the import
 			if _, err := io.Copy(h, file); err != nil {
 				return pathCause(err)
 			}
