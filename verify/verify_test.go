@@ -2,12 +2,15 @@ package verify_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/internal/testutil"
 	"github.com/afc-project/afc/testmodels"
 	"github.com/afc-project/afc/verify"
 )
@@ -178,5 +181,18 @@ func TestVerifySource(t *testing.T) {
 	}
 	if c := row(t, bad, "agreement"); c.Status != verify.Fail || c.Limit != "top-1 ≥ 100.0 %" {
 		t.Errorf("an untrained AFNet passes for its source: %+v", c)
+	}
+}
+
+// TestChecksDocumented: docs/VERIFY.md says what every check proves.
+func TestChecksDocumented(t *testing.T) {
+	doc, err := os.ReadFile(filepath.Join(testutil.Root(t), "docs", "VERIFY.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range verify.CheckNames() {
+		if !strings.Contains(string(doc), "`"+name+"`") {
+			t.Errorf("docs/VERIFY.md does not say what %q proves", name)
+		}
 	}
 }
