@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/afc-project/afc/afblock"
@@ -242,4 +244,45 @@ func TestSameBytes(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestClipsStayApart: a clip of NaNs changes nothing in the clips beside it.
+func TestClipsStayApart(t *testing.T) {
+	for _, s := range []spec{networks[0], networks[1]} {
+		net := newNetwork(s)
+		for _, lowering := range codegen.Lowerings {
+			t.Run(fmt.Sprintf("%s/%s", s.name, lowering), func(t *testing.T) {
+				r := open(t, net, codegen.Options{Lowering: lowering, Budget: budgetFor(lowering, s.frames)})
+				x := clip(3, s)
+				want, _ := r.run(t, map[string]*graph.Tensor{afblock.DefaultInput: x})
+				values, err := x.Float32s()
+				if err != nil {
+					t.Fatal(err)
+				}
+				values = slices.Clone(values)
+				for i := range len(values) / 3 {
+					values[len(values)/3+i] = float32(math.NaN())
+				}
+				got, _ := r.run(t, map[string]*graph.Tensor{afblock.DefaultInput: graph.Float32s(x.Dims, values...)})
+				for _, row := range []int64{0, 2} {
+					same(t, fmt.Sprintf("logits of clip %d", row), oneRow(t, got, row), oneRow(t, want, row), alike)
+				}
+			})
+		}
+	}
+}
+
+// oneRow cuts a row out of a batch.
+func oneRow(t *testing.T, x *graph.Tensor, row int64) *graph.Tensor {
+	t.Helper()
+	raw, err := x.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := int64(len(raw)) / x.Dims[0]
+	y, err := graph.NewTensor(x.DType, append([]int64{1}, x.Dims[1:]...), raw[row*size:(row+1)*size])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return y
 }
