@@ -18,16 +18,16 @@ type RecognizeOptions struct {
 // NotRecognizedError says why a model is not a video ResNet that afc
 // understands: how far recognition came and what stopped it there.
 type NotRecognizedError struct {
-	File     string // the model's, "" if it has none
-	Where    string // how far it came: "layer2, block 0"
-	Node     string // the first node that did not fit, "" where it is none
-	Expected string
-	Found    string
-	Hint     string // what to do, "" if nothing helps
+	File     string `json:"file,omitempty"`  // the model's, "" if it has none
+	Where    string `json:"where,omitempty"` // how far it came: "layer2, block 0"
+	Node     string `json:"node,omitempty"`  // the first node that did not fit, "" where it is none
+	Expected string `json:"expected"`
+	Found    string `json:"found"`
+	Hint     string `json:"hint,omitempty"` // what to do, "" if nothing helps
 
 	// NeedFrames is set when all that is missing is T, which
 	// RecognizeOptions.Frames can give.
-	NeedFrames bool
+	NeedFrames bool `json:"needs_frames,omitempty"`
 }
 
 func (e *NotRecognizedError) Error() string {

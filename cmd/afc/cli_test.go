@@ -92,6 +92,7 @@ func TestCommandLine(t *testing.T) {
 		{"export-plain-model", []string{"export", model, "-o", filepath.Join(dir, "w.safetensors")}, exitInvalid},
 
 		{"near-miss", []string{"convert", miss, "-o", out}, exitNotRecognized},
+		{"inspect-json-refused", []string{"inspect", miss, "--json"}, exitNotRecognized},
 		{"frames-not-said", []string{"convert", frames, "-o", out}, exitNotRecognized},
 		{"wrong-frames", []string{"inspect", model, "--frames", "5"}, exitNotRecognized},
 	} {
