@@ -111,6 +111,7 @@ type arr struct {
 	b     []byte
 }
 
+// newArr takes a tensor whose elements fill its dimensions.
 func newArr(t *Tensor) (*arr, error) {
 	if t.DType.Size() == 0 {
 		return nil, fmt.Errorf("afc does not compute with %s tensors", t.DType)
@@ -213,15 +214,16 @@ func (c *evalCall) scratch(dtype DataType, dims []int64) error {
 	if err != nil {
 		return err
 	}
-	if size := int64(dtype.Size()); n > c.work/max(size, 1) {
+	size := int64(dtype.Size())
+	if n > c.work/max(size, 1) {
 		return fmt.Errorf("%w: %s%v", ErrTooLarge, dtype, dims)
-	} else {
-		c.work -= n * size
-		c.left += n * size
 	}
+	c.work -= n * size
+	c.left += n * size
 	return nil
 }
 
+// one makes the result of an operator with a single output.
 func one(a *arr, err error) ([]*arr, error) {
 	if err != nil {
 		return nil, err
