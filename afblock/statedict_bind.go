@@ -66,7 +66,7 @@ func (b *binder) result(extra []string) *CheckpointError {
 
 func (b *binder) network() {
 	net := b.net
-	c := b.conv(&net.Stem.Conv, 3, anySize, 7)
+	c := b.conv(&net.Stem.Conv, anySize, anySize, 7) // of RGB, flow or RGB differences
 	for _, s := range net.Stages {
 		if s.AF != nil {
 			c = b.afModule(s.Name, s.AF, c)

@@ -118,7 +118,7 @@ func (p *prover) blame(m, ref *graph.Model) string {
 	}
 	p.blamed = true
 	// Small clips have small maps: look at more of them at once.
-	atOnce := bisectChunk * max(1, 8*224*224/(len(p.clips)*p.frames*p.h*p.w))
+	atOnce := bisectChunk * max(1, 8*224*224/(len(p.clips)*p.sample()*p.h*p.w))
 	d, err := firstDifference(m, ref, Reordered, atOnce, func(m *graph.Model) (*outcome, error) {
 		s, err := NewSession(m, p.unoptimised())
 		if err != nil {

@@ -302,7 +302,7 @@ func (p *prover) checkForced(name string, choose [][]uint8, equal bool) (Check, 
 	if err != nil {
 		return Check{}, err
 	}
-	masks := make([][][]uint8, len(p.clips))
+	masks := make([][][]uint8, len(p.clips)*p.crops)
 	for i := range masks {
 		masks[i] = choose
 	}

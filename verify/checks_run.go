@@ -178,7 +178,7 @@ func (p *prover) checkSkipping() (Check, error) {
 			}
 		}
 	}
-	c.Figure = fmt.Sprintf("%d of %d frames in %d convolutions", total, len(p.clips)*len(p.s.Blocks)*p.frames, convs)
+	c.Figure = fmt.Sprintf("%d of %d frames in %d convolutions", total, len(p.clips)*len(p.s.Blocks)*p.sample(), convs)
 	return c, nil
 }
 

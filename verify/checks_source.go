@@ -12,7 +12,7 @@ func (p *prover) checkAgreement() (Check, error) {
 	if p.s.Source == nil {
 		return Check{}, &InapplicableError{"no source model is given"}
 	}
-	got, err := p.scores(p.s.Model, p.frames)
+	got, err := p.scores(p.s.Model, p.sample())
 	if err != nil {
 		return Check{}, err
 	}
@@ -115,7 +115,7 @@ func (p *prover) checkLatency() (Check, error) {
 		name   string
 		frames int
 	}
-	entries := []entry{{p.s.Model, "model", p.frames}}
+	entries := []entry{{p.s.Model, "model", p.sample()}}
 	if p.s.Source != nil {
 		entries = append(entries, entry{p.s.Source, "source", p.sourceFrames})
 	}

@@ -26,8 +26,10 @@ func (p *prover) shown(m *graph.Model) *graph.Model {
 }
 
 // readMasks takes choices and margins out of the outputs of a shown model,
-// or of one with the output "masks", leaving its own outputs.
-func (p *prover) readMasks(o *outcome, clips int) error {
+// or of one with the output "masks", leaving its own outputs. o is the answer
+// to a batch of samples.
+func (p *prover) readMasks(o *outcome, samples int) error {
+	clips := samples * p.crops
 	blocks, frames := len(p.s.Blocks), p.frames
 	var margins []float64
 	masks := newMasks(clips, blocks, frames)

@@ -37,7 +37,7 @@ func Measure(ctx context.Context, s *Subject, opt Options) ([]Measured, error) {
 		if opt.Progress != nil {
 			opt.Progress("clip", i, p.opt.Videos.Len())
 		}
-		clips, err := p.videos(i, len(p.clips), p.frames)
+		clips, err := p.videos(i, len(p.clips), p.sample())
 		if err != nil {
 			return nil, err
 		}
@@ -57,7 +57,7 @@ func Measure(ctx context.Context, s *Subject, opt Options) ([]Measured, error) {
 			return nil, fmt.Errorf("%s: it does not show its choices; convert it with --outputs masks", s.Path)
 		}
 		for k := range min(len(clips), p.opt.Videos.Len()-i) {
-			measured = append(measured, Measured{o.masks[k], each})
+			measured = append(measured, Measured{o.masks[k*p.crops], each})
 		}
 	}
 	return measured, nil

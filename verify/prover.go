@@ -102,8 +102,9 @@ type prover struct {
 	opt      Options
 	r        *Report
 	frames   int         // a clip of the model has
+	crops    int         // clips that one sample of the model's input holds, 1 but for ten-crop and the like
 	h, w     int         // of a frame
-	clips    [][]float32 // one batch
+	clips    [][]float32 // one batch of samples
 	sessions sessionCache
 
 	sourceFrames int // a clip of the source has
@@ -147,19 +148,30 @@ func newProver(ctx context.Context, s *Subject, opt Options) (*prover, error) {
 		return nil, fmt.Errorf("%s: %w", s.Path, err)
 	}
 	p.h, p.w = int(dims[len(dims)-2]), int(dims[len(dims)-1])
-	p.frames = int(product(dims[:len(dims)-2]) / (3 * n))
-	if p.clips, err = p.videos(0, int(n), p.frames); err != nil {
+	planes := product(dims[:len(dims)-2]) / n
+	p.frames, p.crops = int(planes/3), 1
+	if s.Frames > 0 {
+		p.frames, p.crops = s.Frames, p.frames/s.Frames
+	}
+	if int64(3*p.sample()) != planes {
+		return nil, fmt.Errorf("%s: input %s %s does not hold clips of %d frames of 3 channels, which is what verify can feed",
+			s.Path, in.name, in.shape, p.frames)
+	}
+	if p.clips, err = p.videos(0, int(n), p.sample()); err != nil {
 		return nil, err
 	}
 	if s.Source == nil {
 		return p, nil
 	}
-	p.sourceFrames = s.SourceFrames
+	p.sourceFrames = s.SourceFrames * p.crops
 	if p.sourceFrames == 0 {
-		p.sourceFrames, err = framesOf(s.Source, p.frames, p.h, p.w)
+		p.sourceFrames, err = framesOf(s.Source, p.sample(), p.h, p.w)
 	}
 	return p, err
 }
+
+// sample is how many frames one sample of the model's input has.
+func (p *prover) sample() int { return p.frames * p.crops }
 
 // videos returns n clips from the i-th on, the last again and again where there
 // are fewer.
