@@ -78,7 +78,7 @@ func TestReadModel(t *testing.T) {
 			if !bytes.Equal(want, safetensorsOf(t, back)) {
 				t.Errorf("%s as %s: the network changed", name, lowering)
 			}
-			again, err := codegen.Lower(back, copt)
+			again, err := passes.Lower(back, copt)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -149,7 +149,7 @@ func TestReadModelWithSource(t *testing.T) {
 				t.Errorf("%s as %s: %v", name, lowering, err)
 				continue
 			}
-			again, err := codegen.Lower(back, copt)
+			again, err := passes.Lower(back, copt)
 			if err != nil {
 				t.Errorf("%s as %s again: %v", name, lowering, err)
 				continue

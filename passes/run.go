@@ -106,6 +106,16 @@ func Optimize(m *graph.Model, opt Options) (*Result, error) {
 	return Run(ToOptimize, m, opt)
 }
 
+// Lower writes a network as a model: what ToConvert does from its pass "lower"
+// on, for networks that come from a checkpoint or from a compiled model.
+func Lower(net *afblock.Network, opt codegen.Options) (*graph.Model, error) {
+	m, err := codegen.Lower(net, opt)
+	if err != nil {
+		return nil, err
+	}
+	return m, deadCode(&State{Model: m, Network: net, opt: &Options{Lower: opt}, pass: "clean-up"})
+}
+
 // Run runs a pipeline on a model, which it changes; the model made is in the
 // result. Errors are *graph.Error for a model that no pass can help,
 // *afblock.NotRecognizedError (ToConvert), *UnknownPassError and

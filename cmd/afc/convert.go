@@ -200,7 +200,7 @@ func (a *app) convertAgain(c *cli.Context, p *progress.Reporter, m *graph.Model,
 // lowerTo lowers a network and writes the model.
 func lowerTo(c *cli.Context, p *progress.Reporter, net *afblock.Network, lower codegen.Options, out string) (rewriteReport, error) {
 	p.Step("lowering (%s)", codegen.Choose(net, lower).Lowering)
-	m, err := codegen.Lower(net, lower)
+	m, err := passes.Lower(net, lower)
 	if err != nil {
 		return rewriteReport{}, err
 	}
