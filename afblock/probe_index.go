@@ -70,6 +70,50 @@ func moveGatherElements(p *probe, n *graph.Node, v *graph.Value, at []int64, out
 	return true
 }
 
+// moveGatherND follows tuples of indices, each of which picks a slice
+// (torch.export's indexing by a list).
+func moveGatherND(p *probe, n *graph.Node, v *graph.Value, at []int64, out []cell) bool {
+	d, id := p.dims(n.Input(0)), p.dims(n.Input(1))
+	idx, ok := p.ints(n.Input(1))
+	if d == nil || !ok || len(id) == 0 || n.AttrInt("batch_dims", 0) != 0 {
+		return false
+	}
+	depth := int(id[len(id)-1])
+	if depth <= 0 || depth > len(d) {
+		return false
+	}
+	inner := elements(d[depth:])
+	if elements(p.dims(v)) != int64(len(idx)/depth)*inner {
+		return false
+	}
+	from := make([]int64, len(at))
+	for i, a := range at {
+		tuple := idx[a/inner*int64(depth):][:depth]
+		slice, ok := tupleIndex(tuple, d)
+		if !ok {
+			return false
+		}
+		from[i] = slice*inner + a%inner
+	}
+	p.traceInto(n.Input(0), from, out)
+	return true
+}
+
+// tupleIndex is the row-major index of a tuple of coordinates, negative ones
+// from the end, in the first dimensions of d.
+func tupleIndex(tuple, d []int64) (index int64, ok bool) {
+	for k, i := range tuple {
+		if i < 0 {
+			i += d[k]
+		}
+		if i < 0 || i >= d[k] {
+			return 0, false
+		}
+		index = index*d[k] + i
+	}
+	return index, true
+}
+
 func moveScatterND(p *probe, n *graph.Node, v *graph.Value, at []int64, out []cell) bool {
 	d, id := p.dims(n.Input(0)), p.dims(n.Input(1))
 	idx, ok := p.ints(n.Input(1))
@@ -105,18 +149,11 @@ func (p *probe) scattered(n *graph.Node, d, idx []int64) (map[int64]int64, bool)
 	if rows, ok := p.rows[n]; ok {
 		return rows, true
 	}
-	st := strides(d)
 	rows := make(map[int64]int64, len(idx)/len(d))
 	for r := range len(idx) / len(d) {
-		key := int64(0)
-		for k, i := range idx[r*len(d) : (r+1)*len(d)] {
-			if i < 0 {
-				i += d[k]
-			}
-			if i < 0 || i >= d[k] {
-				return nil, false
-			}
-			key += i * st[k]
+		key, ok := tupleIndex(idx[r*len(d):][:len(d)], d)
+		if !ok {
+			return nil, false
 		}
 		rows[key] = int64(r)
 	}

@@ -17,7 +17,7 @@ func init() { // not a literal: the functions call back into trace
 		"Transpose": moveTranspose, "Slice": moveSlice, "Concat": moveConcat, "Split": moveSplit,
 		"Pad": movePad, "Expand": moveExpand, "Tile": moveTile, "Gather": moveGather,
 		"GatherElements": moveGatherElements, "ScatterElements": moveScatterElements,
-		"Scatter": moveScatterElements, "ScatterND": moveScatterND, "Conv": moveConv,
+		"Scatter": moveScatterElements, "GatherND": moveGatherND, "ScatterND": moveScatterND, "Conv": moveConv,
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // layout and head that testmodels writes.
 func TestRecognizeBuilt(t *testing.T) {
 	shifts := []testmodels.Shift{testmodels.NoShift, testmodels.ShiftScatter, testmodels.ShiftMMAction,
-		testmodels.ShiftConcat, testmodels.ShiftPad, testmodels.ShiftConv1D}
+		testmodels.ShiftConcat, testmodels.ShiftPad, testmodels.ShiftConv1D, testmodels.ShiftGather}
 	inputs := []testmodels.Input{testmodels.FramesInChannels, testmodels.FramesOwnAxis, testmodels.FramesInBatch}
 	heads := []testmodels.Head{testmodels.MeanAfterFC, testmodels.MeanKeepDims, testmodels.MeanBeforeFC, testmodels.SumDiv,
 		testmodels.PoolConsensus, testmodels.MatMulFC, testmodels.PerFrameScores}
@@ -54,6 +54,26 @@ func checkBuilt(t *testing.T, net *afblock.Network, s testmodels.Spec) {
 	for b := range net.AllBlocks() {
 		if (b.Shift != nil) != (s.Shift != testmodels.NoShift) || b.Shift != nil && (b.Shift.Fold != b.In()/8 || b.Shift.Residual) {
 			t.Errorf("%s: shift %+v", b.Key, b.Shift)
+		}
+	}
+}
+
+// TestRecognizeHalvesAndSingleFrames reads shifts with empty parts: no channel
+// that stays, or no frame behind the first.
+func TestRecognizeHalvesAndSingleFrames(t *testing.T) {
+	for _, shift := range []testmodels.Shift{testmodels.ShiftMMAction, testmodels.ShiftConcat, testmodels.ShiftGather} {
+		for _, c := range []struct{ frames, div int }{{4, 2}, {1, 8}} {
+			s := testmodels.Spec{Depth: 18, Width: 8, Frames: c.frames, Size: 32, Classes: 5, FoldDiv: c.div, Shift: shift}
+			net, err := afblock.Recognize(s.Build(), afblock.RecognizeOptions{})
+			if err != nil {
+				t.Errorf("shift %d, %d frames, fold 1/%d: %v", shift, c.frames, c.div, err)
+				continue
+			}
+			for b := range net.AllBlocks() {
+				if b.Shift == nil || b.Shift.Fold != b.In()/c.div || net.Frames != c.frames {
+					t.Errorf("shift %d: %s of %d frames has shift %+v; want %d frames, fold %d", shift, b.Key, net.Frames, b.Shift, c.frames, b.In()/c.div)
+				}
+			}
 		}
 	}
 }

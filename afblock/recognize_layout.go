@@ -164,7 +164,7 @@ func (r *recognizer) frames(segments, averaged int, opt RecognizeOptions) error 
 			"leave the number of frames out, or export the model for as many")
 	case opt.Frames > 0:
 		t = opt.Frames
-	case t <= 1:
+	case t <= 1 && r.shiftT == 0:
 		e := r.refuse(nil, "a temporal shift, a mean over frames or an input of clips, which tell T",
 			"a network that treats every image alone", "say how many frames a clip has: --frames T").(*NotRecognizedError)
 		e.NeedFrames = true

@@ -137,7 +137,16 @@ func readFold(base *graph.Value, source []int64, rows, channels int64) (flow, *m
 		fold++
 	}
 	frames := clipOf(next)
+	if frames == 1 && fold == firstStill && fold%2 == 0 {
+		fold /= 2 // a clip of one frame has zeros on both sides
+	}
 	if frames == 0 {
+		if fold < firstStill && clipOf(col(fold)) > 1 {
+			return flow{}, &misfit{
+				found: fmt.Sprintf("channels [0, %d) taken from the frame before and those behind them from the next", fold),
+				hint:  "TSM takes the first channels from the next frame; a network trained with the directions swapped is another network",
+			}
+		}
 		return flow{}, notShift(next, rows)
 	}
 	for c := range firstStill {
@@ -159,10 +168,11 @@ func readFold(base *graph.Value, source []int64, rows, channels int64) (flow, *m
 }
 
 // clipOf returns the T for which next is "each frame from the one behind it,
-// the clip's last zero", 0 if there is none.
+// the clip's last zero", 0 if there is none. Zeros alone are a clip of one frame
+// only where there is one frame: elsewhere an export that lost its shift.
 func clipOf(next []int64) int64 {
 	zero := int64(slices.Index(next, -1))
-	if zero < 1 {
+	if zero < 0 || zero == 0 && len(next) > 1 {
 		return 0
 	}
 	frames := zero + 1

@@ -43,7 +43,7 @@ func (p *probe) readers(v *graph.Value) (rs []reader, output bool) {
 			}
 			moves := true
 			for _, o := range u.Node.Outputs() {
-				if o == nil || o.NumUses() == 0 {
+				if o == nil || o.NumUses() == 0 || p.empty(o) {
 					continue
 				}
 				if p.constant(o) != nil { // a shape of it, or zeros like it
@@ -64,6 +64,13 @@ func (p *probe) readers(v *graph.Value) (rs []reader, output bool) {
 		}
 	}
 	return rs, output
+}
+
+// empty reports whether v has no elements, as the unshifted channels have none
+// where half of them come from either side, or the frames behind a single one.
+func (p *probe) empty(v *graph.Value) bool {
+	d := p.dims(v)
+	return d != nil && elements(d) == 0
 }
 
 // onlyReader returns the one node that reads v unmoved; anything else is an error.

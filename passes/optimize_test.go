@@ -131,6 +131,7 @@ func TestOptimizeSpellings(t *testing.T) {
 		{name: "pad opset 9", edit: func(s *testmodels.Spec) { s.Shift, s.Opset = testmodels.ShiftPad, 9 }},
 		{name: "pad opset 23", edit: func(s *testmodels.Spec) { s.Shift, s.Opset = testmodels.ShiftPad, 23 }},
 		{name: "conv1d", edit: func(s *testmodels.Spec) { s.Shift = testmodels.ShiftConv1D }},
+		{name: "gather", edit: func(s *testmodels.Spec) { s.Shift = testmodels.ShiftGather }},
 		{name: "block placement", edit: func(s *testmodels.Spec) { s.ShiftBlock = true }},
 		{name: "every second", edit: func(s *testmodels.Spec) { s.ShiftEverySecond, s.Blocks = true, []int{3, 4} }},
 		{name: "basic blocks", edit: func(s *testmodels.Spec) { s.Basic = true }},

@@ -97,6 +97,7 @@ func TestSpellingsAgree(t *testing.T) {
 		{"pad", func(s *testmodels.Spec) { s.Shift = testmodels.ShiftPad }},
 		{"pad opset 9", func(s *testmodels.Spec) { s.Shift, s.Opset = testmodels.ShiftPad, 9 }},
 		{"conv1d", func(s *testmodels.Spec) { s.Shift = testmodels.ShiftConv1D }},
+		{"gather", func(s *testmodels.Spec) { s.Shift = testmodels.ShiftGather }},
 		{"folded", func(s *testmodels.Spec) { s.BN = testmodels.BNFolded }},
 		{"frames in batch", func(s *testmodels.Spec) { s.Input = testmodels.FramesInBatch }},
 		{"frames in batch, dynamic", func(s *testmodels.Spec) { s.Input, s.Dynamic = testmodels.FramesInBatch, true }},

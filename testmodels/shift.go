@@ -38,6 +38,8 @@ func (b *builder) shift(k block, x *graph.Value) *graph.Value {
 		return s.concatZeros()
 	case ShiftPad:
 		return s.pad()
+	case ShiftGather:
+		return s.gather()
 	}
 	return s.conv1D()
 }
@@ -148,6 +150,27 @@ func (s *shifter) pad() *graph.Value {
 	left := pad(s.cut(s.cut(x, 2, 0, s.fold), 1, 1, math.MaxInt64), 0, 1)
 	mid := pad(s.cut(s.cut(x, 2, s.fold, 2*s.fold), 1, 0, -1), 1, 0)
 	return s.back(s.concat(s.next("Concat"), 2, left, mid, s.cut(x, 2, 2*s.fold, math.MaxInt64)))
+}
+
+// gather picks each frame's neighbour, the clip's ends themselves, and multiplies
+// by 1 or, at the end without a neighbour, 0.
+func (s *shifter) gather() *graph.Value {
+	x := s.view4()
+	pick := func(from, to, by int64) *graph.Value {
+		frames, kept := make([]int64, s.t), make([]float32, s.t)
+		for t := range s.t {
+			frames[t] = min(max(t+by, 0), s.t-1)
+			if frames[t] == t+by {
+				kept[t] = 1
+			}
+		}
+		swap := graph.Ints("perm", 1, 0, 2, 3)
+		p := s.node("Transpose", s.next("Transpose"), []*graph.Value{s.cut(x, 2, from, to)}, swap)
+		p = s.op("GatherND", s.next("GatherND"), p, s.constant(graph.Int64s([]int64{s.t, 1}, frames...)))
+		p = s.node("Transpose", s.next("Transpose"), []*graph.Value{p}, swap)
+		return s.op("Mul", s.next("Mul"), p, s.constant(graph.Float32s([]int64{1, s.t, 1, 1}, kept...)))
+	}
+	return s.back(s.concat(s.next("Concat"), 2, pick(0, s.fold, 1), pick(s.fold, 2*s.fold, -1), s.cut(x, 2, 2*s.fold, math.MaxInt64)))
 }
 
 // conv1D convolves over time with one one-hot filter a channel.

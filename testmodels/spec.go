@@ -74,6 +74,7 @@ const (
 	ShiftConcat                // split and concatenation with zero constants
 	ShiftPad                   // Pad of the sliced folds
 	ShiftConv1D                // depthwise Conv over time with one-hot weights
+	ShiftGather                // torch.export of indexing by lists of frames: Transpose, GatherND, times 1 or 0
 )
 
 // BN is the form of batch normalisation.
@@ -147,6 +148,8 @@ func (s Spec) Validate() error {
 		return fmt.Errorf("width %d over fold divisor %d leaves no channel to shift", s.Width, s.FoldDiv)
 	case s.Shift == ShiftScatter && (s.Opset < 11 || s.Dynamic):
 		return fmt.Errorf("ScatterND shift needs opset 11 and a static batch")
+	case s.Shift == ShiftGather && s.Opset < 11:
+		return fmt.Errorf("GatherND shift needs opset 11")
 	case s.Shift != NoShift && s.FoldDiv < 2:
 		return fmt.Errorf("fold divisor %d: two folds do not fit", s.FoldDiv)
 	}

@@ -99,6 +99,7 @@ func TestSpellings(t *testing.T) {
 		{"concat", func(s *Spec) { s.Shift = ShiftConcat }, "Concat", 8 * 3},
 		{"pad", func(s *Spec) { s.Shift = ShiftPad }, "Pad", 8 * 2},
 		{"conv1d", func(s *Spec) { s.Shift = ShiftConv1D }, "Conv", 20 + 8},
+		{"gather", func(s *Spec) { s.Shift = ShiftGather }, "GatherND", 8 * 2},
 		{"every second", func(s *Spec) { s.Shift, s.ShiftEverySecond = ShiftPad, true }, "Pad", 4 * 2},
 		{"kept", func(s *Spec) { s.BN = BNKept }, "BatchNormalization", 20},
 		{"bottleneck", func(s *Spec) { s.Depth = 50 }, "Conv", 53},
