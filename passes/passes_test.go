@@ -265,6 +265,13 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// TestPrintTable pins what afc passes prints.
+func TestPrintTable(t *testing.T) {
+	var b strings.Builder
+	PrintTable(&b)
+	testutil.Golden(t, "table.txt", b.String())
+}
+
 // TestRunOptions: stop, skip and dump do what they say.
 func TestRunOptions(t *testing.T) {
 	model := func() *graph.Model {

@@ -3,10 +3,13 @@ package passes
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 )
 
 // PrintTable writes the pipeline as a table for people: each pass, the jobs
-// that run it and what it does; then why the order is what it is.
+// that run it and what it does; which passes are repeated; what holds from a
+// pass on, and what needs it; why the order is what it is.
 func PrintTable(w io.Writer) {
 	for _, p := range Table {
 		jobs := "both"
@@ -18,8 +21,34 @@ func PrintTable(w io.Writer) {
 		}
 		fmt.Fprintf(w, "%-26s %-9s %s\n", p.Name, jobs, p.Doc)
 	}
+	fmt.Fprintln(w, "\nRepeated until nothing changes:")
+	for i, p := range Table {
+		if p.Loop != "" && (i == 0 || Table[i-1].Loop != p.Loop) {
+			fmt.Fprintf(w, "  %s\n", strings.Join(passNames(func(q Pass) bool { return q.Loop == p.Loop }), ", "))
+		}
+	}
+	fmt.Fprintln(w, "\nWhat holds from a pass on:")
+	for _, p := range Table {
+		for _, f := range p.Ensures {
+			needs := func(q Pass) bool {
+				return slices.ContainsFunc(q.Requires, func(r Fact) bool { return r.Name == f.Name })
+			}
+			fmt.Fprintf(w, "  %s: %s; needed by %s\n", p.Name, f.Name, strings.Join(passNames(needs), ", "))
+		}
+	}
 	fmt.Fprintln(w, "\nWhy in this order:")
 	for _, o := range Orders {
 		fmt.Fprintf(w, "  %s before %s: %s\n", o.Before, o.After, o.Reason)
 	}
+}
+
+// passNames returns the names of the passes chosen, in order.
+func passNames(choose func(Pass) bool) []string {
+	var names []string
+	for _, p := range Table {
+		if choose(p) {
+			names = append(names, p.Name)
+		}
+	}
+	return names
 }

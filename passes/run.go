@@ -66,10 +66,7 @@ func (r *Result) After() Stats {
 type UnknownPassError struct{ Name string }
 
 func (e *UnknownPassError) Error() string {
-	names := make([]string, len(Table))
-	for i, p := range Table {
-		names[i] = p.Name
-	}
+	names := passNames(func(Pass) bool { return true })
 	return fmt.Sprintf("no pass %q; there are %s", e.Name, strings.Join(names, ", "))
 }
 
