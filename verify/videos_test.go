@@ -16,6 +16,7 @@ import (
 	"github.com/sbinet/npyio/npz"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/internal/numpy"
 )
 
 func TestMiddle(t *testing.T) {
@@ -159,6 +160,29 @@ func TestPreprocessing(t *testing.T) {
 	}
 	if _, err := pre.appendFrame(nil, img, 17, 17); err == nil || !strings.Contains(err.Error(), "larger scale") {
 		t.Errorf("a crop larger than the image: %v", err)
+	}
+}
+
+// TestPreprocessingPillow holds resizing to Pillow's, to one level of 255.
+func TestPreprocessingPillow(t *testing.T) {
+	img, err := readImage("testdata/pillow/frame.png")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Preprocessing{Scale: 28, Std: [3]float32{1, 1, 1}}.appendFrame(nil, img, 24, 24)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := numpy.ReadFile("testdata/pillow/crop.npy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := Compare("crop", graph.Float32s([]int64{3, 24, 24}, got...), want[0].Tensor, Tolerance{Name: "one level", Abs: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !d.OK() {
+		t.Errorf("%d of %d pixels differ by more than one level; %s", d.Bad, d.Count, d.Where())
 	}
 }
 
