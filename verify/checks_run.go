@@ -13,7 +13,7 @@ import (
 )
 
 func (p *prover) checkOptimised() (Check, error) {
-	want, err := p.baseline()
+	want, err := p.baseline(0)
 	if err != nil {
 		return Check{}, err
 	}
@@ -54,7 +54,7 @@ func (p *prover) checkProvider() (Check, error) {
 	if p.opt.Provider.CPU() {
 		return Check{}, &InapplicableError{"the provider is the CPU"}
 	}
-	want, err := p.baseline()
+	want, err := p.baseline(0)
 	if err != nil {
 		return Check{}, err
 	}

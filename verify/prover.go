@@ -101,16 +101,18 @@ type prover struct {
 	s        *Subject
 	opt      Options
 	r        *Report
-	frames   int         // a clip of the model has
-	crops    int         // clips that one sample of the model's input holds, 1 but for ten-crop and the like
-	h, w     int         // of a frame
-	clips    [][]float32 // one batch of samples
+	frames   int           // a clip of the model has
+	crops    int           // clips that one sample of the model's input holds, 1 but for ten-crop and the like
+	h, w     int           // of a frame
+	batches  [][][]float32 // of samples
+	clips    [][]float32   // the first batch
 	sessions sessionCache
 
 	sourceFrames int // a clip of the source has
 
-	base      *outcome // see baseline
-	blamed    bool     // see blame
+	base      []*outcome                    // by batch, see baseline
+	showing   map[*graph.Model]*graph.Model // see runShown
+	blamed    bool                          // see blame
 	ref       *graph.Model
 	refForced *graph.Model
 }
@@ -123,11 +125,18 @@ type outcome struct {
 	margins []float64   // |logit 1 − logit 0|, likewise [clip][block][frame], flat; nil
 }
 
+// maxBatches is how many batches of the videos the model is compared with its
+// reference on; the other checks take the first.
+const maxBatches = 4
+
 func newProver(ctx context.Context, s *Subject, opt Options) (*prover, error) {
 	if opt.Videos == nil {
 		opt.Videos = Random{Count: 2}
 	}
-	p := &prover{ctx: ctx, s: s, opt: opt, r: newReport(opt.Provider)}
+	if opt.Videos.Len() == 0 {
+		return nil, fmt.Errorf("%s: no videos to run on", opt.Videos)
+	}
+	p := &prover{ctx: ctx, s: s, opt: opt, r: newReport(opt.Provider), showing: map[*graph.Model]*graph.Model{}}
 	p.r.Inputs = opt.Videos.String()
 	p.addModel("model", s.Model, s.Path, s.Lowering)
 	if s.Source != nil {
@@ -157,9 +166,14 @@ func newProver(ctx context.Context, s *Subject, opt Options) (*prover, error) {
 		return nil, fmt.Errorf("%s: input %s %s does not hold clips of %d frames of 3 channels, which is what verify can feed",
 			s.Path, in.name, in.shape, p.frames)
 	}
-	if p.clips, err = p.videos(0, int(n), p.sample()); err != nil {
-		return nil, err
+	for i := 0; i < opt.Videos.Len() && len(p.batches) < maxBatches; i += int(n) {
+		clips, err := p.videos(i, int(n), p.sample())
+		if err != nil {
+			return nil, err
+		}
+		p.batches = append(p.batches, clips)
 	}
+	p.clips, p.base = p.batches[0], make([]*outcome, len(p.batches))
 	if s.Source == nil {
 		return p, nil
 	}

@@ -72,7 +72,7 @@ func inapplicable(err error) (string, bool) {
 
 // frameInput is how a model takes clips: its one input of pixels.
 type frameInput struct {
-	index int // among the model's inputs
+	index int // among the inputs that callers give
 	name  string
 	shape graph.Shape
 	// rows is how many rows of the first dimension make a clip: 1, or T where
