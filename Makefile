@@ -54,10 +54,5 @@ corpus: ## the ONNX backend tests into .corpus/
 proto: ## protobuf bindings from the official onnx.proto
 	$(GO) generate ./graph/internal/onnxpb
 
-FUZZTIME ?= 60s
-fuzz: ## every fuzz target, FUZZTIME each
-	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
-	  echo "$$p $$f"; $(GO) test $$p -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) || exit 1; done; done
-
 clean:
 	rm -rf bin build
