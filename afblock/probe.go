@@ -61,19 +61,22 @@ func newProbe(m *graph.Model, inputs map[string][]int64) *probe {
 // behind needs to know sequences.
 func sequencesToSlices(g *graph.Graph) {
 	for n := range g.Nodes() {
-		if !n.Is("SequenceAt") || n.Input(0) == nil || !n.Input(0).Producer().Is("SplitToSequence") {
+		if !n.Is("SequenceAt") || n.Input(0) == nil || n.Output(0) == nil || !n.Input(0).Producer().Is("SplitToSequence") {
 			continue
 		}
 		split := n.Input(0).Producer()
 		from, to, ok := piece(split, n.Input(1))
-		if !ok {
+		if !ok || n.Output(0).IsOutput() {
 			continue
 		}
 		slice := g.NewNode("Slice", "", []*graph.Value{split.Input(0),
 			g.NewInitializer("from", graph.Vec(from)), g.NewInitializer("to", graph.Vec(to)),
 			g.NewInitializer("axis", graph.Vec(split.AttrInt("axis", 0)))}, 1)
 		g.MoveBefore(slice, n)
-		n.Output(0).ReplaceAllUses(slice.Output(0))
+		old, name := n.Output(0), n.Output(0).Name()
+		old.ReplaceAllUses(slice.Output(0))
+		old.Rename(g.NewName(name)) // the copy's values go by the names of the model's
+		slice.Output(0).Rename(name)
 	}
 }
 
