@@ -2,6 +2,7 @@ package afblock
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/afc-project/afc/graph"
 )
@@ -168,11 +169,7 @@ func (r *rewriter) rows(t *graph.Tensor, from, n int) []byte {
 
 // joined makes a tensor of like's type of parts of one.
 func (r *rewriter) joined(like *graph.Tensor, dims []int64, parts [][]byte) *graph.Tensor {
-	var raw []byte
-	for _, p := range parts {
-		raw = append(raw, p...)
-	}
-	t, err := graph.NewTensor(like.DType, dims, raw)
+	t, err := graph.NewTensor(like.DType, dims, slices.Concat(parts...))
 	if err != nil {
 		r.refuse(like.Name, "its weights cannot be cut to %v: %v", dims, err)
 		return like

@@ -3,6 +3,7 @@ package afblock
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/afc-project/afc/graph"
 )
@@ -129,29 +130,50 @@ func (m *image) conv(c *Conv) (*image, error) {
 	k := c.Kernel()
 	out := zeros(c.Out(), (m.h+2*c.Pad-k)/c.Stride+1, (m.w+2*c.Pad-k)/c.Stride+1)
 	each := c.In() / c.Groups // input channels an output channel reads
+	silent := m.silent()
 	for o := range out.c {
 		first := o / (out.c / c.Groups) * each
-		for y := range out.h {
-			for x := range out.w {
-				sum := 0.0
-				for i := range each {
-					for dy := range k {
-						iy := y*c.Stride + dy - c.Pad
-						if iy < 0 || iy >= m.h {
-							continue
-						}
-						for dx := range k {
-							if ix := x*c.Stride + dx - c.Pad; ix >= 0 && ix < m.w {
-								sum += float64(weight[((o*each+i)*k+dy)*k+dx]) * m.v[((first+i)*m.h+iy)*m.w+ix]
-							}
-						}
-					}
-				}
-				out.v[(o*out.h+y)*out.w+x] = sum*scale[o] + shift[o]
+		sum := out.v[o*out.h*out.w : (o+1)*out.h*out.w]
+		for i := range each {
+			if silent[first+i] {
+				continue
 			}
+			taps := weight[(o*each+i)*k*k : (o*each+i+1)*k*k]
+			for t, w := range taps {
+				m.addTap(sum, out.h, out.w, first+i, float64(w), c.Stride, t/k-c.Pad, t%k-c.Pad)
+			}
+		}
+		for p := range sum {
+			sum[p] = sum[p]*scale[o] + shift[o]
 		}
 	}
 	return out, nil
+}
+
+// addTap adds weight times channel c, moved by (dy, dx), to the map sum [h, w].
+func (m *image) addTap(sum []float64, h, w, c int, weight float64, stride, dy, dx int) {
+	for y := range h {
+		iy := y*stride + dy
+		if iy < 0 || iy >= m.h {
+			continue
+		}
+		row := m.v[(c*m.h+iy)*m.w : (c*m.h+iy+1)*m.w]
+		for x := range w {
+			if ix := x*stride + dx; ix >= 0 && ix < m.w {
+				sum[y*w+x] += weight * row[ix]
+			}
+		}
+	}
+}
+
+// silent says which channels are zero all over: all of the block's input, and
+// about half of what a ReLU leaves.
+func (m *image) silent() []bool {
+	zero := make([]bool, m.c)
+	for c := range zero {
+		zero[c] = !slices.ContainsFunc(m.v[c*m.h*m.w:(c+1)*m.h*m.w], func(x float64) bool { return x != 0 })
+	}
+	return zero
 }
 
 // affine returns what happens to a convolution's sum, per output channel:
