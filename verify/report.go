@@ -192,14 +192,14 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	for _, m := range r.Models {
 		if m.Accuracy != nil {
-			fmt.Fprintf(&b, "\n%s: top-1 %.2f %%, top-5 %.2f %% of the labels", m.Role, 100*m.Accuracy.Top1, 100*m.Accuracy.Top5)
+			fmt.Fprintf(&b, "\n%s: top-1 %.2f %%, top-5 %.2f %% of the labels\n", m.Role, 100*m.Accuracy.Top1, 100*m.Accuracy.Top5)
 		}
 	}
+	if len(r.Placement) > 0 {
+		fmt.Fprintf(&b, "\nnodes ran on %s\n", tallyText(r.Placement))
+	}
 	if len(r.Fallbacks) > 0 {
-		fmt.Fprintf(&b, "\nnot run by provider %s:\n", r.Provider)
-		for _, t := range r.Fallbacks {
-			fmt.Fprintf(&b, "  %-20s %d nodes\n", t.Name, t.Nodes)
-		}
+		fmt.Fprintf(&b, "not on provider %s: %s\n", r.Provider, tallyText(r.Fallbacks))
 	}
 	fmt.Fprintf(&b, "\n%s\n", r.Verdict())
 	_, err := io.WriteString(w, b.String())
