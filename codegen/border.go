@@ -72,10 +72,24 @@ func borderTaps(classes []float64) []float64 {
 	return taps
 }
 
-// onesMap emits a map of ones [1, 1, h, w] that ONNX Runtime cannot compute
-// when it loads the model: it would store borderKernel's convolution as a map.
-func (b *builder) onesMap(s selection, h, w int, hint string) *graph.Value {
-	always := b.node("Or", hint+".always", in(s.chosen, b.node("Not", hint+".not", in(s.chosen))))
-	one := b.node("Gather", hint+".one", in(b.node("Cast", hint+".floats", in(always), graph.Int("to", int64(graph.Float32))), b.vec(0)))
-	return b.node("Expand", hint, in(one, b.vec(1, 1, int64(h), int64(w))))
+// onesMap is a map of ones [1, 1, h, w] beside a Scan, made at first use.
+type onesMap struct {
+	outer   *builder
+	s       selection
+	h, w    int
+	hint    string
+	emitted *graph.Value
+}
+
+// value emits the map, so that ONNX Runtime cannot compute it when it loads the
+// model: it would store borderKernel's convolution as a map.
+func (o *onesMap) value() *graph.Value {
+	if o.emitted == nil {
+		b := o.outer
+		always := b.node("Or", o.hint+".always", in(o.s.chosen, b.node("Not", o.hint+".not", in(o.s.chosen))))
+		floats := b.node("Cast", o.hint+".floats", in(always), graph.Int("to", int64(graph.Float32)))
+		one := b.node("Gather", o.hint+".one", in(floats, b.vec(0)))
+		o.emitted = b.node("Expand", o.hint, in(one, b.vec(1, 1, int64(o.h), int64(o.w))))
+	}
+	return o.emitted
 }

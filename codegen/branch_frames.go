@@ -161,7 +161,7 @@ func (l *lowerer) moduleStep(s *afblock.Stage, a *ample) frameStep {
 	// As large as the blocks' answers: the first block, strided where the source's
 	// strides were kept, reads more but has a stored map.
 	first := s.AF.Focal[0]
-	ones := l.onesMap(a.chosen[0], outSize(first, a.x.h), outSize(first, a.x.w), s.Name+".ones")
+	ones := &onesMap{outer: l.builder, s: a.chosen[0], h: outSize(first, a.x.h), w: outSize(first, a.x.w), hint: s.Name + ".ones"}
 	step.emit = func(fr *frame) (feature, error) { return l.frameModule(fr, s, a, ones) }
 	return step
 }
@@ -181,7 +181,7 @@ func (b *builder) ampleBranch(a feature, m *afblock.AFModule) []feature {
 }
 
 // frameModule emits one frame's focal branch, gate and fusion.
-func (l *lowerer) frameModule(fr *frame, s *afblock.Stage, m *ample, ones *graph.Value) (feature, error) {
+func (l *lowerer) frameModule(fr *frame, s *afblock.Stage, m *ample, ones *onesMap) (feature, error) {
 	f, err := l.branchChains(fr.builder, fr.feature(0, m.x), ones, s.AF.Focal, fr.parts[2:])
 	if err != nil {
 		return feature{}, err

@@ -61,10 +61,7 @@ func (l *lowerer) branchBlock(x feature, blk *afblock.Block, s selection, behind
 	if behind != nil {
 		ins, elems = append(ins, behind.a.v), append(elems, graph.Float32)
 	}
-	var ones *graph.Value // none where F(0) is a stored map
-	if blk.Downsample.Conv != nil {
-		ones = l.onesMap(s, x.h, x.w, blk.Key+".ones")
-	}
+	ones := &onesMap{outer: l.builder, s: s, h: x.h, w: x.w, hint: blk.Key + ".ones"}
 	outs, err := l.scan(blk.Key+".frames", ins, elems, func(fr *frame) ([]feature, error) {
 		r := fr.feature(0, residual)
 		y, err := fr.choose(blk.Key, fr.parts[1:2], func(b *builder, chosen []bool) (feature, error) {

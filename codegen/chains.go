@@ -37,7 +37,7 @@ func weights(blk *afblock.Block) int {
 // branchChains emits one frame's focal blocks, a few at a time: for each way to
 // select among them a subgraph of its own. Maps that cross a subgraph's bounds
 // leave ONNX Runtime's blocked layout, so a bound after each block is dear.
-func (l *lowerer) branchChains(b *builder, x feature, ones *graph.Value, blocks []*afblock.Block, conds []*graph.Value) (feature, error) {
+func (l *lowerer) branchChains(b *builder, x feature, ones *onesMap, blocks []*afblock.Block, conds []*graph.Value) (feature, error) {
 	for from := 0; from < len(blocks); {
 		n := b.chainLength(blocks[from:], x)
 		chain := blocks[from : from+n]

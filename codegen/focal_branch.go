@@ -7,7 +7,7 @@ import (
 
 // branchFrame emits one frame's focal block without shift, selected or not.
 // outer says that the map comes from outside the subgraph.
-func (l *lowerer) branchFrame(b *builder, x feature, ones *graph.Value, blk *afblock.Block, selected, outer bool) (feature, error) {
+func (l *lowerer) branchFrame(b *builder, x feature, ones *onesMap, blk *afblock.Block, selected, outer bool) (feature, error) {
 	if selected {
 		return b.join(b.convs(x, blk), b.downsample(x, blk), blk), nil
 	}
@@ -16,7 +16,7 @@ func (l *lowerer) branchFrame(b *builder, x feature, ones *graph.Value, blk *afb
 
 // unselectedFrame emits the answer to a frame not selected, whose residual path
 // reads x.
-func (l *lowerer) unselectedFrame(b *builder, x feature, ones *graph.Value, blk *afblock.Block, outer bool) (feature, error) {
+func (l *lowerer) unselectedFrame(b *builder, x feature, ones *onesMap, blk *afblock.Block, outer bool) (feature, error) {
 	y := b.downsample(x, blk)
 	if l.net.Unselected == afblock.UnselectedBias {
 		zero, err := b.zeroAnswer(x, ones, blk, outer && blk.Downsample.Conv == nil)
@@ -35,7 +35,7 @@ func (l *lowerer) unselectedFrame(b *builder, x feature, ones *graph.Value, blk 
 // zeroAnswer emits F(0) for a sum with the residual: as a convolution of ones,
 // which takes the sum and ReLU in where the residual is in the blocked layout,
 // or as a map.
-func (b *builder) zeroAnswer(x feature, ones *graph.Value, blk *afblock.Block, plainLayout bool) (*graph.Value, error) {
+func (b *builder) zeroAnswer(x feature, ones *onesMap, blk *afblock.Block, plainLayout bool) (*graph.Value, error) {
 	if plainLayout {
 		return b.zeroMap(blk, x)
 	}
@@ -48,5 +48,5 @@ func (b *builder) zeroAnswer(x feature, ones *graph.Value, blk *afblock.Block, p
 	}
 	k := int(kernel.Dims[2])
 	w := b.weight(param{"afc." + blk.Key + ".zero_kernel", kernel})
-	return b.node("Conv", blk.Key+".zero", in(ones, w), windowAttrs(k, 1, k/2)...), nil
+	return b.node("Conv", blk.Key+".zero", in(ones.value(), w), windowAttrs(k, 1, k/2)...), nil
 }
