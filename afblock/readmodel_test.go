@@ -56,7 +56,7 @@ func TestReadModel(t *testing.T) {
 			if lowering == codegen.TopK {
 				copt.Budget = []int{2}
 			}
-			m, err := codegen.Lower(net, copt)
+			m, err := passes.Lower(net, copt)
 			if err != nil {
 				t.Fatal(err)
 			}
