@@ -409,7 +409,7 @@ func (c *inferCall) move(op *operator) {
 		return // some scattered elements are computed
 	}
 	pool := []*expr{constExpr(0)} // what the operator itself fills in
-	partly := false
+	known := false                // whether anything is known of any element
 	in := make([]*Tensor, len(c.in))
 	for i, x := range c.in {
 		switch {
@@ -422,15 +422,23 @@ func (c *inferCall) move(op *operator) {
 		default:
 			elems := x.exprs()
 			if elems == nil {
+				n, ok := x.count()
+				if !ok || domainOf(x.elem) != intDomain {
+					return
+				}
+				elems = make([]*expr, n)
+			} else {
+				known = true
+			}
+			if len(pool)+len(elems) > maxFollowed {
 				return
 			}
-			partly = partly || x.value == nil
 			ids := span(int64(len(pool)), 1, int64(len(elems)))
 			pool = append(pool, elems...)
 			in[i] = Int64s(x.shape.Dims(), ids...)
 		}
 	}
-	if !partly || len(pool) > maxFollowed || !c.follow(int64(len(pool))) {
+	if !known || !c.follow(int64(len(pool))) {
 		return
 	}
 	out, err := evalNode(c.n, in, c.bind, EvalOptions{Opset: c.opset, MaxBytes: 64 * maxFollowed})
@@ -475,13 +483,23 @@ func (c *inferCall) settle() {
 	}
 }
 
+// count is the number of elements of a tensor of static shape that is small
+// enough to be followed.
+func (x *fact) count() (int64, bool) {
+	if !x.shape.Static() {
+		return 0, false
+	}
+	n, err := numElements(x.shape.Dims())
+	return n, err == nil && n <= maxFollowed
+}
+
 // exprs returns the elements of an integer tensor as expressions, nil if
 // nothing is known of them or they are too many.
 func (x *fact) exprs() []*expr {
 	if x.elems != nil || x.value == nil || domainOf(x.elem) != intDomain {
 		return x.elems
 	}
-	if n, err := x.value.NumElements(); err != nil || n > maxFollowed {
+	if _, ok := x.count(); !ok {
 		return nil
 	}
 	v, err := x.value.Int64s()

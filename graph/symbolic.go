@@ -377,6 +377,17 @@ func (e *expr) floorDiv(q int64) *expr {
 	if len(rest.terms) == 0 {
 		return out.norm()
 	}
+	// ⌊(g·E + c)/(g·q)⌋ = ⌊(E + ⌊c/g⌋)/q⌋
+	g := q
+	for _, t := range rest.terms {
+		g = gcd(g, t.coef)
+	}
+	if g > 1 {
+		for i := range rest.terms {
+			rest.terms[i].coef /= g
+		}
+		return out.norm().add((&expr{floorQuo(rest.c, g), rest.terms}).floorDiv(q / g))
+	}
 	// ⌊(⌊E/p⌋ + c)/q⌋ = ⌊(E + c·p)/(p·q)⌋, which keeps the sizes behind a chain
 	// of strides short.
 	if t := rest.terms[0]; len(rest.terms) == 1 && t.coef == 1 && len(t.atoms) == 1 && isFloor(t.atoms[0]) {
@@ -394,6 +405,14 @@ func (e *expr) floorDiv(q int64) *expr {
 	}
 	out.terms = append(out.terms, term{1, []string{fmt.Sprintf("floor((%s)/%d)", inner, q)}})
 	return out.norm()
+}
+
+// gcd is the greatest common divisor of a positive number and another.
+func gcd(a, b int64) int64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return max(a, -a)
 }
 
 // floorQuo divides by q > 0, rounding down.
