@@ -155,6 +155,9 @@ func (d *Description) describeSource(net *Network) {
 	d.Exporter = strings.TrimSpace(m.ProducerName + " " + m.ProducerVersion)
 	in := s.clipInput()
 	d.Input = &PortDescription{Name: in.Name(), Type: in.Type.Elem.String(), Shape: in.Type.Shape.String(), Layout: s.Layout.String()}
+	if s.Layout == LayoutOther && s.axis > 0 {
+		d.Input.Layout = fmt.Sprintf("frames along axis %d", s.axis)
+	}
 	if s.Segments > s.Frames {
 		d.Input.Crops = s.Segments / s.Frames
 	}
@@ -181,8 +184,11 @@ func (net *Network) Backbone() string {
 		bottleneck = bottleneck && mainBlocks(s)[0].Bottleneck()
 	}
 	name := "ResNet"
+	if first := mainBlocks(net.Stages[0])[0]; bottleneck && first.Convs[1].Out()*4 != first.Out() {
+		name = "Wide-ResNet"
+	}
 	if slices.ContainsFunc(net.Stages, func(s *Stage) bool { return s.AF != nil }) {
-		name = "AF-ResNet"
+		name = "AF-" + name
 	}
 	for _, std := range standardBlocks {
 		if std.bottleneck == bottleneck && slices.Equal(std.blocks, blocks) {
