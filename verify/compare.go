@@ -210,7 +210,7 @@ func unflatten(i int, dims []int64) []int64 {
 }
 
 // float64s returns a tensor's elements, floats (at float32's precision) or
-// integers.
+// integers; 8-bit floats as their codes, which are equal or not.
 func float64s(t *graph.Tensor) ([]float64, error) {
 	if t.DType.IsFloat() {
 		f, err := t.Float32s()
@@ -219,6 +219,13 @@ func float64s(t *graph.Tensor) ([]float64, error) {
 		}
 		return widen(f), nil
 	}
+	if t.DType >= graph.Float8E4M3FN && t.DType.Size() == 1 {
+		codes, err := t.Bytes()
+		if err != nil {
+			return nil, err
+		}
+		return widen(codes), nil
+	}
 	n, err := t.Int64s()
 	if err != nil {
 		return nil, err
@@ -226,7 +233,7 @@ func float64s(t *graph.Tensor) ([]float64, error) {
 	return widen(n), nil
 }
 
-func widen[T float32 | int64](x []T) []float64 {
+func widen[T float32 | int64 | byte](x []T) []float64 {
 	out := make([]float64, len(x))
 	for i, v := range x {
 		out[i] = float64(v)
