@@ -63,7 +63,7 @@ func onlyOut(t *testing.T, dir string, temporaries bool) {
 // TestKilled: SIGKILL at a random moment leaves the old file or the whole new
 // one; SIGINT leaves no temporary file either and ends the run in a second.
 func TestKilled(t *testing.T) {
-	rounds := 12
+	rounds := 6
 	if testing.Short() {
 		rounds = 3
 	}

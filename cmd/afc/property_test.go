@@ -23,7 +23,7 @@ import (
 	"github.com/afc-project/afc/verify"
 )
 
-var propertyChecks = flag.Int("property-checks", 200, "random networks that TestProperty makes")
+var propertyChecks = flag.Int("property-checks", 150, "random networks that TestProperty makes")
 
 // propertyLimit bounds differences between two ways to compute one network, in
 // parts of the largest logit: these nets amplify rounding.
