@@ -41,7 +41,8 @@ bench: ort ## the speed bars and what each step is worth, as Markdown and JSON i
 	mkdir -p build
 	$(GO) run ./codegen/cmd/speed -md build/bars.md -json build/bars.json
 	$(GO) run ./codegen/cmd/speed -steps -md build/steps.md -json build/steps.json
-	@cat build/bars.md build/steps.md
+	$(GO) test ./passes -run '^$$' -bench . -benchtime 1x -timeout 20m > build/optimize.txt
+	@cat build/bars.md build/steps.md build/optimize.txt
 
 FUZZTIME ?= 20m
 
