@@ -112,18 +112,19 @@ func (p *prover) budget(block int) int {
 // same compares the outputs that are wanted and reports the worst. A lowering
 // may have outputs of its own beside them.
 func (p *prover) same(name string, got, want *outcome, tol Tolerance) (Check, error) {
-	c := Check{Status: Pass, Limit: tol.String()}
+	c := Check{Status: Pass}
 	var worst Difference
 	for i, output := range want.names {
 		if got.outputs[output] == nil {
 			return c, fmt.Errorf("outputs are %s, want %s", strings.Join(got.names, ", "), strings.Join(want.names, ", "))
 		}
-		d, err := Compare(output, got.outputs[output], want.outputs[output], tol)
+		limit := tol.atLeast(want.outputs[output].DType)
+		d, err := Compare(output, got.outputs[output], want.outputs[output], limit)
 		if err != nil {
 			return c, err
 		}
 		if i == 0 || d.worse(worst) {
-			worst = d
+			worst, c.Limit = d, limit.String()
 		}
 		shown := d
 		shown.Check = name

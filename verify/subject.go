@@ -74,6 +74,7 @@ func inapplicable(err error) (string, bool) {
 type frameInput struct {
 	index int // among the inputs that callers give
 	name  string
+	elem  graph.DataType // float32 or float16
 	shape graph.Shape
 	// rows is how many rows of the first dimension make a clip: 1, or T where
 	// clips are folded into the batch.
@@ -93,10 +94,10 @@ func clipsInput(m *graph.Model, frames int) (frameInput, error) {
 		if !v.Type.Elem.IsFloat() || len(s) < 4 || len(s) > 5 {
 			continue
 		}
-		if v.Type.Elem != graph.Float32 {
-			return frameInput{}, fmt.Errorf("%s: input %s is %s: clips are float32", modelName(m), v.Name(), v.Type)
+		if v.Type.Elem != graph.Float32 && v.Type.Elem != graph.Float16 {
+			return frameInput{}, fmt.Errorf("%s: input %s is %s: clips are float32 or float16", modelName(m), v.Name(), v.Type)
 		}
-		in := frameInput{index: i, name: v.Name(), shape: s, rows: 1}
+		in := frameInput{index: i, name: v.Name(), elem: v.Type.Elem, shape: s, rows: 1}
 		if len(s) == 4 && s[1].Size == 3 && frames > 0 {
 			in.rows = int64(frames)
 		}
@@ -151,6 +152,9 @@ func (in frameInput) tensor(clips [][]float32, frames int, size [2]int) (*graph.
 	}
 	if n := product(dims); n != int64(len(clips)*len(clips[0])) {
 		return nil, fmt.Errorf("%d clips of %d frames do not fit %v", len(clips), frames, dims)
+	}
+	if in.elem == graph.Float16 {
+		return float16s(dims, slices.Concat(clips...))
 	}
 	return graph.Float32s(dims, slices.Concat(clips...)...), nil
 }

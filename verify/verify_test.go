@@ -196,3 +196,39 @@ func TestChecksDocumented(t *testing.T) {
 		}
 	}
 }
+
+// TestVerifyHalf: clips go to a model of half precision as such, and it is held
+// to one of float32 as closely as half precision allows, no closer.
+func TestVerifyHalf(t *testing.T) {
+	half := func(scale float32) *graph.Model {
+		m := graph.NewModel("half", 8, 17)
+		g := m.Graph
+		shape := graph.ShapeOf(1, 4, 3, 8, 8)
+		x := g.AddInput("video", graph.TensorType(graph.Float16, shape))
+		wide := g.AddNode("Cast", "", "wide", []*graph.Value{x}, []string{"wide"}, graph.Int("to", int64(graph.Float32))).Output(0)
+		scaled := g.AddNode("Mul", "", "mul", []*graph.Value{wide, g.NewInitializer("scale", graph.Float32s(nil, scale))}, []string{"scaled"}).Output(0)
+		y := g.AddNode("Cast", "", "narrow", []*graph.Value{scaled}, []string{"logits"}, graph.Int("to", int64(graph.Float16))).Output(0)
+		y.Type = x.Type
+		g.AddOutput(y)
+		return m
+	}
+	if _, err := verify.Version(); err != nil {
+		t.Skip(err)
+	}
+	for _, c := range []struct {
+		scale float32 // of the model that is to equal the source
+		want  verify.Status
+	}{{1, verify.Pass}, {1.01, verify.Pass}, {1.05, verify.Fail}} {
+		s := &verify.Subject{Model: half(1), Source: half(1), Frames: 4, Size: [2]int{8, 8},
+			Identity: func() (*graph.Model, error) { return half(c.scale), nil }}
+		r := prove(t, s, "load", "repeat", "optimised", "identity")
+		for _, name := range []string{"load", "repeat", "optimised"} {
+			if got := row(t, r, name); got.Status != verify.Pass {
+				t.Errorf("%s is %s: %s", name, got.Status, got.Where)
+			}
+		}
+		if got := row(t, r, "identity"); got.Status != c.want {
+			t.Errorf("times %g: identity is %s (%s, limit %s), want %s", c.scale, got.Status, got.Figure, got.Limit, c.want)
+		}
+	}
+}
