@@ -51,6 +51,7 @@ func run() error {
 		if err != nil {
 			return err
 		}
+		fmt.Fprintf(os.Stderr, "\t%.3f, processor time %.3f\n", f.Ratio, f.CPU)
 		r.Figures = append(r.Figures, f)
 	}
 	if *asJSON != "" {
