@@ -46,7 +46,8 @@ func (e *CheckpointError) Error() string {
 
 // ReadCheckpoint reads the weights in a file, whatever its name says: PyTorch's
 // zip or older format (.pth, .pth.tar), safetensors, or NumPy's npz. Tensors
-// may stand at the top or under "state_dict". Nothing in the file is executed.
+// may stand at the top or under "state_dict", "model_state_dict", "model" or
+// "net". Nothing in the file is executed.
 // What cannot be read is a *CheckpointError; failures to open are the system's.
 func ReadCheckpoint(file string) (*StateDict, error) {
 	f, err := os.Open(file)

@@ -44,6 +44,7 @@ func TestReadCheckpoint(t *testing.T) {
 	for _, tc := range []struct{ file, digest string }{
 		{"zip.pth", digestAll},
 		{"legacy.pth", digestAll},
+		{"net.pth", digestAll},
 		{"objects.pth.tar", digestAll},
 		{"module.pth", "da28735cc02292a475358a41983cc570845a7c758c123f33599f1ef1d9abb518"},
 		{"st.safetensors", digestAll},

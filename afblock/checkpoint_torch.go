@@ -155,19 +155,18 @@ func decodeTorchLegacy(r io.ReaderAt, size int64, mem *budget) (*StateDict, erro
 	})
 }
 
+// stateKeys are the names that training code saves a model's state dict under,
+// the authors' first.
+var stateKeys = []string{"state_dict", "model_state_dict", "model", "net"}
+
 // collectTensors makes the state dict of an unpickled checkpoint: the tensors
-// under "state_dict", or those at the top.
+// under one of stateKeys, or those at the top.
 func collectTensors(top any, mem *budget, bytesOf func(*storageRef) ([]byte, error)) (*StateDict, error) {
 	entries, ok := dictEntries(top)
 	if !ok {
 		return nil, errors.New("holds no dictionary: save {'state_dict': model.state_dict()} or model.state_dict()")
 	}
-	for _, e := range entries {
-		if inner, ok := dictEntries(e.Value); ok && e.Key == "state_dict" {
-			entries = inner
-			break
-		}
-	}
+	entries = stateEntries(entries)
 	sd := NewStateDict()
 	for _, e := range entries {
 		name, ok := e.Key.(string)
@@ -203,6 +202,19 @@ func collectTensors(top any, mem *budget, bytesOf func(*storageRef) ([]byte, err
 		return nil, fmt.Errorf("holds no tensors; found the keys [%s]", strings.Join(found, " "))
 	}
 	return sd, nil
+}
+
+// stateEntries are the entries of the dictionary under the first of stateKeys
+// that there is, top itself where there is none.
+func stateEntries(top []types.DictEntry) []types.DictEntry {
+	for _, key := range stateKeys {
+		for _, e := range top {
+			if inner, ok := dictEntries(e.Value); ok && e.Key == key {
+				return inner
+			}
+		}
+	}
+	return top
 }
 
 func dictEntries(v any) ([]types.DictEntry, bool) {
