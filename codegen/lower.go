@@ -143,7 +143,7 @@ func checkOptions(net *afblock.Network, opt Options) (int, error) {
 	case Mask, Gather:
 	case Branch, TopK:
 		if net.Size[0] <= 0 || net.Size[1] <= 0 {
-			return 0, fmt.Errorf("lowering %s needs to know height and width of a frame, which the network leaves open: give a size, or use gather", opt.Lowering)
+			return 0, fmt.Errorf("lowering %s needs to know height and width of a frame, which the network leaves open: fix the input's shape (--input-shapes), or use gather", opt.Lowering)
 		}
 	default:
 		return 0, fmt.Errorf("unknown lowering %q: want one of %v", opt.Lowering, Lowerings)
