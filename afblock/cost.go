@@ -45,6 +45,7 @@ type Ops struct {
 	MACs        float64 // multiply–accumulates
 	Elementwise float64 // elements made by anything else
 	Authors     float64 // as the authors count
+	Activations float64 // elements of the maps written: outputs of convolutions, pools, sums, ReLUs
 }
 
 // Count returns the amount in a convention.
@@ -59,10 +60,12 @@ func (o Ops) Count(c Convention) float64 {
 }
 
 func (o Ops) plus(p Ops) Ops {
-	return Ops{o.MACs + p.MACs, o.Elementwise + p.Elementwise, o.Authors + p.Authors}
+	return Ops{o.MACs + p.MACs, o.Elementwise + p.Elementwise, o.Authors + p.Authors, o.Activations + p.Activations}
 }
 
-func (o Ops) times(f float64) Ops { return Ops{o.MACs * f, o.Elementwise * f, o.Authors * f} }
+func (o Ops) times(f float64) Ops {
+	return Ops{o.MACs * f, o.Elementwise * f, o.Authors * f, o.Activations * f}
+}
 
 // Part is what a block does in the network.
 type Part string

@@ -49,14 +49,15 @@ func (m *meter) weigh(tensors ...*graph.Tensor) {
 	}
 }
 
-func elementwise(n float64) Ops { return Ops{Elementwise: n} }
+// elementwise is an operation that makes n elements, one step each.
+func elementwise(n float64) Ops { return Ops{Elementwise: n, Activations: n} }
 
 // conv is a convolution with what stands on it: bias, batch normalisation.
 func (m *meter) conv(x area, c *Conv) (area, Ops) {
 	k := c.Kernel()
 	y := x.window(k, c.Stride, c.Pad, c.Out())
 	macs := y.elements() * float64(int(c.Weight.Dims[1])*k*k)
-	ops := Ops{MACs: macs, Authors: macs}
+	ops := Ops{MACs: macs, Authors: macs, Activations: y.elements()}
 	m.weigh(c.Weight, c.Bias)
 	if c.Bias != nil {
 		ops.Elementwise += y.elements()
@@ -73,14 +74,16 @@ func (m *meter) conv(x area, c *Conv) (area, Ops) {
 func (m *meter) pool(x area, p Pool) (area, Ops) {
 	y := x.window(p.Kernel, p.Stride, p.Pad, x.c)
 	n := y.elements() * float64(p.Kernel*p.Kernel)
-	return y, Ops{Elementwise: n, Authors: n}
+	return y, Ops{Elementwise: n, Authors: n, Activations: y.elements()}
 }
 
-func globalPool(x area) Ops { return Ops{Elementwise: x.elements(), Authors: x.elements()} }
+func globalPool(x area) Ops {
+	return Ops{Elementwise: x.elements(), Authors: x.elements(), Activations: float64(x.c)}
+}
 
 func (m *meter) linear(w, bias *graph.Tensor) Ops {
 	m.weigh(w, bias)
-	ops := Ops{MACs: float64(w.Dims[0] * w.Dims[1])}
+	ops := Ops{MACs: float64(w.Dims[0] * w.Dims[1]), Activations: float64(w.Dims[0])}
 	ops.Authors = ops.MACs
 	if bias != nil {
 		ops.Elementwise = float64(w.Dims[0])
@@ -174,7 +177,7 @@ func (m *meter) navigation(a area, n *Navigation) {
 		cols = rows
 	}
 	m.weigh(n.Weight, n.Bias)
-	second := Ops{MACs: rows * cols, Elementwise: rows + frames, Authors: frames * rows * cols}
+	second := Ops{MACs: rows * cols, Elementwise: rows + frames, Authors: frames * rows * cols, Activations: rows + frames}
 	m.noteClip(n.Key, PartNavigation, perFrame.times(frames).plus(second), 1)
 }
 
@@ -185,6 +188,7 @@ func (m *meter) gate(f area, g *Gate) Ops {
 	ops.Authors += float64(f.c)
 	ops.Elementwise += float64(g.W1.Dims[0]) + 2*float64(f.c) // ReLU, sigmoid, 1−g
 	ops.Elementwise += 5 * f.elements()
+	ops.Activations += float64(g.W1.Dims[0]) + 2*float64(f.c) + 6*f.elements() // the enlarged map too
 	return ops
 }
 
@@ -200,6 +204,7 @@ func (m *meter) head(x area) {
 	}
 	if h.Consensus == MeanAfterFC {
 		ops.Elementwise += float64(h.Weight.Dims[0]) * frames
+		ops.Activations += float64(h.Weight.Dims[0])
 	}
 	m.noteClip(h.Key, PartHead, ops, 1)
 }

@@ -252,7 +252,7 @@ func TestCostParts(t *testing.T) {
 	for full.Items[i].Block != "layer1.refine_module.1" || full.Items[i].Part != PartFocal {
 		i++
 	}
-	want := Ops{MACs: 2 * 64 * (64*16 + 16*16*9 + 16*64) / 2, Elementwise: 2 * 64 * (2*16 + 16 + 2*16 + 16 + 2*64)}
+	want := Ops{MACs: 2 * 64 * (64*16 + 16*16*9 + 16*64) / 2, Elementwise: 2 * 64 * (2*16 + 16 + 2*16 + 16 + 2*64), Activations: 2 * 64 * (16 + 16 + 16 + 16 + 64)}
 	if want.Authors = want.MACs; full.Items[i].Ops != want {
 		t.Errorf("layer1.refine_module.1: %+v, want %+v", full.Items[i].Ops, want)
 	}

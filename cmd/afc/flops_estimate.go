@@ -42,6 +42,7 @@ type costColumn struct {
 	FLOPs    float64       `json:"flops"`
 	Authors  float64       `json:"authors"`
 	Params   int64         `json:"parameters"`
+	Bytes    int64         `json:"activation_bytes"`
 	Rows     []costRow     `json:"rows"`
 	Executed *executedCost `json:"executed,omitempty"`
 	count    float64       // in the convention asked for
@@ -54,6 +55,7 @@ type costRow struct {
 	FLOPs   float64 `json:"flops"`
 	Authors float64 `json:"authors"`
 	Params  int64   `json:"parameters"`
+	Bytes   int64   `json:"activation_bytes"` // of the maps written, as float32
 	count   float64
 }
 
@@ -259,6 +261,7 @@ func costOf(net *afblock.Network, name, by string, convention afblock.Convention
 	column := costColumn{
 		Name: name, Params: table.Params(), count: total.Count(convention),
 		MACs: total.MACs, FLOPs: total.Count(afblock.CountFLOPs), Authors: total.Authors,
+		Bytes: 4 * int64(total.Activations),
 	}
 	for _, item := range table.Items {
 		key := item.Stage
@@ -275,6 +278,7 @@ func costOf(net *afblock.Network, name, by string, convention afblock.Convention
 		row.FLOPs += item.Ops.Count(afblock.CountFLOPs)
 		row.Authors += item.Ops.Authors
 		row.Params += item.Params
+		row.Bytes += 4 * int64(item.Ops.Activations)
 		row.count += item.Ops.Count(convention)
 	}
 	return column, nil

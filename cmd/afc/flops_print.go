@@ -40,9 +40,9 @@ func (r *flopsReport) print(w io.Writer) error {
 func (clip *clipCost) printRows(w io.Writer, u unit) error {
 	af := clip.Columns
 	if af[0].Name == "source" {
-		t := table.New("source", "parameters", u.letter+"MACs", u.letter+"FLOPs")
+		t := table.New("source", "parameters", u.letter+"MACs", u.letter+"FLOPs", "activations")
 		for _, row := range af[0].Rows {
-			t.Add(row.Name, countText(row.Params), u.text(row.MACs), u.text(row.FLOPs))
+			t.Add(row.Name, countText(row.Params), u.text(row.MACs), u.text(row.FLOPs), bytesText(row.Bytes))
 		}
 		if err := t.Write(w, "  "); err != nil {
 			return err
@@ -68,13 +68,13 @@ func (clip *clipCost) printRows(w io.Writer, u unit) error {
 // printTotals writes a line for each network, in every convention.
 func (clip *clipCost) printTotals(w io.Writer, u unit) error {
 	source := clip.Columns[0]
-	header := []string{"total", "parameters", u.letter + "MACs", u.letter + "FLOPs", "authors' " + u.letter}
+	header := []string{"total", "parameters", u.letter + "MACs", u.letter + "FLOPs", "authors' " + u.letter, "activations"}
 	if source.Name == "source" {
 		header = append(header, "÷ source")
 	}
 	last := clip.Columns[len(clip.Columns)-1].Executed
 	if last != nil {
-		header = append(header, last.Lowering+" executes "+u.letter+"MACs", u.letter+"FLOPs", "activations")
+		header = append(header, last.Lowering+" executes "+u.letter+"MACs", u.letter+"FLOPs", "its activations")
 	}
 	t := table.New(header...)
 	for _, column := range clip.Columns {
@@ -82,7 +82,7 @@ func (clip *clipCost) printTotals(w io.Writer, u unit) error {
 		if name != "source" {
 			name = "AFNet, " + name + " selected"
 		}
-		cells := []string{name, countText(column.Params), u.text(column.MACs), u.text(column.FLOPs), u.text(column.Authors)}
+		cells := []string{name, countText(column.Params), u.text(column.MACs), u.text(column.FLOPs), u.text(column.Authors), bytesText(column.Bytes)}
 		if source.Name == "source" {
 			cells = append(cells, share(column, source))
 		}
@@ -123,14 +123,14 @@ func (r *flopsReport) writeCSV(w io.Writer) error {
 			c.Write([]string{o.Operator, fmt.Sprint(o.Nodes), fmt.Sprint(o.MACs), fmt.Sprint(o.FLOPs), fmt.Sprint(o.Params), fmt.Sprint(o.ActivationBytes)})
 		}
 	} else {
-		c.Write([]string{"frames", "height", "width", "network", "row", "macs", "flops", "authors", "parameters"})
+		c.Write([]string{"frames", "height", "width", "network", "row", "macs", "flops", "authors", "parameters", "activation_bytes"})
 		for _, clip := range r.Clips {
 			for _, column := range clip.Columns {
-				rows := append(column.Rows, costRow{"total", column.MACs, column.FLOPs, column.Authors, column.Params, column.count})
+				rows := append(column.Rows, costRow{"total", column.MACs, column.FLOPs, column.Authors, column.Params, column.Bytes, column.count})
 				for _, row := range rows {
 					c.Write([]string{
 						fmt.Sprint(clip.Frames), fmt.Sprint(clip.Size[0]), fmt.Sprint(clip.Size[1]), column.Name, row.Name,
-						number(row.MACs), number(row.FLOPs), number(row.Authors), fmt.Sprint(row.Params),
+						number(row.MACs), number(row.FLOPs), number(row.Authors), fmt.Sprint(row.Params), fmt.Sprint(row.Bytes),
 					})
 				}
 			}

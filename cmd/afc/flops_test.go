@@ -53,6 +53,9 @@ func TestFlopsPublished(t *testing.T) {
 		if got, want := float64(byOperator.Total.MACs), r.Clips[0].Columns[0].MACs; got != want {
 			t.Errorf("ResNet-%d: %g MACs by operator, %g by stage", depth, got, want)
 		}
+		if got, want := byOperator.Total.ActivationBytes, r.Clips[0].Columns[0].Bytes; got != want {
+			t.Errorf("ResNet-%d: %d bytes of activations by operator, %d by stage", depth, got, want)
+		}
 	}
 }
 
