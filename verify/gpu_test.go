@@ -28,9 +28,10 @@ func TestWebGPU(t *testing.T) {
 		t.Run(string(tt.lowering), func(t *testing.T) {
 			s := converted(t, tt.lowering, half, 2)
 			opt := verify.Options{
-				Only:     []string{"load", "provider", "repeat"},
+				Only:     []string{"load", "provider", "repeat", "latency"},
 				Videos:   verify.Random{Count: 2, Seed: 1},
 				Threads:  1,
+				Rounds:   2,
 				Provider: provider,
 			}
 			opt.Provider.AllowFallback = !tt.strict
@@ -39,9 +40,16 @@ func TestWebGPU(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, c := range r.Checks {
-				if c.Status != verify.Pass {
+				want := verify.Pass
+				if c.Name == "latency" {
+					want = verify.Info
+				}
+				if c.Status != want {
 					t.Errorf("%s is %s: %s %s", c.Name, c.Status, c.Figure, c.Where)
 				}
+			}
+			if len(r.Latency) != 2 || len(r.Latency[0].Samples) != 2 {
+				t.Errorf("latency %+v, want two rounds of model and source", r.Latency)
 			}
 			if len(r.Placement) == 0 || r.Placement[0].Nodes == 0 {
 				t.Errorf("placement %+v", r.Placement)

@@ -3,16 +3,11 @@
 package verify
 
 import (
-	"context"
 	"fmt"
-	"reflect"
-	"runtime"
 	"strings"
 	"sync"
 
 	ort "github.com/yalue/onnxruntime_go"
-
-	"github.com/afc-project/afc/graph"
 )
 
 // environment starts ONNX Runtime once a process. It is never torn down:
@@ -45,6 +40,7 @@ func Version() (string, error) {
 type ortEngine struct {
 	name    string
 	session *ort.DynamicAdvancedSession
+	inputs  []IO
 	outputs []IO
 }
 
@@ -71,7 +67,7 @@ func open(src modelSource, opt SessionOptions) (engine, []string, error) {
 	if err != nil {
 		return nil, nil, &RunError{src.name, "load", runtimeText(err)}
 	}
-	return &ortEngine{src.name, session, src.outputs}, log, nil
+	return &ortEngine{src.name, session, src.inputs, src.outputs}, log, nil
 }
 
 // runtimeText drops the binding's own words from an error.
@@ -130,79 +126,6 @@ func sessionOptions(src modelSource, opt SessionOptions) (_ *ort.SessionOptions,
 		return nil, err
 	}
 	return so, nil
-}
-
-// ortBinding holds inputs as runtime values.
-type ortBinding struct {
-	e      *ortEngine
-	inputs []ort.Value
-}
-
-func (e *ortEngine) bind(inputs []*graph.Tensor) (binding, error) {
-	b := &ortBinding{e: e}
-	for i, t := range inputs {
-		v, err := newValue(t)
-		if err != nil {
-			b.release()
-			return nil, &RunError{e.name, fmt.Sprintf("bind input %d", i), err.Error()}
-		}
-		b.inputs = append(b.inputs, v)
-	}
-	return b, nil
-}
-
-func (b *ortBinding) release() {
-	for _, v := range b.inputs {
-		v.Destroy()
-	}
-	b.inputs = nil
-}
-
-func (b *ortBinding) run(ctx context.Context) ([]*graph.Tensor, error) {
-	outputs := make([]ort.Value, len(b.e.outputs))
-	defer func() {
-		for _, v := range outputs {
-			// Where the binding cannot take an output over (a scalar), it
-			// leaves a nil tensor in the interface.
-			if v != nil && !reflect.ValueOf(v).IsNil() {
-				v.Destroy()
-			}
-		}
-	}()
-	// The binding sizes the buffer of a 16-bit output it allocates itself in
-	// elements, not bytes; give it one where the shape is known.
-	for i, o := range b.e.outputs {
-		if dt := o.Type.Elem; (dt == graph.Float16 || dt == graph.BFloat16) && o.Type.Shape.Static() {
-			n, err := (&graph.Tensor{Dims: o.Type.Shape.Dims()}).NumElements()
-			if err != nil {
-				return nil, &RunError{b.e.name, "allocate output " + o.Name, err.Error()}
-			}
-			if outputs[i], err = ort.NewCustomDataTensor(o.Type.Shape.Dims(), make([]byte, 2*n), ort.TensorElementDataType(dt)); err != nil {
-				return nil, &RunError{b.e.name, "allocate output " + o.Name, err.Error()}
-			}
-		}
-	}
-	opts, err := ort.NewRunOptions()
-	if err != nil {
-		return nil, &RunError{b.e.name, "run", err.Error()}
-	}
-	defer opts.Destroy()
-	stop := context.AfterFunc(ctx, func() { opts.Terminate() })
-	err = b.e.session.RunWithOptions(b.inputs, outputs, opts)
-	runtime.KeepAlive(b.inputs)
-	if !stop() {
-		return nil, ctx.Err()
-	}
-	if err != nil {
-		return nil, &RunError{b.e.name, "run", runtimeText(err)}
-	}
-	tensors := make([]*graph.Tensor, len(outputs))
-	for i, v := range outputs {
-		if tensors[i], err = tensorOf(v); err != nil {
-			return nil, &RunError{b.e.name, "read output " + b.e.outputs[i].Name, err.Error()}
-		}
-	}
-	return tensors, nil
 }
 
 func (e *ortEngine) close() error {

@@ -82,8 +82,11 @@ type Session struct {
 
 // engine is what a build provides: ONNX Runtime through cgo, or nothing.
 type engine interface {
-	// bind makes runtime values of inputs, in session order.
-	bind(inputs []*graph.Tensor) (binding, error)
+	// bind makes runtime values of inputs, in session order. With outputs, the
+	// inputs are moved to where the model takes them, once, and every run
+	// writes the outputs; nil leaves inputs and outputs in main memory, moved
+	// and allocated by every run.
+	bind(inputs, outputs []*graph.Tensor) (binding, error)
 	close() error
 }
 
@@ -166,8 +169,7 @@ func names(ios []IO) []string {
 	return out
 }
 
-// Bound is a session with its inputs handed over, so that timing counts the
-// run alone.
+// Bound is a session with its inputs handed over, ready to run again.
 type Bound struct {
 	s *Session
 	b binding
@@ -175,7 +177,21 @@ type Bound struct {
 
 // Bind hands inputs over, in session order, after checking their number, types
 // and fixed dimensions. Release the result before the session is closed.
-func (s *Session) Bind(inputs ...*graph.Tensor) (*Bound, error) {
+func (s *Session) Bind(inputs ...*graph.Tensor) (*Bound, error) { return s.bind(inputs, nil) }
+
+// BindIO hands inputs over for good: they are moved to the provider's device
+// now, and changing them later need not be seen. Every run writes outputs,
+// tensors in session order as an earlier run on such inputs returned them, and
+// ends when they are back in main memory, which a device has to be done for.
+// Such runs cannot be cancelled in their middle.
+func (s *Session) BindIO(inputs, outputs []*graph.Tensor) (*Bound, error) {
+	if len(outputs) != len(s.outputs) {
+		return nil, &RunError{s.Model, "bind", fmt.Sprintf("%d outputs given, the session computes %d (%s)", len(outputs), len(s.outputs), ioNames(s.outputs))}
+	}
+	return s.bind(inputs, outputs)
+}
+
+func (s *Session) bind(inputs, outputs []*graph.Tensor) (*Bound, error) {
 	if len(inputs) != len(s.inputs) {
 		return nil, &RunError{s.Model, "bind", fmt.Sprintf("%d inputs given, the model takes %d (%s)", len(inputs), len(s.inputs), ioNames(s.inputs))}
 	}
@@ -189,7 +205,7 @@ func (s *Session) Bind(inputs ...*graph.Tensor) (*Bound, error) {
 	if s.engine == nil {
 		return nil, &RunError{s.Model, "bind", "the session is closed"}
 	}
-	b, err := s.engine.bind(inputs)
+	b, err := s.engine.bind(inputs, outputs)
 	if err != nil {
 		return nil, err
 	}
@@ -228,7 +244,7 @@ func (b *Bound) Run(ctx context.Context) ([]*graph.Tensor, error) {
 	return b.b.run(ctx)
 }
 
-// Release gives the inputs back.
+// Release gives the inputs, and the outputs of BindIO, back.
 func (b *Bound) Release() { b.b.release() }
 
 // Close frees the session. Closing twice is allowed.

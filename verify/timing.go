@@ -46,8 +46,9 @@ func (o SessionOptions) ForTiming() SessionOptions {
 
 // Race times contenders side by side: every round runs each once, starting
 // with another one each time, so that what else the machine does hits all
-// alike. Timing counts the run and the copy of its outputs, on a GPU until
-// they are back in main memory.
+// alike. The timed rounds use the runtime's IO binding (Session.BindIO): the
+// inputs are on the device before, a run ends when its outputs are back in main
+// memory. First is the session's first run from main memory to main memory.
 func Race(ctx context.Context, contenders []Contender, opt RaceOptions) ([]Timing, error) {
 	if opt.Warmup == 0 {
 		opt.Warmup = 2
@@ -65,20 +66,19 @@ func Race(ctx context.Context, contenders []Contender, opt RaceOptions) ([]Timin
 		}
 	}()
 	for i, c := range contenders {
-		b, err := c.Session.Bind(c.Inputs...)
-		if err != nil {
-			return nil, err
-		}
-		bound[i] = b
 		times[i].Name = c.Name
 		if dims := c.Inputs[0].Dims; len(dims) > 0 {
 			times[i].Clips = dims[0]
 		}
 		start := time.Now()
-		if _, err := b.Run(ctx); err != nil {
+		outputs, err := c.Session.Run(ctx, c.Inputs...)
+		if err != nil {
 			return nil, err
 		}
 		times[i].First = time.Since(start)
+		if bound[i], err = c.Session.BindIO(c.Inputs, outputs); err != nil {
+			return nil, err
+		}
 	}
 	total := opt.Warmup + opt.Rounds
 	for round := range total {
