@@ -3,6 +3,7 @@ package afblock
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/afc-project/afc/graph"
@@ -154,7 +155,8 @@ func (d *Description) describeSource(net *Network) {
 	d.File, d.Opset, d.IR = m.Path, m.Opset(""), m.IRVersion
 	d.Exporter = strings.TrimSpace(m.ProducerName + " " + m.ProducerVersion)
 	in := s.clipInput()
-	d.Input = &PortDescription{Name: in.Name(), Type: in.Type.Elem.String(), Shape: in.Type.Shape.String(), Layout: s.Layout.String()}
+	layout := strings.Replace(s.Layout.String(), "3", strconv.Itoa(net.Stem.Conv.In()), 1)
+	d.Input = &PortDescription{Name: in.Name(), Type: in.Type.Elem.String(), Shape: in.Type.Shape.String(), Layout: layout}
 	if s.Layout == LayoutOther && s.axis > 0 {
 		d.Input.Layout = fmt.Sprintf("frames along axis %d", s.axis)
 	}

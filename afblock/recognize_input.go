@@ -84,6 +84,11 @@ func batches(m *graph.Model, in *graph.Value, opt RecognizeOptions) []map[string
 	s := in.Type.Shape
 	rank := len(s)
 	channels := frameChannels(m)
+	isChannels := func(axis int) bool { return s[axis].Known() && s[axis].Size == channels }
+	axis, last := rank-3, isChannels(rank-1) && !isChannels(rank-3) // of the channels; they come last in images as decoders make them
+	if last {
+		axis = rank - 1
+	}
 	fixed := func(t int64) []int64 {
 		d := s.Dims()
 		for i := range d {
@@ -91,14 +96,14 @@ func batches(m *graph.Model, in *graph.Value, opt RecognizeOptions) []map[string
 				continue
 			}
 			switch {
-			case i >= rank-2:
-				d[i] = probeSize
-			case i == rank-3: // channels: of one frame, or of a clip where it is the second axis
+			case i == axis: // channels: of one frame, or of a clip where it is the second axis
 				d[i] = channels
 				if rank == 4 && s[0].Known() {
 					d[i] *= t
 				}
-			case i == 0 && rank == 4 && (!s[1].Known() || s[1].Size == channels):
+			case i >= rank-3 && (last || i > axis):
+				d[i] = probeSize
+			case i == 0 && rank == 4 && (last || !s[1].Known() || s[1].Size == channels):
 				d[i] = probeClips * t
 			case i == 0:
 				d[i] = probeClips

@@ -1,6 +1,8 @@
 package testmodels
 
 import (
+	"slices"
+
 	"fmt"
 
 	"github.com/afc-project/afc/graph"
@@ -42,26 +44,40 @@ func (s Spec) channels(stage int) int {
 func after(side, stride int) int { return (side-1)/stride + 1 }
 
 func (b *builder) input() *graph.Value {
-	n, t, side := int64(b.Batch), int64(b.Frames), int64(b.Size)
+	n, t, c, side := int64(b.Batch), int64(b.Frames), int64(b.Channels), int64(b.Size)
 	clips, frames := graph.D(n), graph.D(n*t)
 	if b.Dynamic {
 		clips, frames = graph.Sym("batch"), graph.Sym("frames")
 	}
-	rgb, hw := graph.D(3), graph.D(side)
+	hw := graph.D(side)
 	switch b.Input {
 	case FramesInBatch:
-		return b.g.AddInput("video", graph.TensorType(graph.Float32, graph.Shape{frames, rgb, hw, hw}))
+		return b.video(graph.Shape{frames, graph.D(c), hw, hw})
 	case FramesOwnAxis:
-		x := b.g.AddInput("video", graph.TensorType(graph.Float32, graph.Shape{clips, graph.D(t), rgb, hw, hw}))
-		return b.reshape("/Reshape", x, -1, 3, side, side)
+		return b.reshape("/Reshape", b.video(graph.Shape{clips, graph.D(t), graph.D(c), hw, hw}), -1, c, side, side)
 	}
-	x := b.g.AddInput("video", graph.TensorType(graph.Float32, graph.Shape{clips, graph.D(3 * t), hw, hw}))
-	return b.reshape("/Reshape", x, -1, 3, side, side)
+	return b.reshape("/Reshape", b.video(graph.Shape{clips, graph.D(c * t), hw, hw}), -1, c, side, side)
+}
+
+// video adds the model's input and returns it in a shape that ends in [C, H, W].
+func (b *builder) video(shape graph.Shape) *graph.Value {
+	if !b.Pixels {
+		return b.g.AddInput("video", graph.TensorType(graph.Float32, shape))
+	}
+	r := len(shape)
+	channels := shape[r-3].Size
+	last := append(slices.Clone(shape[:r-3]), shape[r-2], shape[r-1], shape[r-3])
+	x := b.g.AddInput("video", graph.TensorType(graph.Uint8, last))
+	x = b.node("Cast", "/Cast", []*graph.Value{x}, graph.Int("to", int64(graph.Float32)))
+	x = b.op("Sub", "/Sub", x, b.constant(graph.Float32s([]int64{channels}, slices.Repeat([]float32{116}, int(channels))...)))
+	x = b.op("Div", "/Div_1", x, b.constant(graph.Float32s([]int64{channels}, slices.Repeat([]float32{57}, int(channels))...)))
+	perm := []int64{0, 1, 2, 3, 4}[:r-3]
+	return b.node("Transpose", "/Transpose", []*graph.Value{x}, graph.Ints("perm", append(slices.Clone(perm), int64(r-1), int64(r-3), int64(r-2))...))
 }
 
 func (b *builder) trunk(x *graph.Value) (*graph.Value, stat) {
 	st := stat{0, 1}
-	x, st = b.conv("conv1", "bn1", x, st, convShape{in: 3, out: b.Width, kernel: 7, stride: 2, groups: 1}, 1)
+	x, st = b.conv("conv1", "bn1", x, st, convShape{in: b.Channels, out: b.Width, kernel: 7, stride: 2, groups: 1}, 1)
 	x = b.op("Relu", "/net/relu/Relu", x)
 	st = st.relu()
 	x = b.node("MaxPool", "/net/maxpool/MaxPool", []*graph.Value{x},

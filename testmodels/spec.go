@@ -20,14 +20,18 @@ type Spec struct {
 	Blocks []int // residual blocks of each stage
 	Basic  bool  // basic blocks (3×3, 3×3), not bottlenecks
 
-	Width   int // channels behind the stem; 64 as published
-	Frames  int // T; 8
-	Size    int // height and width of a frame; 224
-	Classes int // 400
-	Batch   int // clips; 1. Unused where Dynamic
-	Dynamic bool
+	Width    int // channels behind the stem; 64 as published
+	Frames   int // T; 8
+	Channels int // of a frame; 3. Optical flow has two for each of its steps
+	Size     int // height and width of a frame; 224
+	Classes  int // 400
+	Batch    int // clips; 1. Unused where Dynamic
+	Dynamic  bool
 
-	Input   Input
+	Input Input
+	// Pixels makes the input uint8, channels last, which the model casts,
+	// normalises and transposes.
+	Pixels  bool
 	Shift   Shift
 	FoldDiv int // channels over fold; 8
 	// ShiftBlock puts the shift before the block, so that the residual path
@@ -121,6 +125,7 @@ func (s Spec) filled() Spec {
 	}
 	def(&s.Width, 64)
 	def(&s.Frames, 8)
+	def(&s.Channels, 3)
 	def(&s.Size, 224)
 	def(&s.Classes, 400)
 	def(&s.Batch, 1)
@@ -140,8 +145,8 @@ func (s Spec) Validate() error {
 		return fmt.Errorf("depth %d is none of 18, 34, 50, 101, 152", s.Depth)
 	case !slices.ContainsFunc(s.Blocks, positive) || slices.Min(s.Blocks) < 1:
 		return fmt.Errorf("blocks %v: every stage needs one at least", s.Blocks)
-	case min(s.Width, s.Frames, s.Size, s.Classes, s.Batch, s.FoldDiv) < 1:
-		return fmt.Errorf("width, frames, size, classes, batch and fold divisor must be positive")
+	case min(s.Width, s.Frames, s.Channels, s.Size, s.Classes, s.Batch, s.FoldDiv) < 1:
+		return fmt.Errorf("width, frames, channels, size, classes, batch and fold divisor must be positive")
 	case s.Opset < 9 || s.Opset > 23:
 		return fmt.Errorf("opset %d is not in 9…23", s.Opset)
 	case s.Shift != NoShift && s.Width/s.FoldDiv < 1:

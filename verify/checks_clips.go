@@ -153,6 +153,15 @@ func (p *prover) checkPermute() (Check, error) {
 	return worst, nil
 }
 
+// badPixels are values that no clip should have; where pixels are integers,
+// the extremes.
+func (p *prover) badPixels() []float32 {
+	if p.pixels {
+		return []float32{0, 255}
+	}
+	return []float32{float32(math.NaN()), float32(math.Inf(1)), 1e30}
+}
+
 // checkIsolation replaces the first clip by NaN, infinity and huge numbers:
 // the others' answers must stay.
 func (p *prover) checkIsolation() (Check, error) {
@@ -166,7 +175,7 @@ func (p *prover) checkIsolation() (Check, error) {
 		return Check{}, err
 	}
 	var worst Check
-	for i, bad := range []float32{float32(math.NaN()), float32(math.Inf(1)), 1e30} {
+	for i, bad := range p.badPixels() {
 		clips := slices.Clone(p.clips)
 		clips[0] = slices.Repeat([]float32{bad}, len(clips[0]))
 		dirty, err := p.run(p.s.Model, p.optimised(), clips)

@@ -61,7 +61,7 @@ func (p *prover) accuracy(got, want [][]float64) error {
 // scores returns the first output's row for every video, averaged over rows
 // where the model answers per frame.
 func (p *prover) scores(m *graph.Model, frames int) ([][]float64, error) {
-	in, err := clipsInput(m, frames)
+	in, err := clipsInput(m, frames, p.channels)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func (p *prover) checkLatency() (Check, error) {
 	}()
 	clips := make([][][]float32, len(entries))
 	for i, e := range entries {
-		in, err := clipsInput(e.m, e.frames)
+		in, err := clipsInput(e.m, e.frames, p.channels)
 		if err != nil {
 			return Check{}, err
 		}

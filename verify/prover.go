@@ -103,7 +103,9 @@ type prover struct {
 	r        *Report
 	frames   int           // a clip of the model has
 	crops    int           // clips that one sample of the model's input holds, 1 but for ten-crop and the like
+	channels int           // of a frame
 	h, w     int           // of a frame
+	pixels   bool          // clips are of pixels, 0 to 255
 	batches  [][][]float32 // of samples
 	clips    [][]float32   // the first batch
 	sessions sessionCache
@@ -142,7 +144,10 @@ func newProver(ctx context.Context, s *Subject, opt Options) (*prover, error) {
 	if s.Source != nil {
 		p.addModel("source", s.Source, modelName(s.Source), "")
 	}
-	in, err := clipsInput(s.Model, s.Frames)
+	if p.channels = s.Channels; p.channels == 0 {
+		p.channels = 3
+	}
+	in, err := clipsInput(s.Model, s.Frames, p.channels)
 	if err != nil {
 		return nil, err
 	}
@@ -152,19 +157,14 @@ func newProver(ctx context.Context, s *Subject, opt Options) (*prover, error) {
 			n = 2
 		}
 	}
-	dims, err := in.dims(n, s.Frames, s.Size)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.Path, err)
-	}
-	p.h, p.w = int(dims[len(dims)-2]), int(dims[len(dims)-1])
-	planes := product(dims[:len(dims)-2]) / n
-	p.frames, p.crops = int(planes/3), 1
+	p.h, p.w = in.frameSize(s.Size)
+	p.pixels = in.pixels()
+	p.frames, p.crops = in.sample(), 1
 	if s.Frames > 0 {
 		p.frames, p.crops = s.Frames, p.frames/s.Frames
 	}
-	if int64(3*p.sample()) != planes {
-		return nil, fmt.Errorf("%s: input %s %s does not hold clips of %d frames of 3 channels, which is what verify can feed",
-			s.Path, in.name, in.shape, p.frames)
+	if p.sample() != in.sample() || p.frames == 0 {
+		return nil, fmt.Errorf("%s: input %s %s does not hold clips of %d frames of %d channels", s.Path, in.name, in.shape, p.frames, p.channels)
 	}
 	for i := 0; i < opt.Videos.Len() && len(p.batches) < maxBatches; i += int(n) {
 		clips, err := p.videos(i, int(n), p.sample())
@@ -179,9 +179,16 @@ func newProver(ctx context.Context, s *Subject, opt Options) (*prover, error) {
 	}
 	p.sourceFrames = s.SourceFrames * p.crops
 	if p.sourceFrames == 0 {
-		p.sourceFrames, err = framesOf(s.Source, p.sample(), p.h, p.w)
+		in, err := clipsInput(s.Source, 0, p.channels)
+		if err != nil {
+			return nil, err
+		}
+		// Where frames are folded into the batch, the source has the model's.
+		if p.sourceFrames = in.sample(); in.layout[0] == "NT" || p.sourceFrames == 0 {
+			p.sourceFrames = p.sample()
+		}
 	}
-	return p, err
+	return p, nil
 }
 
 // sample is how many frames one sample of the model's input has.
@@ -193,7 +200,8 @@ func (p *prover) videos(i, n, frames int) ([][]float32, error) {
 	clips := make([][]float32, n)
 	for k := range clips {
 		var err error
-		if clips[k], err = p.opt.Videos.Clip(p.ctx, min(i+k, p.opt.Videos.Len()-1), frames, p.h, p.w); err != nil {
+		form := Form{Frames: frames, Channels: p.channels, Height: p.h, Width: p.w, Pixels: p.pixels}
+		if clips[k], err = p.opt.Videos.Clip(p.ctx, min(i+k, p.opt.Videos.Len()-1), form); err != nil {
 			return nil, err
 		}
 	}
@@ -283,8 +291,8 @@ func (p *prover) runSession(s *Session, inputs []*graph.Tensor) (*outcome, error
 // inputs arranges clips as a model takes them. Masks go to the input
 // "masks_in"; inputs beside those get zeros.
 func (p *prover) inputs(m *graph.Model, s *Session, clips [][]float32, masks *graph.Tensor) ([]*graph.Tensor, error) {
-	frames := len(clips[0]) / (3 * p.h * p.w)
-	in, err := clipsInput(m, frames)
+	frames := len(clips[0]) / (p.channels * p.h * p.w)
+	in, err := clipsInput(m, frames, p.channels)
 	if err != nil {
 		return nil, err
 	}

@@ -254,8 +254,8 @@ func (o SameOptions) inputs(s *Session, i uint64) (map[string]*graph.Tensor, err
 	return inputs, nil
 }
 
-// random makes floats as the distribution says, and zeros and ones for
-// integers, which are valid indices and masks alike.
+// random makes floats as the distribution says, any bytes for images, and zeros
+// and ones for other integers, which are valid indices and masks alike.
 func (o SameOptions) random(elem graph.DataType, dims []int64, stream uint64) (*graph.Tensor, error) {
 	n, err := (&graph.Tensor{Dims: dims}).NumElements()
 	if err != nil {
@@ -275,9 +275,13 @@ func (o SameOptions) random(elem graph.DataType, dims []int64, stream uint64) (*
 	if size == 0 || elem.IsFloat() {
 		return nil, fmt.Errorf("no random values are made for %s: give the input", elem)
 	}
+	values := 2
+	if elem == graph.Uint8 && len(dims) >= 4 {
+		values = 256
+	}
 	raw := make([]byte, int(n)*size)
 	for i := range int(n) {
-		raw[i*size] = byte(rng.IntN(2))
+		raw[i*size] = byte(rng.IntN(values))
 	}
 	return graph.NewTensor(elem, dims, raw)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/afc-project/afc/graph"
 )
@@ -16,9 +17,10 @@ type Subject struct {
 	Path     string
 	Lowering string // how its focal branch is written, "" if it has none
 
-	Frames int          // T, frames a clip
-	Blocks []FocalBlock // in network order; nil where the model has none
-	Size   [2]int       // H, W for random clips where the model takes any; 0: 224
+	Frames   int          // T, frames a clip
+	Channels int          // of a frame, of the source too; 0: 3
+	Blocks   []FocalBlock // in network order; nil where the model has none
+	Size     [2]int       // H, W for random clips where the model takes any; 0: 224
 
 	// Budget is how many frames of a clip each block computes, whatever it
 	// selects (one entry serves all); nil: as many as are selected.
@@ -72,106 +74,109 @@ func inapplicable(err error) (string, bool) {
 
 // frameInput is how a model takes clips: its one input of pixels.
 type frameInput struct {
-	index int // among the inputs that callers give
-	name  string
-	elem  graph.DataType // float32 or float16
-	shape graph.Shape
-	// rows is how many rows of the first dimension make a clip: 1, or T where
-	// clips are folded into the batch.
-	rows int64
+	index    int // among the inputs that callers give
+	name     string
+	elem     graph.DataType // one of clipTypes
+	shape    graph.Shape
+	layout   layout
+	frames   int // of a clip; 0: not known
+	channels int // of a frame
 }
 
-// clipsInput finds the input that takes clips: [N, T, 3, H, W], [N, T·3, H, W]
-// or [N·T, 3, H, W].
-func clipsInput(m *graph.Model, frames int) (frameInput, error) {
+// clipsInput finds the input that takes clips, in one of the layouts. Frames a
+// clip need not be known (0) where the input tells.
+func clipsInput(m *graph.Model, frames, channels int) (frameInput, error) {
 	i := -1
+	var reason string
 	for _, v := range m.Graph.Inputs() {
 		if v.Initializer() != nil {
 			continue
 		}
 		i++
-		s := v.Type.Shape
-		if !v.Type.Elem.IsFloat() || len(s) < 4 || len(s) > 5 {
+		if n := len(v.Type.Shape); n < 4 || n > 5 {
 			continue
 		}
-		if v.Type.Elem != graph.Float32 && v.Type.Elem != graph.Float16 {
-			return frameInput{}, fmt.Errorf("%s: input %s is %s: clips are float32 or float16", modelName(m), v.Name(), v.Type)
+		in := frameInput{i, v.Name(), v.Type.Elem, v.Type.Shape, layoutOf(v.Type.Shape, frames, channels), frames, channels}
+		switch {
+		case !slices.Contains(clipTypes, in.elem):
+			reason = fmt.Sprintf("input %s is %s: clips are made of %s", v.Name(), v.Type, typeNames(clipTypes))
+		case in.layout == nil:
+			reason = fmt.Sprintf("input %s is %s, which holds no clips of frames with %d channels", v.Name(), v.Type, channels)
+		default:
+			return in, nil
 		}
-		in := frameInput{index: i, name: v.Name(), elem: v.Type.Elem, shape: s, rows: 1}
-		if len(s) == 4 && s[1].Size == 3 && frames > 0 {
-			in.rows = int64(frames)
-		}
-		return in, nil
 	}
-	return frameInput{}, fmt.Errorf("%s: no input takes clips: expected a float input of 4 or 5 dimensions", modelName(m))
+	if reason == "" {
+		reason = "no input takes clips: expected one of 4 or 5 dimensions"
+	}
+	return frameInput{}, fmt.Errorf("%s: %s", modelName(m), reason)
+}
+
+func typeNames(types []graph.DataType) string {
+	names := make([]string, len(types))
+	for i, t := range types {
+		names[i] = t.String()
+	}
+	return strings.Join(names, ", ")
+}
+
+// pixels reports whether the input takes pixels as they are decoded, 0 to 255.
+func (in frameInput) pixels() bool { return !in.elem.IsFloat() }
+
+// size returns what the input fixes of a letter of its layout, 0 if any goes.
+func (in frameInput) size(letter string) int64 {
+	axis := in.layout.axis(letter)
+	d := in.shape[axis]
+	if !d.Known() {
+		return 0
+	}
+	switch counts := in.layout[axis]; counts {
+	case "TC":
+		return d.Size / int64(in.channels) // frames
+	case "NT":
+		return d.Size / int64(max(in.frames, 1)) // clips
+	}
+	return d.Size
 }
 
 // batch returns the number of clips a model's input fixes, 0 if it takes any.
-func (in frameInput) batch() int64 {
-	if !in.shape[0].Known() {
-		return 0
+func (in frameInput) batch() int64 { return in.size("N") }
+
+// sample returns how many frames a sample of the input has: what its shape
+// fixes, or the frames of a clip.
+func (in frameInput) sample() int {
+	if in.layout[in.layout.axis("T")] == "NT" {
+		return max(in.frames, 1)
 	}
-	return in.shape[0].Size / in.rows
+	if t := in.size("T"); t > 0 {
+		return int(t)
+	}
+	return in.frames
 }
 
-// dims returns the concrete shape of n clips. Frame sizes that the model
-// leaves open are size, its number of frames frames.
-func (in frameInput) dims(n int64, frames int, size [2]int) ([]int64, error) {
-	dims := in.shape.Dims()
-	k := len(dims)
-	dims[0] = n * in.rows
-	for i, s := range size {
-		if dims[k-2+i] < 0 {
-			if dims[k-2+i] = int64(s); s == 0 {
-				dims[k-2+i] = 224
-			}
-		}
-	}
-	if k == 5 && dims[1] < 0 {
-		dims[1] = int64(frames)
-	}
-	if c := k - 3; dims[c] < 0 {
-		if dims[c] = 3; k == 4 && in.rows == 1 {
-			dims[c] = 3 * int64(frames)
-		}
-	}
-	for i, d := range dims {
-		if d <= 0 {
-			return nil, fmt.Errorf("input %s %s: dimension %d is not known: give the frames a clip", in.name, in.shape, i)
-		}
-	}
-	return dims, nil
-}
-
-// tensor arranges clips, each [T, 3, H, W], as the input takes them: in every
-// form the elements have the same order.
+// tensor arranges samples, each [T, C, H, W], as the input takes them.
 func (in frameInput) tensor(clips [][]float32, frames int, size [2]int) (*graph.Tensor, error) {
-	dims, err := in.dims(int64(len(clips)), frames, size)
-	if err != nil {
-		return nil, err
+	s := sizes{int64(len(clips)), int64(frames), int64(in.channels), int64(size[0]), int64(size[1])}
+	dims := in.layout.dims(s)
+	for i, d := range in.shape {
+		if d.Known() && d.Size != dims[i] {
+			return nil, fmt.Errorf("%d clips of %d frames of %d×%d do not fit", len(clips), frames, size[0], size[1])
+		}
 	}
-	if n := product(dims); n != int64(len(clips)*len(clips[0])) {
-		return nil, fmt.Errorf("%d clips of %d frames do not fit %v", len(clips), frames, dims)
-	}
-	if in.elem == graph.Float16 {
-		return float16s(dims, slices.Concat(clips...))
-	}
-	return graph.Float32s(dims, slices.Concat(clips...)...), nil
+	return clipTensor(in.elem, dims, in.layout.arrange(slices.Concat(clips...), s))
 }
 
-// framesOf returns how many frames a clip of a model has: what its input says,
-// or def where clips are folded into the batch.
-func framesOf(m *graph.Model, def, h, w int) (int, error) {
-	in, err := clipsInput(m, 0)
-	if err != nil {
-		return 0, err
+// frameSize returns the size of the frames the input takes: def where it is
+// open, 224×224 where that is zero.
+func (in frameInput) frameSize(def [2]int) (h, w int) {
+	pick := func(letter string, def int) int {
+		if n := in.size(letter); n > 0 {
+			return int(n)
+		}
+		if def > 0 {
+			return def
+		}
+		return 224
 	}
-	if len(in.shape) == 4 && in.shape[1].Size == 3 {
-		return def, nil
-	}
-	dims, err := in.dims(1, def, [2]int{h, w})
-	if err != nil {
-		return 0, err
-	}
-	return int(product(dims[1:len(dims)-2]) / 3), nil
+	return pick("H", def[0]), pick("W", def[1])
 }

@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 )
 
@@ -11,14 +12,26 @@ import (
 type Videos interface {
 	// Len returns the number of videos.
 	Len() int
-	// Clip returns video i as frames·3·h·w values, frame by frame, R before G
-	// before B, ready for the network.
-	Clip(ctx context.Context, i, frames, h, w int) ([]float32, error)
+	// Clip returns video i as [T, C, H, W] values of the form, R before G
+	// before B where there are three channels.
+	Clip(ctx context.Context, i int, form Form) ([]float32, error)
 	// Label returns the class of video i, -1 if it is not known.
 	Label(i int) int
 	// String says in a few words what the videos are.
 	String() string
 }
+
+// Form is what a network takes for a clip.
+type Form struct {
+	Frames, Channels, Height, Width int
+
+	// Pixels asks for whole numbers of 0 to 255, as images are decoded;
+	// otherwise values are as the network expects them after normalisation.
+	Pixels bool
+}
+
+// values is how many values a frame has.
+func (f Form) values() int { return f.Channels * f.Height * f.Width }
 
 // Distribution is what random pixels are drawn from.
 type Distribution string
@@ -26,7 +39,7 @@ type Distribution string
 const (
 	// Normal has mean 0 and deviation 1, like normalised video.
 	Normal Distribution = "normal"
-	// Uniform lies in [0, 1).
+	// Uniform lies in [0, 1), pixels in 0 to 255.
 	Uniform Distribution = "uniform"
 )
 
@@ -57,21 +70,31 @@ func (r Random) String() string {
 }
 
 // Clip returns the middle frames of equal segments of video i.
-func (r Random) Clip(_ context.Context, i, frames, h, w int) ([]float32, error) {
-	clip := make([]float32, 0, frames*3*h*w)
-	for t := range frames {
-		frame := middle(t, frames, randomLength)
+func (r Random) Clip(_ context.Context, i int, form Form) ([]float32, error) {
+	if r.Distribution != Normal && r.Distribution != Uniform && r.Distribution != "" {
+		return nil, fmt.Errorf("unknown distribution %q: expected %s or %s", r.Distribution, Normal, Uniform)
+	}
+	clip := make([]float32, 0, form.Frames*form.values())
+	for t := range form.Frames {
+		frame := middle(t, form.Frames, randomLength)
 		rng := rand.New(rand.NewPCG(r.Seed, uint64(i)<<32|uint64(frame)))
-		for range 3 * h * w {
-			switch r.Distribution {
-			case Uniform:
-				clip = append(clip, rng.Float32())
-			case Normal, "":
-				clip = append(clip, float32(rng.NormFloat64()))
-			default:
-				return nil, fmt.Errorf("unknown distribution %q: expected %s or %s", r.Distribution, Normal, Uniform)
-			}
+		for range form.values() {
+			clip = append(clip, r.draw(rng, form.Pixels))
 		}
 	}
 	return clip, nil
+}
+
+// draw draws a value. Of pixels, the normal ones are those whose normalised
+// values the others are, with ImageNet's mean and deviation, about.
+func (r Random) draw(rng *rand.Rand, pixel bool) float32 {
+	switch {
+	case r.Distribution == Uniform && pixel:
+		return float32(rng.IntN(256))
+	case r.Distribution == Uniform:
+		return rng.Float32()
+	case pixel:
+		return float32(math.Round(min(max(116+57*rng.NormFloat64(), 0), 255)))
+	}
+	return float32(rng.NormFloat64())
 }

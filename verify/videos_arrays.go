@@ -10,18 +10,20 @@ import (
 
 // Arrays are clips from a NumPy file, ready for the network.
 type Arrays struct {
-	path   string
-	clips  []float32
-	count  int
-	frames int // a clip
-	h, w   int
-	labels []int // nil: none
+	path     string
+	clips    []float32 // [N, T, C, H, W]
+	count    int
+	frames   int // a clip
+	channels int
+	h, w     int
+	labels   []int // nil: none
 }
 
 // ReadArrays reads clips from a .npy file, or from a .npz archive the first
 // array of four or five dimensions, with its "labels", if it has them. Clips
-// are [N, T, 3, H, W], [N, T·3, H, W] or, with frames a clip, [N·T, 3, H, W].
-func ReadArrays(path string, frames int) (*Arrays, error) {
+// lie in it as in a network's input; frames a clip need not be known (0) where
+// they have an axis of their own.
+func ReadArrays(path string, frames, channels int) (*Arrays, error) {
 	arrays, err := numpy.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -38,13 +40,13 @@ func ReadArrays(path string, frames int) (*Arrays, error) {
 				a.labels = append(a.labels, int(l))
 			}
 		case (n == 4 || n == 5) && a.clips == nil:
-			if err := a.arrange(array.Tensor, frames); err != nil {
+			if err := a.take(array.Tensor, frames, channels); err != nil {
 				return nil, fmt.Errorf("%s: array %q %v: %w", path, array.Name, array.Tensor.Dims, err)
 			}
 		}
 	}
 	if a.clips == nil {
-		return nil, fmt.Errorf("%s: no array of clips: expected [N, T, 3, H, W], [N, T·3, H, W] or [N·T, 3, H, W]", path)
+		return nil, fmt.Errorf("%s: no array of clips: expected one of 4 or 5 dimensions, such as [N, T, %d, H, W]", path, channels)
 	}
 	if a.labels != nil && len(a.labels) != a.count {
 		return nil, fmt.Errorf("%s: %d labels for %d clips", path, len(a.labels), a.count)
@@ -52,26 +54,30 @@ func ReadArrays(path string, frames int) (*Arrays, error) {
 	return a, nil
 }
 
-func (a *Arrays) arrange(t *graph.Tensor, frames int) error {
-	d := t.Dims
-	n := len(d)
-	switch {
-	case n == 5 && d[2] == 3:
-		a.count, a.frames = int(d[0]), int(d[1])
-	case n == 4 && d[1] == 3 && frames > 0 && d[0]%int64(frames) == 0:
-		a.count, a.frames = int(d[0])/frames, frames
-	case n == 4 && d[1] > 3 && d[1]%3 == 0:
-		a.count, a.frames = int(d[0]), int(d[1]/3)
-	default:
-		return fmt.Errorf("expected [N, T, 3, H, W], [N, T·3, H, W] or, at %d frames a clip, [N·T, 3, H, W]", frames)
+func (a *Arrays) take(t *graph.Tensor, frames, channels int) error {
+	in := frameInput{shape: graph.ShapeOf(t.Dims...), frames: frames, channels: channels}
+	if in.layout = layoutOf(in.shape, frames, channels); in.layout == nil {
+		return fmt.Errorf("it holds no clips of frames with %d channels", channels)
 	}
-	a.h, a.w = int(d[n-2]), int(d[n-1])
-	if a.count == 0 || a.frames == 0 || a.h == 0 || a.w == 0 {
+	a.count, a.frames, a.channels = int(in.batch()), in.sample(), channels
+	a.h, a.w = int(in.size("H")), int(in.size("W"))
+	size := sizes{int64(a.count), int64(a.frames), int64(channels), int64(a.h), int64(a.w)}
+	switch n := product(t.Dims); {
+	case n == 0:
 		return fmt.Errorf("it is empty")
+	case n != product(size[:]):
+		return fmt.Errorf("it holds no clips of %d frames", frames)
 	}
-	var err error
-	a.clips, err = t.Float32s()
-	return err
+	v, err := float64s(t)
+	if err != nil {
+		return err
+	}
+	clips := make([]float32, len(v))
+	for i, x := range v {
+		clips[i] = float32(x)
+	}
+	a.clips = in.layout.back(clips, size)
+	return nil
 }
 
 // Len returns the number of clips.
@@ -91,14 +97,14 @@ func (a *Arrays) String() string {
 
 // Clip returns clip i, frames taken at the middles of equal segments where the
 // model takes another number than the file holds.
-func (a *Arrays) Clip(_ context.Context, i, frames, h, w int) ([]float32, error) {
-	if h != a.h || w != a.w {
-		return nil, fmt.Errorf("%s holds frames of %d×%d, the model takes %d×%d", a.path, a.h, a.w, h, w)
+func (a *Arrays) Clip(_ context.Context, i int, form Form) ([]float32, error) {
+	if form.Channels != a.channels || form.Height != a.h || form.Width != a.w {
+		return nil, fmt.Errorf("%s holds frames of %d×%d×%d, the model takes %d×%d×%d", a.path, a.channels, a.h, a.w, form.Channels, form.Height, form.Width)
 	}
-	size := 3 * h * w
-	clip := make([]float32, 0, frames*size)
-	for t := range frames {
-		at := (i*a.frames + middle(t, frames, a.frames)) * size
+	size := form.values()
+	clip := make([]float32, 0, form.Frames*size)
+	for t := range form.Frames {
+		at := (i*a.frames + middle(t, form.Frames, a.frames)) * size
 		clip = append(clip, a.clips[at:at+size]...)
 	}
 	return clip, nil

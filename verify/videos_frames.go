@@ -23,7 +23,8 @@ type Preprocessing struct {
 	// 0: 256/224 of the crop's. Then the middle is cropped.
 	Scale int
 	// Mean and Std are subtracted from and divided into the channels R, G, B,
-	// of values 0 to 255; Std zero: ImageNet's.
+	// of values 0 to 255; Std zero: ImageNet's, or none where the network takes
+	// pixels.
 	Mean, Std [3]float32
 	BGR       bool // channels in the order B, G, R
 }
@@ -56,9 +57,6 @@ const FrameTemplate = "img_%05d.jpg"
 func ReadFrames(root, list, template string, pre Preprocessing) (*Frames, error) {
 	if template == "" {
 		template = FrameTemplate
-	}
-	if pre.Std == [3]float32{} {
-		pre.Mean, pre.Std = imageNetMean, imageNetStd
 	}
 	f := &Frames{root: root, template: template, pre: pre}
 	var err error
@@ -165,23 +163,44 @@ func (f *Frames) Label(i int) int { return f.videos[i].label }
 func (f *Frames) String() string { return fmt.Sprintf("%d videos from %s", len(f.videos), f.root) }
 
 // Clip reads the middle frames of equal segments of video i and prepares them.
-func (f *Frames) Clip(ctx context.Context, i, frames, h, w int) ([]float32, error) {
+func (f *Frames) Clip(ctx context.Context, i int, form Form) ([]float32, error) {
+	if form.Channels != 3 {
+		return nil, fmt.Errorf("%s holds images, the model takes frames of %d channels: give prepared clips", f.root, form.Channels)
+	}
+	pre, err := f.pre.filled(form.Pixels)
+	if err != nil {
+		return nil, err
+	}
 	v := f.videos[i]
-	clip := make([]float32, 0, frames*3*h*w)
-	for t := range frames {
+	clip := make([]float32, 0, form.Frames*form.values())
+	for t := range form.Frames {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		path := filepath.Join(v.path, fmt.Sprintf(f.template, 1+middle(t, frames, v.frames)))
+		path := filepath.Join(v.path, fmt.Sprintf(f.template, 1+middle(t, form.Frames, v.frames)))
 		img, err := readImage(path)
 		if err != nil {
 			return nil, err
 		}
-		if clip, err = f.pre.appendFrame(clip, img, h, w); err != nil {
+		if clip, err = pre.appendFrame(clip, img, form.Height, form.Width); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 	}
 	return clip, nil
+}
+
+// filled returns p with what it leaves open. Pixels are not normalised: a model
+// that takes them does so itself.
+func (p Preprocessing) filled(pixels bool) (Preprocessing, error) {
+	switch given := p.Std != [3]float32{}; {
+	case given && pixels:
+		return p, fmt.Errorf("the model takes pixels of 0 to 255 and normalises them itself: leave mean and deviation out")
+	case pixels:
+		p.Std = [3]float32{1, 1, 1}
+	case !given:
+		p.Mean, p.Std = imageNetMean, imageNetStd
+	}
+	return p, nil
 }
 
 func readImage(path string) (image.Image, error) {

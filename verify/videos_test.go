@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,7 +43,7 @@ func TestMiddle(t *testing.T) {
 
 func TestRandom(t *testing.T) {
 	clip := func(r Random, i, frames int) []float32 {
-		c, err := r.Clip(t.Context(), i, frames, 4, 5)
+		c, err := r.Clip(t.Context(), i, Form{Frames: frames, Channels: 3, Height: 4, Width: 5})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,7 +66,19 @@ func TestRandom(t *testing.T) {
 			t.Fatalf("uniform pixel %g", x)
 		}
 	}
-	if _, err := (Random{Distribution: "odd"}).Clip(t.Context(), 0, 1, 1, 1); err == nil {
+	for _, d := range []Distribution{Normal, Uniform} {
+		pixels, err := Random{Distribution: d}.Clip(t.Context(), 0, Form{Frames: 4, Channels: 2, Height: 8, Width: 8, Pixels: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if low, high := slices.Min(pixels), slices.Max(pixels); len(pixels) != 4*2*64 || low < 0 || low > 40 || high > 255 || high < 200 {
+			t.Errorf("%s: %d pixels of %g to %g", d, len(pixels), low, high)
+		}
+		if _, err := clipTensor(graph.Uint8, []int64{int64(len(pixels))}, pixels); err != nil {
+			t.Errorf("%s: %v", d, err)
+		}
+	}
+	if _, err := (Random{Distribution: "odd"}).Clip(t.Context(), 0, Form{Frames: 1, Channels: 3, Height: 1, Width: 1}); err == nil {
 		t.Error("an unknown distribution is not refused")
 	}
 }
@@ -119,7 +132,7 @@ func TestFrames(t *testing.T) {
 		if f.Len() != 2 || !cmp.Equal([]int{f.Label(0), f.Label(1)}, labels) {
 			t.Errorf("list %q: %d videos, labels %d, %d; want %v", name, f.Len(), f.Label(0), f.Label(1), labels)
 		}
-		clip, err := f.Clip(t.Context(), 0, 3, 8, 8)
+		clip, err := f.Clip(t.Context(), 0, Form{Frames: 3, Channels: 3, Height: 8, Width: 8})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,6 +147,33 @@ func TestFrames(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestFramesAsPixels: a network that takes pixels normalises them itself.
+func TestFramesAsPixels(t *testing.T) {
+	root := frameTree(t)
+	form := Form{Frames: 3, Channels: 3, Height: 8, Width: 8, Pixels: true}
+	f, err := ReadFrames(root, "", pngTemplate, Preprocessing{Scale: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clip, err := f.Clip(t.Context(), 0, form)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []float32{3, 100, 200}; clip[0] != want[0] || clip[64] != want[1] || clip[128] != want[2] {
+		t.Errorf("the first frame is %g, %g, %g; want %g", clip[0], clip[64], clip[128], want)
+	}
+	if f, err = ReadFrames(root, "", pngTemplate, Preprocessing{Scale: 8, Std: [3]float32{1, 1, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Clip(t.Context(), 0, form); err == nil || !strings.Contains(err.Error(), "normalises them itself") {
+		t.Errorf("a deviation for pixels: %v", err)
+	}
+	form.Channels = 10
+	if _, err := f.Clip(t.Context(), 0, form); err == nil || !strings.Contains(err.Error(), "frames of 10 channels") {
+		t.Errorf("images for optical flow: %v", err)
 	}
 }
 
@@ -207,7 +247,7 @@ func TestFramesRefused(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, "run/c", "img_00001.png"), []byte("not an image"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Clip(t.Context(), 1, 4, 8, 8); err == nil || !strings.Contains(err.Error(), "img_00001.png") {
+	if _, err := f.Clip(t.Context(), 1, Form{Frames: 4, Channels: 3, Height: 8, Width: 8}); err == nil || !strings.Contains(err.Error(), "img_00001.png") {
 		t.Errorf("a broken frame: %v", err)
 	}
 }
@@ -231,19 +271,19 @@ func TestArrays(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadArrays(path, 4); err == nil || !strings.Contains(err.Error(), "no array of clips") {
+	if _, err := ReadArrays(path, 4, 3); err == nil || !strings.Contains(err.Error(), "no array of clips") {
 		t.Errorf("an archive without clips: %v", err)
 	}
 
 	for _, dims := range [][]int64{{2, 4, 3, 2, 2}, {2, 12, 2, 2}, {8, 3, 2, 2}} {
 		a := &Arrays{path: "x.npy"}
-		if err := a.arrange(graph.Float32s(dims, values(96)...), 4); err != nil {
+		if err := a.take(graph.Float32s(dims, values(96)...), 4, 3); err != nil {
 			t.Fatalf("%v: %v", dims, err)
 		}
 		if a.count != 2 || a.frames != 4 || a.h != 2 || a.w != 2 {
 			t.Errorf("%v is %d clips of %d frames of %d×%d", dims, a.count, a.frames, a.h, a.w)
 		}
-		clip, err := a.Clip(t.Context(), 1, 2, 2, 2)
+		clip, err := a.Clip(t.Context(), 1, Form{Frames: 2, Channels: 3, Height: 2, Width: 2})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -251,7 +291,7 @@ func TestArrays(t *testing.T) {
 		if clip[0] != 48+12 || clip[12] != 48+36 {
 			t.Errorf("%v: clip 1 begins frames with %g and %g, want 60 and 84", dims, clip[0], clip[12])
 		}
-		if _, err := a.Clip(t.Context(), 0, 4, 3, 3); err == nil {
+		if _, err := a.Clip(t.Context(), 0, Form{Frames: 4, Channels: 3, Height: 3, Width: 3}); err == nil {
 			t.Errorf("%v: frames of another size are not refused", dims)
 		}
 	}
@@ -261,7 +301,7 @@ func TestArrays(t *testing.T) {
 		for _, d := range dims {
 			n *= d
 		}
-		if err := a.arrange(graph.Float32s(dims, values(int(n))...), 4); err == nil {
+		if err := a.take(graph.Float32s(dims, values(int(n))...), 4, 3); err == nil {
 			t.Errorf("%v is taken for clips", dims)
 		}
 	}

@@ -90,7 +90,7 @@ func (a *app) flopsMeasure(c *cli.Context) error {
 	if len(s.Blocks) == 0 {
 		return usagef("%s: no block of it selects frames; measure takes an AFNet that afc wrote", path)
 	}
-	if err := givenVideos(c, s.Frames, &opt); err != nil {
+	if err := givenVideos(c, s, &opt); err != nil {
 		return err
 	}
 	net, _, err := afblock.ReadModel(s.Model)

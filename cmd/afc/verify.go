@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -113,14 +112,15 @@ func (a *app) verify(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := givenVideos(c, s.Frames, &opt); err != nil {
+	if err := givenVideos(c, s, &opt); err != nil {
 		return err
 	}
 	if source != "" {
 		p.Step("reading %s", source)
-		if s.Source, s.SourceFrames, err = openSource(c, source); err != nil {
+		if s.Source, err = openModel(source); err != nil {
 			return err
 		}
+		s.SourceFrames = clipsOf(source, c.Int("source-frames")).frames
 	}
 	opt.Progress = func(check string, done, total int) { p.Step("check %d of %d: %s", done+1, total, check) }
 	report, err := verify.Verify(c.Context, s, opt)
@@ -164,6 +164,8 @@ func subjectOf(path string) (*verify.Subject, error) {
 	}
 	s := &verify.Subject{Model: m, Path: path}
 	if !afblock.Compiled(m) {
+		clips := clipsOf(path, 0)
+		s.Frames, s.Channels = clips.frames, clips.channels
 		return s, nil
 	}
 	net, file, err := afblock.ReadModel(m)
@@ -171,6 +173,7 @@ func subjectOf(path string) (*verify.Subject, error) {
 		return nil, err
 	}
 	s.Lowering, s.Budget = file.Lowering, file.Budget
+	s.Channels = net.Stem.Conv.In()
 	s.Frames, s.Size, s.FineTune, s.Probabilities = net.Frames, net.Size, net.FineTune, net.Head.Softmax
 	for _, b := range codegen.FocalBlocks(net) {
 		s.Blocks = append(s.Blocks, verify.FocalBlock(b))
@@ -188,28 +191,28 @@ func subjectOf(path string) (*verify.Subject, error) {
 	return s, nil
 }
 
-// openSource reads a source and how many frames its clips have, 0 where that
-// is for its input to say.
-func openSource(c *cli.Context, path string) (*graph.Model, int, error) {
+// clipFacts is what recognition says of the clips a model takes; zero where it
+// is for the model's input to say.
+type clipFacts struct {
+	frames, channels int
+	folded           bool // frames are rows of the batch
+}
+
+// clipsOf says what clips a model file takes that afc did not write. Given
+// frames decide. What is not recognised can be verified too.
+func clipsOf(path string, frames int) clipFacts {
+	given := clipFacts{frames: frames}
 	m, err := openModel(path)
-	if err != nil || c.Int("source-frames") > 0 {
-		return m, c.Int("source-frames"), err
-	}
-	canonical, err := openModel(path)
 	if err != nil {
-		return nil, 0, err
+		return given
 	}
-	defer canonical.Close()
-	if err := passes.Canonicalize(canonical); err != nil {
-		return nil, 0, err
+	defer m.Close()
+	if err := passes.Canonicalize(m); err != nil {
+		return given
 	}
-	net, err := afblock.Recognize(canonical, afblock.RecognizeOptions{})
-	var no *afblock.NotRecognizedError
-	if errors.As(err, &no) {
-		return m, 0, nil
-	}
+	net, err := afblock.Recognize(m, afblock.RecognizeOptions{Frames: frames})
 	if err != nil {
-		return nil, 0, err
+		return given
 	}
-	return m, net.Frames, nil
+	return clipFacts{net.Frames, net.Stem.Conv.In(), net.Source.Segments == 0}
 }

@@ -23,9 +23,9 @@ func inputFlags() []cli.Flag {
 	}
 }
 
-// givenVideos replaces the random clips of opt by those the flags name. Frames
-// is T of the model.
-func givenVideos(c *cli.Context, frames int, opt *verify.Options) error {
+// givenVideos replaces the random clips of opt by those the flags name, for a
+// model.
+func givenVideos(c *cli.Context, s *verify.Subject, opt *verify.Options) error {
 	input, dir := c.String("input"), c.String("videos")
 	if input != "" && dir != "" {
 		return usagef("--input and --videos both give clips: choose one")
@@ -36,7 +36,11 @@ func givenVideos(c *cli.Context, frames int, opt *verify.Options) error {
 		}
 	}
 	if input != "" {
-		clips, err := verify.ReadArrays(input, frames)
+		channels := s.Channels
+		if channels == 0 {
+			channels = 3
+		}
+		clips, err := verify.ReadArrays(input, s.Frames, channels)
 		if err != nil {
 			return usagef("%v", err)
 		}

@@ -51,11 +51,8 @@ func (a *app) verifySame(c *cli.Context, run verify.Options) error {
 		}
 	}
 	opt.Batch = int64(c.Int("batch"))
-	if in := dataInputs(models[0].Graph); len(in) == 1 && len(in[0].Type.Shape) == 4 && in[0].Type.Shape[1].Size == 3 {
-		// Frames are folded into the batch: whole clips of them.
-		if _, frames, err := openSource(c, c.Args().First()); err == nil && frames > 0 {
-			opt.Batch *= int64(frames)
-		}
+	if clips := clipsOf(c.Args().First(), c.Int("source-frames")); clips.folded {
+		opt.Batch *= int64(clips.frames) // whole clips of them
 	}
 	opt.Progress = func(step string, done, total int) { p.Step("%s (%d of %d)", step, done+1, total) }
 	report, err := verify.Same(c.Context, models[0], models[1], opt)

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/afc-project/afc/testmodels"
+	"github.com/afc-project/afc/verify"
+)
+
+// TestKindsOfClips takes sources of other clips than normalised RGB all the
+// way: recognised, converted, verified, counted and measured.
+func TestKindsOfClips(t *testing.T) {
+	if _, err := verify.Version(); err != nil {
+		t.Skip(err)
+	}
+	tiny := testmodels.Spec{Blocks: []int{2, 2, 2, 2}, Width: 8, Frames: 4, Size: 33, Classes: 7, Dynamic: true}
+	kind := func(input testmodels.Input, pixels bool, channels int) testmodels.Spec {
+		s := tiny
+		s.Input, s.Pixels, s.Channels = input, pixels, channels
+		return s
+	}
+	for _, tt := range []struct {
+		name  string
+		spec  testmodels.Spec
+		input string // as inspect prints it
+	}{
+		{"pixels by frame", kind(testmodels.FramesOwnAxis, true, 3), "uint8 [batch,4,33,33,3]"},
+		{"pixels in the batch", kind(testmodels.FramesInBatch, true, 3), "uint8 [frames,33,33,3]"},
+		{"pixels side by side", kind(testmodels.FramesInChannels, true, 3), "uint8 [batch,33,33,12]"},
+		{"flow by frame", kind(testmodels.FramesOwnAxis, false, 10), "float32 [batch,4,10,33,33], [N, T, 10, H, W]"},
+		{"flow side by side", kind(testmodels.FramesInChannels, false, 10), "float32 [batch,40,33,33], [N, T·10, H, W]"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			source := modelFile(t, tt.spec)
+			if o := mustRun(t, "inspect", source); !strings.Contains(o.stdout, tt.input) {
+				t.Errorf("inspect does not tell %s:\n%s", tt.input, o.stdout)
+			}
+			af := filepath.Join(t.TempDir(), "af.onnx")
+			mustRun(t, "convert", source, "-o", af)
+			var r verify.Report
+			if err := json.Unmarshal([]byte(mustRun(t, "verify", source, af, "--clips", "2", "--threads", "1", "--rounds", "1", "--json").stdout), &r); err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range r.Checks {
+				if c.Status == verify.Skip && c.Name != "provider" && c.Name != "identity" {
+					t.Errorf("%s is skipped: %s", c.Name, c.Where)
+				}
+			}
+			mustRun(t, "verify", "--same", source, source, "--threads", "1")
+			mustRun(t, "flops", "estimate", source)
+			mustRun(t, "flops", "measure", af, "--clips", "1", "--threads", "1")
+		})
+	}
+}
