@@ -85,6 +85,11 @@ func (b *binder) network() {
 	if net.Frames == 0 {
 		b.problems = append(b.problems, "its frames a clip (T) cannot be read from it: give them with --frames")
 	}
+	if len(b.missing)+len(b.misshapen)+len(b.problems) == 0 {
+		if err := net.checkMaps(); err != nil {
+			b.problems = append(b.problems, "its structure does not hold together: "+err.Error())
+		}
+	}
 }
 
 // fullKey is a key as the checkpoint spells it.

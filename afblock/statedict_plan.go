@@ -86,11 +86,11 @@ func fromStructure(sd *StateDict, opt CheckpointOptions) (*Network, error) {
 	if err != nil {
 		return nil, &CheckpointError{File: sd.File, Reason: err.Error()}
 	}
-	if err := bind(net, sd); err != nil {
-		return nil, err
-	}
 	if opt.Size != [2]int{} {
 		net.Size = opt.Size
+	}
+	if err := bind(net, sd); err != nil {
+		return nil, err
 	}
 	if opt.Frames == 0 {
 		return net, nil
