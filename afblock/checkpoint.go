@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/internal/limits"
 )
 
 // CheckpointError says why a checkpoint cannot be used: it cannot be read
@@ -74,7 +75,7 @@ func decodeCheckpoint(r io.ReaderAt, size int64) (*StateDict, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	mem := &budget{left: size*64 + 64<<20}
+	mem := limits.NewBudget(size)
 	switch h := head[:n]; {
 	case bytes.HasPrefix(h, []byte("PK\x03\x04")):
 		return decodeZip(r, size, mem)
@@ -86,7 +87,7 @@ func decodeCheckpoint(r io.ReaderAt, size int64) (*StateDict, error) {
 	return nil, errors.New("not a checkpoint: expected PyTorch (.pth, .pth.tar), safetensors or npz")
 }
 
-func decodeZip(r io.ReaderAt, size int64, mem *budget) (*StateDict, error) {
+func decodeZip(r io.ReaderAt, size int64, mem *limits.Budget) (*StateDict, error) {
 	z, err := zip.NewReader(r, size)
 	if err != nil {
 		return nil, fmt.Errorf("damaged zip archive: %w", err)
@@ -108,45 +109,9 @@ func decodeZip(r io.ReaderAt, size int64, mem *budget) (*StateDict, error) {
 	return nil, errors.New("a zip archive, but neither PyTorch's (no data.pkl) nor NumPy's (not all .npy)")
 }
 
-// budget bounds what a file can make its reader allocate, so that a small file
-// that lies about sizes, or unpacks to a thousand times its own, is refused.
-type budget struct{ left int64 }
-
-func (b *budget) take(n int64) error {
-	if n < 0 || n > b.left {
-		return fmt.Errorf("asks for %d bytes, far more than its size can hold", n)
-	}
-	b.left -= n
-	return nil
-}
-
-// readEntry unpacks a file of an archive.
-func readEntry(f *zip.File, mem *budget) ([]byte, error) {
-	if f.UncompressedSize64 > 1<<62 {
-		return nil, fmt.Errorf("%s: impossible size %d", f.Name, f.UncompressedSize64)
-	}
-	if err := mem.take(int64(f.UncompressedSize64)); err != nil {
-		return nil, fmt.Errorf("%s: %w", f.Name, err)
-	}
-	rc, err := f.Open()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.Name, err)
-	}
-	defer rc.Close()
-	b := make([]byte, f.UncompressedSize64)
-	if _, err := io.ReadFull(rc, b); err != nil {
-		return nil, fmt.Errorf("%s: %w", f.Name, err)
-	}
-	// One more read makes the archive reader check length and checksum.
-	if n, err := rc.Read(make([]byte, 1)); n != 0 || err != io.EOF {
-		return nil, fmt.Errorf("%s: damaged: %v", f.Name, err)
-	}
-	return b, nil
-}
-
 // arrange copies a tensor laid out with strides (in elements) into row-major
 // order. raw starts at its first element.
-func arrange(dtype graph.DataType, dims, strides []int64, raw []byte, mem *budget) (*graph.Tensor, error) {
+func arrange(dtype graph.DataType, dims, strides []int64, raw []byte, mem *limits.Budget) (*graph.Tensor, error) {
 	shape := graph.Tensor{DType: dtype, Dims: dims}
 	bytes, err := shape.NumBytes()
 	if err != nil {
@@ -175,7 +140,7 @@ func arrange(dtype graph.DataType, dims, strides []int64, raw []byte, mem *budge
 	if contiguous {
 		return graph.NewTensor(dtype, dims, raw[:bytes:bytes])
 	}
-	if err := mem.take(bytes); err != nil {
+	if err := mem.Take(bytes); err != nil {
 		return nil, err
 	}
 	out := make([]byte, 0, bytes)

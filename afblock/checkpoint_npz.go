@@ -2,29 +2,19 @@ package afblock
 
 import (
 	"archive/zip"
-	"bytes"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"strings"
 
-	"github.com/sbinet/npyio/npy"
-
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/internal/limits"
+	"github.com/afc-project/afc/internal/numpy"
 )
 
-var numpyTypes = map[string]graph.DataType{
-	"<f2": graph.Float16, "<f4": graph.Float32, "<f8": graph.Float64,
-	"|i1": graph.Int8, "<i2": graph.Int16, "<i4": graph.Int32, "<i8": graph.Int64,
-	"|u1": graph.Uint8, "<u2": graph.Uint16, "<u4": graph.Uint32, "<u8": graph.Uint64,
-	"|b1": graph.Bool,
-}
-
 // decodeNPZ reads numpy.savez archives: one array an entry.
-func decodeNPZ(z *zip.Reader, mem *budget) (*StateDict, error) {
+func decodeNPZ(z *zip.Reader, mem *limits.Budget) (*StateDict, error) {
 	sd := NewStateDict()
 	for _, f := range z.File {
-		raw, err := readEntry(f, mem)
+		raw, err := limits.Unpack(f, mem)
 		if err != nil {
 			return nil, err
 		}
@@ -37,43 +27,20 @@ func decodeNPZ(z *zip.Reader, mem *budget) (*StateDict, error) {
 	return sd, nil
 }
 
-func decodeNPY(raw []byte, mem *budget) (t *graph.Tensor, err error) {
-	// npyio allocates what the header claims its own length is, and indexes
-	// malformed headers out of range.
-	if len(raw) < 12 {
-		return nil, errors.New("truncated")
-	}
-	length := int64(binary.LittleEndian.Uint16(raw[8:])) + 10
-	if raw[6] >= 2 {
-		length = int64(binary.LittleEndian.Uint32(raw[8:])) + 12
-	}
-	if length > int64(len(raw)) {
-		return nil, errors.New("truncated")
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			t, err = nil, fmt.Errorf("malformed header: %v", p)
-		}
-	}()
-	r := bytes.NewReader(raw)
-	h, err := npy.NewReader(r)
+func decodeNPY(raw []byte, mem *limits.Budget) (*graph.Tensor, error) {
+	l, err := numpy.ParseHeader(raw)
 	if err != nil {
 		return nil, err
 	}
-	dtype, ok := numpyTypes[h.Header.Descr.Type]
-	if !ok {
-		return nil, fmt.Errorf("element type %q is not supported", h.Header.Descr.Type)
-	}
-	shape := h.Header.Descr.Shape
-	dims, strides := make([]int64, len(shape)), make([]int64, len(shape))
+	strides := make([]int64, len(l.Dims))
 	stride := int64(1)
-	for k := range shape {
-		i := len(shape) - 1 - k
-		if h.Header.Descr.Fortran {
+	for k := range l.Dims {
+		i := len(l.Dims) - 1 - k
+		if l.Fortran {
 			i = k
 		}
-		dims[i], strides[i] = int64(shape[i]), stride
-		stride *= dims[i]
+		strides[i] = stride
+		stride *= l.Dims[i]
 	}
-	return arrange(dtype, dims, strides, raw[length:], mem)
+	return arrange(l.DType, l.Dims, strides, l.Body, mem)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/nlpodyssey/gopickle/types"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/internal/limits"
 )
 
 // Pickles are programs for a small stack machine. gopickle runs them without
@@ -51,11 +52,26 @@ const (
 	maxPickleLong = 255  // bytes of an integer
 )
 
+// Most that gopickle allocates for an opcode and for a byte of its argument.
+const (
+	opcodeCost   = 192
+	argumentCost = 8
+)
+
+// pickleCosts holds the opcodes that make gopickle allocate more.
+var pickleCosts = map[byte]int64{
+	'(': 512,                                  // a new stack
+	'R': 768, 'o': 768, 'i': 768, '\x8f': 512, // maps: an OrderedDict, a set
+	'd': 320, '}': 320, '\x91': 512,
+	'\x8a': maxPickleLong * 48, '\x8b': maxPickleLong * 48, // an integer is shifted in byte by byte
+}
+
 // scanPickle returns the length of the pickle at the start of data, up to and
-// including its STOP.
-func scanPickle(data []byte) (int, error) {
+// including its STOP. It takes from mem what running it may allocate.
+func scanPickle(data []byte, mem *limits.Budget) (int, error) {
 	for i := 0; i < len(data); {
 		op := data[i]
+		start := i
 		i++
 		if op == '.' {
 			return i, nil
@@ -95,8 +111,15 @@ func scanPickle(data []byte) (int, error) {
 				return 0, fmt.Errorf("pickle has an integer of %d bytes at byte %d", n, i)
 			}
 		}
-		if arg != argFrame {
+		cost := max(opcodeCost, pickleCosts[op])
+		if arg == argFrame { // it is copied, then read as opcodes
+			cost += int64(n)
+		} else {
 			i += int(n)
+			cost += argumentCost * int64(i-start)
+		}
+		if err := mem.Take(cost); err != nil {
+			return 0, fmt.Errorf("pickle with more objects than a checkpoint's at byte %d: %w", start, err)
 		}
 	}
 	return 0, errors.New("pickle ends before its STOP")
@@ -104,8 +127,8 @@ func scanPickle(data []byte) (int, error) {
 
 // unpickle runs the pickle at the start of data and returns its value and what
 // follows it. persistent resolves the storages it refers to; nil: none allowed.
-func unpickle(data []byte, persistent func(any) (any, error)) (value any, rest []byte, err error) {
-	n, err := scanPickle(data)
+func unpickle(data []byte, mem *limits.Budget, persistent func(any) (any, error)) (value any, rest []byte, err error) {
+	n, err := scanPickle(data, mem)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,14 +1,18 @@
 package afblock
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"github.com/nlpodyssey/safetensors"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/internal/limits"
 )
 
 // structureKey is where afc keeps a network's structure in the metadata of the
@@ -23,42 +27,52 @@ var safeTypes = map[safetensors.DType]graph.DataType{
 	safetensors.U64: graph.Uint64,
 }
 
+// maxHeader bounds a header, a JSON text that takes some fifty times its length
+// to parse. It grows with the file; a tensor takes about 100 bytes of it.
+const maxHeader = 1 << 19
+
 // decodeSafetensors reads https://huggingface.co/docs/safetensors files.
-func decodeSafetensors(r io.ReaderAt, size int64, mem *budget) (*StateDict, error) {
+func decodeSafetensors(r io.ReaderAt, size int64, mem *limits.Budget) (*StateDict, error) {
 	var head [8]byte
 	if _, err := r.ReadAt(head[:], 0); err != nil {
 		return nil, err
 	}
-	if n := binary.LittleEndian.Uint64(head[:]); n > uint64(size) {
+	n := binary.LittleEndian.Uint64(head[:])
+	if n > uint64(size) {
 		return nil, fmt.Errorf("safetensors header of %d bytes in a file of %d", n, size)
 	}
-	if err := mem.take(size); err != nil {
+	if most := maxHeader + size/16; int64(n) > most {
+		return nil, fmt.Errorf("safetensors header of %d bytes in a file of %d: %d at most are plausible", n, size, most)
+	}
+	if err := mem.Take(size); err != nil {
 		return nil, err
 	}
 	raw := make([]byte, size)
 	if _, err := r.ReadAt(raw, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	st, err := safetensors.Deserialize(raw)
+	_, meta, err := safetensors.ReadMetadata(raw)
 	if err != nil {
 		return nil, fmt.Errorf("damaged safetensors file: %w", err)
 	}
-	_, meta, err := safetensors.ReadMetadata(raw)
-	if err != nil {
-		return nil, err
-	}
+	raw = raw[8+n:]
+	tensors := meta.Tensors()
 	sd := NewStateDict()
 	sd.Structure = meta.Metadata()[structureKey]
-	for _, v := range st.Tensors() {
-		dims := make([]int64, len(v.TensorView.Shape()))
-		for i, d := range v.TensorView.Shape() {
+	for _, name := range slices.SortedFunc(maps.Keys(tensors), func(a, b string) int {
+		x, y := tensors[a].DataOffsets, tensors[b].DataOffsets
+		return cmp.Or(cmp.Compare(x[0], y[0]), cmp.Compare(x[1], y[1]), cmp.Compare(a, b))
+	}) {
+		info := tensors[name]
+		dims := make([]int64, len(info.Shape))
+		for i, d := range info.Shape {
 			dims[i] = int64(d)
 		}
-		t, err := graph.NewTensor(safeTypes[v.TensorView.DType()], dims, v.TensorView.Data())
+		t, err := graph.NewTensor(safeTypes[info.DType], dims, raw[info.DataOffsets[0]:info.DataOffsets[1]])
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", v.Name, err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		sd.Set(v.Name, t)
+		sd.Set(name, t)
 	}
 	return sd, nil
 }

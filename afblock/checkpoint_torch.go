@@ -12,17 +12,18 @@ import (
 	"github.com/nlpodyssey/gopickle/types"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/internal/limits"
 )
 
 // decodeTorchZip reads what torch.save writes since PyTorch 1.6: data.pkl with
 // the objects, data/KEY with the bytes of each storage.
-func decodeTorchZip(z *zip.Reader, prefix string, mem *budget) (*StateDict, error) {
+func decodeTorchZip(z *zip.Reader, prefix string, mem *limits.Budget) (*StateDict, error) {
 	entries := make(map[string]*zip.File, len(z.File))
 	for _, f := range z.File {
 		entries[f.Name] = f
 	}
 	if f := entries[prefix+"byteorder"]; f != nil {
-		order, err := readEntry(f, mem)
+		order, err := limits.Unpack(f, mem)
 		if err != nil {
 			return nil, err
 		}
@@ -30,11 +31,11 @@ func decodeTorchZip(z *zip.Reader, prefix string, mem *budget) (*StateDict, erro
 			return nil, fmt.Errorf("its numbers are %s-endian; save it on a little-endian machine", order)
 		}
 	}
-	program, err := readEntry(entries[prefix+"data.pkl"], mem)
+	program, err := limits.Unpack(entries[prefix+"data.pkl"], mem)
 	if err != nil {
 		return nil, err
 	}
-	top, _, err := unpickle(program, persistentStorage)
+	top, _, err := unpickle(program, mem, persistentStorage)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +48,7 @@ func decodeTorchZip(z *zip.Reader, prefix string, mem *budget) (*StateDict, erro
 		if f == nil {
 			return nil, fmt.Errorf("storage %q is missing", s.key)
 		}
-		raw, err := readEntry(f, mem)
+		raw, err := limits.Unpack(f, mem)
 		if err != nil {
 			return nil, err
 		}
@@ -81,29 +82,29 @@ var legacyMagic, _ = new(big.Int).SetString("1950a86a20f9469cfc6c", 16)
 // decodeTorchLegacy reads PyTorch's older format: pickles of a magic number,
 // protocol version, system information, the objects and the storage keys, then
 // each storage as a count and bytes.
-func decodeTorchLegacy(r io.ReaderAt, size int64, mem *budget) (*StateDict, error) {
-	if err := mem.take(size); err != nil {
+func decodeTorchLegacy(r io.ReaderAt, size int64, mem *limits.Budget) (*StateDict, error) {
+	if err := mem.Take(size); err != nil {
 		return nil, err
 	}
 	data := make([]byte, size)
 	if _, err := r.ReadAt(data, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	magic, data, err := unpickle(data, nil)
+	magic, data, err := unpickle(data, mem, nil)
 	if err != nil {
 		return nil, err
 	}
 	if n, ok := magic.(*big.Int); !ok || n.Cmp(legacyMagic) != 0 {
 		return nil, errors.New("a pickle, but not one that torch.save wrote")
 	}
-	version, data, err := unpickle(data, nil)
+	version, data, err := unpickle(data, mem, nil)
 	if err != nil {
 		return nil, err
 	}
 	if version != 1001 {
 		return nil, fmt.Errorf("PyTorch file version %v; 1001 is supported", version)
 	}
-	system, data, err := unpickle(data, nil)
+	system, data, err := unpickle(data, mem, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +114,7 @@ func decodeTorchLegacy(r io.ReaderAt, size int64, mem *budget) (*StateDict, erro
 		}
 	}
 	storages := map[string]*storageRef{}
-	top, data, err := unpickle(data, func(id any) (any, error) {
+	top, data, err := unpickle(data, mem, func(id any) (any, error) {
 		s, err := persistentStorage(id)
 		if ref, ok := s.(*storageRef); ok {
 			storages[ref.key] = ref
@@ -123,7 +124,7 @@ func decodeTorchLegacy(r io.ReaderAt, size int64, mem *budget) (*StateDict, erro
 	if err != nil {
 		return nil, err
 	}
-	keys, data, err := unpickle(data, nil)
+	keys, data, err := unpickle(data, mem, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +162,7 @@ var stateKeys = []string{"state_dict", "model_state_dict", "model", "net"}
 
 // collectTensors makes the state dict of an unpickled checkpoint: the tensors
 // under one of stateKeys, or those at the top.
-func collectTensors(top any, mem *budget, bytesOf func(*storageRef) ([]byte, error)) (*StateDict, error) {
+func collectTensors(top any, mem *limits.Budget, bytesOf func(*storageRef) ([]byte, error)) (*StateDict, error) {
 	entries, ok := dictEntries(top)
 	if !ok {
 		return nil, errors.New("holds no dictionary: save {'state_dict': model.state_dict()} or model.state_dict()")

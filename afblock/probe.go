@@ -19,6 +19,8 @@ type probe struct {
 	rows   map[*graph.Node]map[int64]int64 // memo of scattered
 	budget int64                           // steps that trace may still take
 	depth  int                             // of the recursion in trace, constant and run
+
+	weights int64 // bytes of the model's constants
 }
 
 // traceBudget bounds the elements that one recognition follows. TSM-ResNet50
@@ -50,10 +52,31 @@ func newProbe(m *graph.Model, inputs map[string][]int64) *probe {
 			_ = graph.SetInputShape(p.model, v.Name(), graph.ShapeOf(dims...))
 		}
 	}
+	p.weights = constantBytes(g)
 	sequencesToSlices(g)
 	graph.Infer(p.model)
 	p.live = liveNodes(g)
 	return p
+}
+
+// constantBytes adds up the initializers of a graph and its Constant nodes'
+// values.
+func constantBytes(g *graph.Graph) int64 {
+	var sum int64
+	count := func(t *graph.Tensor) {
+		if n, err := t.NumBytes(); err == nil {
+			sum += n
+		}
+	}
+	for _, v := range g.Initializers() {
+		count(v.Initializer())
+	}
+	for n := range g.Nodes() {
+		if c := n.Output(0).Const(); n.Is("Constant") && c != nil {
+			count(c)
+		}
+	}
+	return sum
 }
 
 // sequencesToSlices rewrites what SplitToSequence makes and SequenceAt takes

@@ -2,6 +2,8 @@ package afblock
 
 import (
 	"errors"
+	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -10,35 +12,66 @@ import (
 
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/testutil"
+	"github.com/afc-project/afc/internal/testutil/bounds"
 )
 
-// TestRecognizeMutated changes real exports at random and holds Recognize to
-// an answer: a network with its parts in place, or a reason. It must never
-// panic, whatever a file says.
-func TestRecognizeMutated(t *testing.T) {
-	var models []*graph.Model
+// TestRecognizeMutated changes real exports at random.
+func TestRecognizeMutated(t *testing.T) { rapid.Check(t, recognizeMutated(t)) }
+
+// FuzzRecognize is TestRecognizeMutated with changes that the fuzzer chooses.
+func FuzzRecognize(f *testing.F) {
+	for seed := range uint64(40) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		choices := make([]byte, 512)
+		for i := range choices {
+			choices[i] = byte(r.Uint32())
+		}
+		f.Add(choices)
+	}
+	f.Fuzz(rapid.MakeFuzz(recognizeMutated(f)))
+}
+
+// recognizeMutated makes a change or some to a real export and holds Recognize
+// to an answer: a network with its parts in place, or a reason. It must never
+// panic, whatever a file says, and what it accepts can be rewritten.
+func recognizeMutated(t testing.TB) func(*rapid.T) {
+	type export struct {
+		model *graph.Model
+		size  int
+	}
+	var exports []export
 	for _, name := range []string{"tsn_r18_op17", "tsm_r18_zeros_dynamo18", "tsm_r18_merged_op9", "tsm_r18_pad_op10",
 		"tsm_r18_conv1d_op13", "tsm_r18_split_op13", "tsn_r18_gap5d_op13"} {
-		m, err := graph.ReadFile(filepath.Join(testutil.Root(t), "testmodels", "exports", name+".onnx"))
+		data, err := os.ReadFile(filepath.Join(testutil.Root(t), "testmodels", "exports", name+".onnx"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		models = append(models, m)
+		m, err := graph.Decode(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		exports = append(exports, export{m, len(data)})
 	}
-	rapid.Check(t, func(rt *rapid.T) {
-		m := rapid.SampledFrom(models).Draw(rt, "model").Clone()
+	return func(rt *rapid.T) {
+		i := rapid.IntRange(0, len(exports)-1).Draw(rt, "model")
+		m := exports[i].model.Clone()
 		for range rapid.IntRange(1, 4).Draw(rt, "mutations") {
 			mutate(rt, m.Graph)
 		}
-		net, err := Recognize(m, RecognizeOptions{Frames: rapid.SampledFrom([]int{0, 0, 4, -1}).Draw(rt, "frames")})
-		var no *NotRecognizedError
-		switch {
-		case err == nil && (net.Source == nil || net.Head.Weight == nil || len(net.Stages) == 0 || net.Frames < 1):
-			rt.Fatalf("recognised, but incomplete: %+v", net)
-		case err != nil && (!errors.As(err, &no) || no.Expected == "" || no.Found == ""):
-			rt.Fatalf("no reason: %v", err)
-		}
-	})
+		opt := RecognizeOptions{Frames: rapid.SampledFrom([]int{0, 0, 4, -1}).Draw(rt, "frames")}
+		bounds.Hold(rt, exports[i].size, func() {
+			net, err := Recognize(m, opt)
+			var no *NotRecognizedError
+			switch {
+			case err == nil && (net.Source == nil || net.Head.Weight == nil || len(net.Stages) == 0 || net.Frames < 1):
+				rt.Fatalf("recognised, but incomplete: %+v", net)
+			case err != nil && (!errors.As(err, &no) || no.Expected == "" || no.Found == ""):
+				rt.Fatalf("no reason: %v", err)
+			case err == nil:
+				_, _ = Rewrite(net, RewriteOptions{Navigation: Pattern{Ratio: 0.5}})
+			}
+		})
+	}
 }
 
 // mutate makes one change that a broken exporter, or an attacker, could.

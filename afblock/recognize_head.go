@@ -17,9 +17,18 @@ const (
 	headToleranceHalf = 1e-2
 )
 
-// maxProbed is the largest tensor, in elements, that a head is run on: maps of
-// 250 frames (25 clips of 10 crops) at 7×7 and 2048 channels take 2.6·10⁷.
-const maxProbed = 1 << 26
+// A head is run on tensors of at most probedFree elements, and one more for
+// every probedBytes of weights: a small file that declares a large input must
+// not cost more than its size allows. ResNet-50 can so have maps of 250 frames
+// (25 clips of 10 crops) at 7×7 and 2048 channels.
+const probedFree, probedBytes = 1 << 20, 4
+
+// probeable reports whether the head may be run on a tensor of these
+// dimensions.
+func (r *recognizer) probeable(dims []int64) bool {
+	n := elements(dims)
+	return n > 0 && n <= probedFree+r.weights/probedBytes
+}
 
 // head reads the linear layer behind the trunk's output x and tells the
 // consensus by computing: what stands before and after the linear layer is run
@@ -165,7 +174,7 @@ func transpose(w *graph.Tensor) (*graph.Tensor, error) {
 // frame's map, and may average groups of frames: it returns their size.
 func (r *recognizer) pooling(x *graph.Value, fc *graph.Node) (int, error) {
 	d, features := r.dims(x), fc.Input(0)
-	if len(d) != 4 || elements(d) == 0 || elements(d) > maxProbed {
+	if len(d) != 4 || !r.probeable(d) {
 		return 0, r.refuse(fc, "maps of known size from the trunk", x.Type.Shape.String(), "")
 	}
 	given := randomTensor(x.Type.Elem, d)
@@ -217,7 +226,7 @@ func (r *recognizer) consensus(found *headFound) error {
 	found.answer = answer
 	d := r.dims(scores)
 	classes := r.net.Head.Weight.Dims[0]
-	if classes <= 0 || elements(d) == 0 || elements(d)%classes != 0 || elements(d) > maxProbed {
+	if classes <= 0 || !r.probeable(d) || elements(d)%classes != 0 {
 		return r.refuse(fc, fmt.Sprintf("rows of %d scores", classes), scores.Type.Shape.String(), "")
 	}
 	given := map[*graph.Value]*graph.Tensor{scores: randomTensor(scores.Type.Elem, d)}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/internal/testutil/bounds"
 )
 
 // resnetSized writes a model with weights of the number and sizes that a
@@ -64,11 +65,11 @@ func rewrite(path string, w io.Writer) error {
 func TestWeightsAreNotCopied(t *testing.T) {
 	path, size := resnetSized(t)
 	var err error
-	got := allocated(func() { err = rewrite(path, io.Discard) })
+	got := bounds.Allocated(func() { err = rewrite(path, io.Discard) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	if limit := uint64(2 << 20); got > limit {
+	if limit := int64(2 << 20); got > limit {
 		t.Errorf("reading and writing %d bytes allocates %d, limit %d", size, got, limit)
 	}
 }

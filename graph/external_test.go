@@ -14,6 +14,7 @@ import (
 
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/graph/internal/onnxpb"
+	"github.com/afc-project/afc/internal/testutil/bounds"
 )
 
 // externalTensor is an initializer of n float32 elements in an external file.
@@ -341,7 +342,7 @@ func TestMoreThanTwoGigabytes(t *testing.T) {
 	refused(t, m.Encode(io.Discard), "external data")
 	var model bytes.Buffer
 	data := &counter{}
-	got := allocated(func() { err = m.EncodeExternal(&model, data, "out.data") })
+	got := bounds.Allocated(func() { err = m.EncodeExternal(&model, data, "out.data") })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/testutil"
+	"github.com/afc-project/afc/internal/testutil/bounds"
 )
 
 // FuzzDecode feeds Decode anything. What it reads must be written and read
@@ -34,10 +35,7 @@ func roundTrip(t *testing.T, data []byte) {
 	start := time.Now()
 	var m *graph.Model
 	var err error
-	got := allocated(func() { m, err = graph.Decode(data) })
-	if limit := memoryLimit(len(data)); got > limit {
-		t.Errorf("%d bytes of file allocate %d, limit %d", len(data), got, limit)
-	}
+	bounds.Hold(t, len(data), func() { m, err = graph.Decode(data) })
 	if err != nil {
 		return
 	}
@@ -66,7 +64,7 @@ func roundTrip(t *testing.T, data []byte) {
 	if c := m.Clone(); graph.Text(c) != graph.Text(m) {
 		t.Errorf("the clone shows differently")
 	}
-	if d := time.Since(start); d > 10*time.Second {
+	if d := time.Since(start); d > bounds.Time {
 		t.Errorf("took %v for %d bytes", d, len(data))
 	}
 }

@@ -3,7 +3,6 @@ package graph_test
 import (
 	"bytes"
 	"fmt"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -14,19 +13,8 @@ import (
 
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/graph/internal/onnxpb"
+	"github.com/afc-project/afc/internal/testutil/bounds"
 )
-
-// allocated returns the bytes that f allocates in all, freed ones included.
-func allocated(f func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
-}
-
-// memoryLimit is what may be allocated for a file (see graph.Decode).
-func memoryLimit(size int) uint64 { return 64<<20 + 8*uint64(size) }
 
 // TestAllocationIsBounded fills a file with each field of each message, in the
 // smallest form, as often as it goes: reading it must stay in bounds, whether
@@ -56,20 +44,13 @@ func TestAllocationIsBounded(t *testing.T) {
 				if len(p.path) == 0 || p.path[0] != 7 { // a graph, for what is not in it
 					data = append(data, 7<<3|2, 0)
 				}
-				var m *graph.Model
-				var err error
-				start := time.Now()
-				got := allocated(func() {
-					if m, err = graph.Decode(data); err == nil {
-						err = graph.Check(m)
-					}
+				t.Run(fmt.Sprintf("%s, %s", fd.FullName(), name), func(t *testing.T) {
+					bounds.Hold(t, len(data), func() {
+						if m, err := graph.Decode(data); err == nil {
+							_ = graph.Check(m)
+						}
+					})
 				})
-				if got > memoryLimit(len(data)) {
-					t.Errorf("%s, %s: %d bytes of file allocate %d, limit %d (error: %v)", fd.FullName(), name, len(data), got, memoryLimit(len(data)), err)
-				}
-				if d := time.Since(start); d > 5*time.Second {
-					t.Errorf("%s, %s: took %v", fd.FullName(), name, d)
-				}
 			}
 		}
 	}
@@ -123,10 +104,7 @@ func TestManyNodes(t *testing.T) {
 			start := time.Now()
 			var m *graph.Model
 			var err error
-			got := allocated(func() { m, err = graph.Decode(data) })
-			if got > memoryLimit(len(data)) {
-				t.Errorf("%d bytes of file allocate %d, limit %d", len(data), got, memoryLimit(len(data)))
-			}
+			bounds.Hold(t, len(data), func() { m, err = graph.Decode(data) })
 			if err == nil {
 				_ = graph.Check(m)
 				for n := range m.Graph.NodesBackward() {
@@ -189,18 +167,11 @@ func TestManyOfOneKind(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			data := wire(t, c.model)
-			start := time.Now()
-			got := allocated(func() {
+			bounds.Hold(t, len(data), func() {
 				if m, err := graph.Decode(data); err == nil {
 					_ = graph.Check(m)
 				}
 			})
-			if got > memoryLimit(len(data)) {
-				t.Errorf("%d bytes of file allocate %d, limit %d", len(data), got, memoryLimit(len(data)))
-			}
-			if d := time.Since(start); d > 5*time.Second {
-				t.Errorf("took %v", d)
-			}
 		})
 	}
 }
@@ -228,7 +199,7 @@ func TestLyingSizes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var err error
-			got := allocated(func() { _, err = graph.Decode(c.data) })
+			got := bounds.Allocated(func() { _, err = graph.Decode(c.data) })
 			refused(t, err, c.want)
 			if got > 1<<20 {
 				t.Errorf("%d bytes of file allocate %d", len(c.data), got)

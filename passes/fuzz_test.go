@@ -4,9 +4,12 @@ import (
 	"errors"
 	"io"
 	"testing"
-	"time"
 
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/internal/testutil/bounds"
+	"github.com/afc-project/afc/testmodels"
 )
 
 // FuzzPipelines: whatever bytes decode to a valid model, every pipeline ends
@@ -21,28 +24,37 @@ func FuzzPipelines(f *testing.F) {
 		}
 		f.Add(data)
 	}
+	for _, spec := range []testmodels.Spec{
+		{Blocks: []int{2, 1}, Basic: true, Width: 2, Frames: 2, Size: 17, Classes: 2},
+		{Blocks: []int{2, 1}, Width: 4, Frames: 2, Size: 17, Classes: 2, Shift: testmodels.ShiftConcat, FoldDiv: 3},
+	} {
+		data, err := graph.EncodeBytes(spec.Build())
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	half := func(net *afblock.Network) (*afblock.Network, error) {
+		return afblock.Rewrite(net, afblock.RewriteOptions{Navigation: afblock.Pattern{Ratio: 0.5}})
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		start := time.Now()
-		defer func() {
-			if took := time.Since(start); took > 10*time.Second {
-				t.Errorf("%d bytes took %v", len(data), took)
-			}
-		}()
 		for _, p := range []Pipeline{ToOptimize, ToConvert} {
 			m, err := graph.Decode(data)
 			if err != nil {
 				return
 			}
-			r, err := Run(p, m, Options{Check: true})
-			if broken := (*BrokenError)(nil); errors.As(err, &broken) {
-				t.Error(err)
-			}
-			if err != nil {
-				continue
-			}
-			if err := r.Model.Encode(io.Discard); err != nil {
-				t.Errorf("encode: %v", err)
-			}
+			bounds.Hold(t, len(data), func() {
+				r, err := Run(p, m, Options{Check: true, Rewrite: half, Lower: codegen.Options{Lowering: codegen.Gather}})
+				if broken := (*BrokenError)(nil); errors.As(err, &broken) {
+					t.Error(err)
+				}
+				if err != nil {
+					return
+				}
+				if err := r.Model.Encode(io.Discard); err != nil {
+					t.Errorf("encode: %v", err)
+				}
+			})
 		}
 	})
 }

@@ -5,8 +5,7 @@ import (
 	"context"
 	"fmt"
 	"image"
-	_ "image/jpeg" // frames are JPEG or PNG files
-	_ "image/png"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -80,9 +79,18 @@ func readAnnotations(root, list string) ([]frameFolder, error) {
 		return nil, err
 	}
 	defer file.Close()
+	return parseAnnotations(file, root, list)
+}
+
+// maxFrames is more than any video has: a year of them takes 10⁹.
+const maxFrames = 1 << 30
+
+// parseAnnotations reads lines "path frames label" of the file named list.
+func parseAnnotations(r io.Reader, root, list string) ([]frameFolder, error) {
 	var videos []frameFolder
 	n := 0
-	for lines := bufio.NewScanner(file); lines.Scan(); {
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
 		n++
 		line := strings.TrimSpace(lines.Text())
 		if line == "" {
@@ -95,13 +103,16 @@ func readAnnotations(root, list string) ([]frameFolder, error) {
 		var err1, err2 error
 		v.frames, err1 = strconv.Atoi(frames)
 		v.label, err2 = strconv.Atoi(label)
-		if !ok || !ok2 || err1 != nil || err2 != nil || v.frames < 1 || v.label < 0 {
-			return nil, fmt.Errorf("%s:%d: %q: expected \"path frames label\"", list, n, line)
+		if !ok || !ok2 || err1 != nil || err2 != nil || v.frames < 1 || v.frames > maxFrames || v.label < 0 {
+			return nil, fmt.Errorf("%s:%d: %.200q: expected \"path frames label\"", list, n, line)
 		}
 		if filepath.IsAbs(path) {
 			v.path = path
 		}
 		videos = append(videos, v)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("%s:%d: %w", list, n+1, err)
 	}
 	return videos, nil
 }
@@ -203,24 +214,18 @@ func (p Preprocessing) filled(pixels bool) (Preprocessing, error) {
 	return p, nil
 }
 
-func readImage(path string) (image.Image, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	img, _, err := image.Decode(bufio.NewReader(file))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return img, nil
-}
+// maxAspect bounds how long a frame may be for its width: resizing takes memory
+// by the longer side.
+const maxAspect = 16
 
 // appendFrame resizes, crops and normalises an image to 3·h·w values.
 func (p Preprocessing) appendFrame(clip []float32, img image.Image, h, w int) ([]float32, error) {
 	size := img.Bounds().Size()
 	if size.X == 0 || size.Y == 0 {
 		return nil, fmt.Errorf("the image is empty")
+	}
+	if max(size.X, size.Y) > maxAspect*min(size.X, size.Y) {
+		return nil, fmt.Errorf("the image has %d×%d pixels; frames may be %d times as long as wide at most", size.X, size.Y, maxAspect)
 	}
 	short := p.Scale
 	if short == 0 {

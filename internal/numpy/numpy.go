@@ -14,6 +14,7 @@ import (
 	"github.com/sbinet/npyio/npy"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/internal/limits"
 )
 
 // Array is an array and its name in an archive, "" for one that stood alone.
@@ -22,11 +23,8 @@ type Array struct {
 	Tensor *graph.Tensor
 }
 
-// maxEntry bounds what an archive's entry may claim to unpack to.
-const maxEntry = 4 << 30
-
 // ReadFile reads the arrays of a .npy file or a .npz archive, in the archive's
-// order.
+// order. An archive that unpacks to far more than its size is refused.
 func ReadFile(path string) ([]Array, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -37,46 +35,43 @@ func ReadFile(path string) ([]Array, error) {
 	if err != nil {
 		return nil, err
 	}
-	z, err := zip.NewReader(f, info.Size())
+	arrays, err := read(f, info.Size())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return arrays, nil
+}
+
+func read(r io.ReaderAt, size int64) ([]Array, error) {
+	z, err := zip.NewReader(r, size)
 	if errors.Is(err, zip.ErrFormat) {
-		raw, err := os.ReadFile(path)
+		raw := make([]byte, size)
+		if _, err := r.ReadAt(raw, 0); err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+		t, err := Decode(raw)
+		if err != nil {
+			return nil, err
+		}
+		return []Array{{"", t}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	mem := limits.NewBudget(size)
+	var arrays []Array
+	for _, entry := range z.File {
+		raw, err := limits.Unpack(entry, mem)
 		if err != nil {
 			return nil, err
 		}
 		t, err := Decode(raw)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		return []Array{{"", t}}, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	var arrays []Array
-	for _, entry := range z.File {
-		raw, err := readEntry(entry)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %s: %w", path, entry.Name, err)
-		}
-		t, err := Decode(raw)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %s: %w", path, entry.Name, err)
+			return nil, fmt.Errorf("%s: %w", entry.Name, err)
 		}
 		arrays = append(arrays, Array{strings.TrimSuffix(entry.Name, ".npy"), t})
 	}
 	return arrays, nil
-}
-
-func readEntry(f *zip.File) ([]byte, error) {
-	if f.UncompressedSize64 > maxEntry {
-		return nil, fmt.Errorf("claims %d bytes, more than %d", f.UncompressedSize64, int64(maxEntry))
-	}
-	r, err := f.Open()
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return io.ReadAll(io.LimitReader(r, maxEntry))
 }
 
 var types = map[string]graph.DataType{
@@ -86,11 +81,23 @@ var types = map[string]graph.DataType{
 	"|b1": graph.Bool,
 }
 
-// Decode reads an array in the .npy format. It refuses big-endian, structured
-// and Fortran-ordered arrays.
-func Decode(raw []byte) (t *graph.Tensor, err error) {
+// Layout is what a file in the .npy format says of its array.
+type Layout struct {
+	DType   graph.DataType
+	Dims    []int64
+	Fortran bool   // the first axis varies fastest, not the last
+	Body    []byte // what follows the header; aliases the file
+}
+
+// maxHeader is far more than any array's header takes: NumPy refuses more than
+// 10000 bytes.
+const maxHeader = 1 << 16
+
+// ParseHeader reads the header of a file in the .npy format. It refuses
+// big-endian and structured elements.
+func ParseHeader(raw []byte) (l Layout, err error) {
 	if len(raw) < 12 || !bytes.HasPrefix(raw, []byte("\x93NUMPY")) {
-		return nil, errors.New("not a NumPy array")
+		return l, errors.New("not a NumPy array")
 	}
 	// npyio allocates what the header claims its own length is, and panics on
 	// malformed headers.
@@ -99,28 +106,41 @@ func Decode(raw []byte) (t *graph.Tensor, err error) {
 		body = int64(binary.LittleEndian.Uint32(raw[8:])) + 12
 	}
 	if body > int64(len(raw)) {
-		return nil, errors.New("truncated")
+		return l, errors.New("truncated")
+	}
+	if body > maxHeader {
+		return l, fmt.Errorf("a header of %d bytes, more than %d", body, maxHeader)
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			t, err = nil, fmt.Errorf("malformed header: %v", p)
+			l, err = Layout{}, fmt.Errorf("malformed header: %v", p)
 		}
 	}()
 	r, err := npy.NewReader(bytes.NewReader(raw))
 	if err != nil {
-		return nil, err
+		return l, err
 	}
 	descr := r.Header.Descr
 	dtype, ok := types[descr.Type]
 	if !ok {
-		return nil, fmt.Errorf("elements of type %q are not supported", descr.Type)
+		return l, fmt.Errorf("elements of type %q are not supported", descr.Type)
 	}
-	if descr.Fortran && len(descr.Shape) > 1 {
+	l = Layout{dtype, make([]int64, len(descr.Shape)), descr.Fortran, raw[body:]}
+	for i, d := range descr.Shape {
+		l.Dims[i] = int64(d)
+	}
+	return l, nil
+}
+
+// Decode reads an array in the .npy format; the tensor aliases raw. Beyond
+// ParseHeader, it refuses arrays in Fortran order.
+func Decode(raw []byte) (*graph.Tensor, error) {
+	l, err := ParseHeader(raw)
+	if err != nil {
+		return nil, err
+	}
+	if l.Fortran && len(l.Dims) > 1 {
 		return nil, errors.New("arrays in Fortran order are not supported: save it with numpy.ascontiguousarray")
 	}
-	dims := make([]int64, len(descr.Shape))
-	for i, d := range descr.Shape {
-		dims[i] = int64(d)
-	}
-	return graph.NewTensor(dtype, dims, raw[body:])
+	return graph.NewTensor(l.DType, l.Dims, l.Body)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/sbinet/npyio/npy"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/internal/testutil/bounds"
 )
 
 func encode(t *testing.T, v any) []byte {
@@ -84,7 +85,56 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
+// header is an array's file up to its elements.
+func header(dict string) []byte {
+	return append([]byte("\x93NUMPY\x01\x00"), string(rune(len(dict)))+"\x00"+dict...)
+}
+
+// FuzzDecode reads arrays past the archive's checksums.
 func FuzzDecode(f *testing.F) {
-	f.Add([]byte("\x93NUMPY\x01\x00\x16\x00{'descr': '<f4', 'fortran_order': False, 'shape': (1,)}\n0000"))
-	f.Fuzz(func(t *testing.T, raw []byte) { Decode(raw) })
+	for _, dict := range []string{
+		"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1), }\n", "{'descr': '<f8', 'fortran_order': True, 'shape': (), }\n",
+	} {
+		f.Add(append(header(dict), make([]byte, 8)...))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		bounds.Hold(t, len(raw), func() {
+			if x, err := Decode(raw); err == nil {
+				whole(t, x)
+			}
+		})
+	})
+}
+
+// FuzzArchive reads .npz archives.
+func FuzzArchive(f *testing.F) {
+	for _, name := range []string{"numpy.npz", "compressed.npz", "big.npz"} {
+		raw, err := os.ReadFile(filepath.Join("..", "..", "afblock", "testdata", "checkpoints", name))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		bounds.Hold(t, len(raw), func() {
+			arrays, err := read(bytes.NewReader(raw), int64(len(raw)))
+			if err != nil {
+				return
+			}
+			for _, a := range arrays {
+				whole(t, a.Tensor)
+			}
+		})
+	})
+}
+
+// whole holds a tensor to having the bytes that its type and dimensions say.
+func whole(t *testing.T, x *graph.Tensor) {
+	raw, err := x.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := x.NumBytes(); err != nil || n != int64(len(raw)) {
+		t.Fatalf("%v has %d bytes (%v)", x.Dims, len(raw), err)
+	}
 }
