@@ -100,7 +100,7 @@ func (x *externalWriter) append(raw []byte) (int64, error) {
 		return 0, err
 	}
 	if _, err := x.w.Write(raw); err != nil {
-		return 0, err
+		return 0, writeFailed(raw, err)
 	}
 	at := x.offset + pad
 	x.offset = at + int64(len(raw))

@@ -12,7 +12,8 @@ const mapThreshold = 1 << 20
 
 // ReadFile decodes the model in a file. A large file is mapped into memory,
 // read-only, and its tensors alias the mapping until Close; it must not be
-// changed in place meanwhile (replacing it by a rename is fine). External data
+// changed in place meanwhile (replacing it by a rename is fine; see Guard for
+// one that is cut short). External data
 // is looked for in the file's folder, checked to be there in full, and read
 // when it is used.
 func ReadFile(path string) (*Model, error) {
@@ -32,7 +33,7 @@ func ReadFile(path string) (*Model, error) {
 	}
 	if err != nil {
 		if mapped {
-			err = errors.Join(err, unmap(data))
+			err = errors.Join(err, forget(data))
 		}
 		var ge *Error
 		if errors.As(err, &ge) && ge.File == "" {
@@ -64,7 +65,9 @@ func readOrMap(f *os.File) (data []byte, mapped bool, err error) {
 		if st.Size() != int64(int(st.Size())) {
 			return nil, false, fmt.Errorf("%d bytes are too many for this machine's address space", st.Size())
 		}
-		data, err = mapFile(f, int(st.Size()))
+		if data, err = mapFile(f, int(st.Size())); err == nil {
+			remember(data, f.Name())
+		}
 		return data, err == nil, err
 	case st.Mode()&os.ModeDevice != 0: // may have no end
 		return nil, false, errors.New("is a device, not a file")
@@ -82,12 +85,12 @@ func readOrMap(f *os.File) (data []byte, mapped bool, err error) {
 func (m *Model) Close() error {
 	var errs []error
 	if m.mapping != nil {
-		errs = append(errs, unmap(m.mapping))
+		errs = append(errs, forget(m.mapping))
 	}
 	for _, f := range m.files {
 		f.once.Do(func() { f.err = os.ErrClosed })
 		if f.mapped {
-			errs = append(errs, unmap(f.data))
+			errs = append(errs, forget(f.data))
 		}
 		f.data, f.mapped, f.err = nil, false, os.ErrClosed
 	}

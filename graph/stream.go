@@ -73,7 +73,7 @@ func (s *streamer) message(info *messageInfo, m protoreflect.Message) error {
 				return err
 			}
 			if _, err := s.w.Write(raw); err != nil {
-				return err
+				return writeFailed(raw, err)
 			}
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/progress"
 )
 
@@ -34,7 +35,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	args, err := flagsFirst(c, args)
 	if err == nil {
-		err = c.RunContext(ctx, args)
+		err = graph.Guard(func() error { return c.RunContext(ctx, args) })
 	}
 	if ctx.Err() != nil {
 		err = ctx.Err()

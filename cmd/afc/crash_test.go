@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -106,6 +107,71 @@ func TestKilled(t *testing.T) {
 				t.Errorf("it took %v to end, want less than a second", median)
 			}
 		})
+	}
+}
+
+// TestCutShort: a source that loses bytes at a random moment, which a mapping of
+// it then faults on, gives an error and no output, or else the whole output.
+func TestCutShort(t *testing.T) {
+	rounds := 12
+	if testing.Short() {
+		rounds = 4
+	}
+	source, err := os.ReadFile(modelFile(t, testmodels.Spec{Depth: 50, Width: 64, Frames: 2, Size: 64, Classes: 20}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	in, out := filepath.Join(dir, "in.onnx"), filepath.Join(dir, "out", "out.onnx")
+	if err := os.Mkdir(filepath.Dir(out), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"optimize", in, "-o", out}
+	if err := os.WriteFile(in, source, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if b, err := program(t.Context(), args...).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, b)
+	}
+	took := time.Since(start)
+	whole, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := 0
+	for i := range rounds {
+		if err := errors.Join(os.WriteFile(in, source, 0o644), os.RemoveAll(out)); err != nil {
+			t.Fatal(err)
+		}
+		cmd := program(t.Context(), args...)
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(took * time.Duration(i) / time.Duration(rounds))
+		if err := os.Truncate(in, 1000); err != nil {
+			t.Fatal(err)
+		}
+		err := cmd.Wait()
+		switch code := cmd.ProcessState.ExitCode(); {
+		case code == exitOK:
+			if got, err := os.ReadFile(out); err != nil || !bytes.Equal(got, whole) {
+				t.Errorf("round %d: it went well, but the output is not whole: %d bytes of %d, %v", i, len(got), len(whole), err)
+			}
+			onlyOut(t, filepath.Dir(out), false)
+		case code != exitInvalid || !strings.HasPrefix(stderr.String(), "afc: "+in+": "):
+			t.Errorf("round %d: %v, stderr %.1000q", i, err, stderr.String())
+		default:
+			refused++
+			if entries, err := os.ReadDir(filepath.Dir(out)); err != nil || len(entries) > 0 {
+				t.Errorf("round %d: refused, but left %v, %v", i, entries, err)
+			}
+		}
+	}
+	if refused == 0 {
+		t.Errorf("none of %d runs of %v noticed", rounds, took)
 	}
 }
 

@@ -139,6 +139,8 @@ func cannotWrite(path string, err error) error {
 	var pe *fs.PathError
 	var le *os.LinkError
 	switch {
+	case errors.As(err, new(*graph.Error)): // its source, not the output, is to blame
+		return err
 	case errors.As(err, &pe):
 		return usagef("cannot write %s: %v", path, pe.Err)
 	case errors.As(err, &le):
