@@ -3,12 +3,15 @@ package verify
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -34,6 +37,10 @@ type CrashError struct {
 	Step    string        // what it was doing, "" before its first step
 	Signal  string        // how it ended, "" if time ran out
 	Timeout time.Duration // the limit it exceeded
+
+	// Report is what its checks had found before, the one under way failed; nil
+	// if there were none.
+	Report *Report
 }
 
 func (e *CrashError) Error() string {
@@ -42,9 +49,9 @@ func (e *CrashError) Error() string {
 		doing = "starting"
 	}
 	if e.Signal == "" {
-		return fmt.Sprintf("%s: not done after %v; nothing was written (allow more with --timeout)", doing, e.Timeout)
+		return fmt.Sprintf("%s: not done after %v (allow more with --timeout)", doing, e.Timeout)
 	}
-	return fmt.Sprintf("%s: ONNX Runtime crashed (%s); nothing was written", doing, e.Signal)
+	return fmt.Sprintf("%s: ONNX Runtime crashed (%s)", doing, e.Signal)
 }
 
 // Guarded reports whether this process is the child of a Guard.
@@ -71,6 +78,10 @@ func (g Guard) Run(ctx context.Context) (int, error) {
 	}
 	cmd := exec.CommandContext(limited, exe, g.Args...)
 	cmd.Env = append(os.Environ(), guardVariable+"=3") // ExtraFiles start at 3
+	if os.Getenv("GOTRACEBACK") == "" {
+		// Go's stacks say nothing of a fault in native code.
+		cmd.Env = append(cmd.Env, "GOTRACEBACK=none")
+	}
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = g.Stdin, g.Stdout, g.Stderr
 	// The user's interrupt reaches the child of a terminal too; give it time
@@ -87,17 +98,17 @@ func (g Guard) Run(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	w.Close()
-	steps := make(chan string, 1)
-	go func() { steps <- lastStep(r) }()
+	told := make(chan account, 1)
+	go func() { told <- listen(r) }()
 	err = cmd.Wait()
-	step := <-steps
+	a := <-told
 	switch code := cmd.ProcessState.ExitCode(); {
 	case ctx.Err() != nil:
 		return 0, ctx.Err()
 	case limited.Err() != nil:
-		return 0, &CrashError{Step: step, Timeout: g.Timeout}
-	case step != stepDone: // Go turns a signal in native code into exit code 2
-		return 0, &CrashError{Step: step, Signal: cmd.ProcessState.String()}
+		return 0, a.crash(&CrashError{Step: a.step, Timeout: g.Timeout})
+	case a.step != stepDone: // Go turns a signal in native code into exit code 2
+		return 0, a.crash(&CrashError{Step: a.step, Signal: cmd.ProcessState.String()})
 	case err != nil && !errors.As(err, new(*exec.ExitError)):
 		return 0, err
 	default:
@@ -105,12 +116,49 @@ func (g Guard) Run(ctx context.Context) (int, error) {
 	}
 }
 
-func lastStep(r io.Reader) string {
-	var step string
-	for lines := bufio.NewScanner(r); lines.Scan(); {
-		step = lines.Text()
+// account is what a child told of itself last.
+type account struct {
+	step  string
+	found interim
+}
+
+// interim is a report under way. Its rows after Running say that they were not
+// reached.
+type interim struct {
+	Running int     `json:"running"` // the check under way
+	Report  *Report `json:"report"`
+}
+
+// interimMark begins the lines that hold an interim as JSON.
+const interimMark = "interim "
+
+func listen(r io.Reader) account {
+	var a account
+	for lines := bufio.NewReader(r); ; {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			return a // what is cut off was not all said
+		}
+		line = strings.TrimSuffix(line, "\n")
+		text, isInterim := strings.CutPrefix(line, interimMark)
+		if !isInterim {
+			a.step = line
+			continue
+		}
+		var found interim
+		if json.Unmarshal([]byte(text), &found) == nil {
+			a.found = found
+		}
 	}
-	return step
+}
+
+// crash adds what was found before to an error.
+func (a account) crash(e *CrashError) *CrashError {
+	if r := a.found.Report; r != nil && a.found.Running < len(r.Checks) {
+		r.Checks[a.found.Running].Where = e.Error()
+		e.Report = r
+	}
+	return e
 }
 
 // reports is where a guarded child says what it is doing.
@@ -129,6 +177,27 @@ const stepDone = "done."
 func Done() {
 	if Guarded() {
 		step(stepDone)
+	}
+}
+
+// keep tells the guarding parent, if there is one, what was found before the
+// check that runs now, of those chosen.
+func (r *Report) keep(chosen []check) {
+	f := reports()
+	if f == nil {
+		return
+	}
+	now := *r
+	now.Checks = slices.Clone(r.Checks)
+	for i, c := range chosen[len(r.Checks):] {
+		row := Check{Name: c.name, Title: c.title, Status: Skip, Where: "not reached"}
+		if i == 0 {
+			row.Status = Fail
+		}
+		now.Checks = append(now.Checks, row)
+	}
+	if text, err := json.Marshal(interim{len(r.Checks), &now}); err == nil {
+		fmt.Fprintf(f, "%s%s\n", interimMark, text)
 	}
 }
 

@@ -73,6 +73,7 @@ func Verify(ctx context.Context, s *Subject, opt Options) (*Report, error) {
 		if opt.Progress != nil {
 			opt.Progress(c.title, i, len(chosen))
 		}
+		p.r.keep(chosen)
 		row, err := c.run(p)
 		var unavailable *UnavailableError
 		reason, skipped := inapplicable(err)

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -53,7 +55,14 @@ func runFlags() []cli.Flag {
 // this process: native code may crash or hang.
 func (a *app) guarded(c *cli.Context, action func(*cli.Context) error) error {
 	if verify.Guarded() {
-		defer verify.Done()
+		defer func() {
+			if r := recover(); r != nil { // a fault of afc's own, whose stack is worth seeing
+				debug.SetTraceback("single")
+				verify.Done()
+				panic(r)
+			}
+			verify.Done()
+		}()
 		return action(c)
 	}
 	if c.Duration("timeout") < 0 {
@@ -64,10 +73,16 @@ func (a *app) guarded(c *cli.Context, action func(*cli.Context) error) error {
 	}
 	g := verify.Guard{Args: a.args, Timeout: c.Duration("timeout"), Stdin: a.stdin, Stdout: a.stdout, Stderr: a.stderr}
 	code, err := g.Run(c.Context)
-	if err != nil || code == exitOK {
-		return err
+	var crash *verify.CrashError
+	switch {
+	case errors.As(err, &crash) && crash.Report != nil:
+		if err := a.writeReport(c, crash.Report); err != nil {
+			return err
+		}
+	case err == nil && code != exitOK:
+		return &childError{code}
 	}
-	return &childError{code}
+	return err
 }
 
 // childError ends a command whose child printed why.

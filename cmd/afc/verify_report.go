@@ -29,9 +29,19 @@ func checkReportPath(c *cli.Context) error {
 	return nil
 }
 
-// verdict prints a report, writes it as a page if asked to, and makes an error
-// of a failed check.
+// verdict prints a report and makes an error of a failed check.
 func (a *app) verdict(c *cli.Context, report *verify.Report, what string) error {
+	if err := a.writeReport(c, report); err != nil {
+		return err
+	}
+	if report.Failed() {
+		return mismatchf("%s: %d of %d checks failed", what, report.Count(verify.Fail), len(report.Checks))
+	}
+	return nil
+}
+
+// writeReport prints a report and writes it as a page if asked to.
+func (a *app) writeReport(c *cli.Context, report *verify.Report) error {
 	report.Program = versionLine()
 	if path := c.String("report"); path != "" {
 		var page bytes.Buffer
@@ -42,15 +52,8 @@ func (a *app) verdict(c *cli.Context, report *verify.Report, what string) error 
 			return cannotWrite(path, err)
 		}
 	}
-	write := report.WriteText
 	if c.Bool("json") {
-		write = report.WriteJSON
+		return report.WriteJSON(a.stdout)
 	}
-	if err := write(a.stdout); err != nil {
-		return err
-	}
-	if report.Failed() {
-		return mismatchf("%s: %d of %d checks failed", what, report.Count(verify.Fail), len(report.Checks))
-	}
-	return nil
+	return report.WriteText(a.stdout)
 }
