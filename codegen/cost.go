@@ -63,12 +63,17 @@ func FixClip(m *graph.Model, net *afblock.Network) error {
 		if k < 4 || s.Static() {
 			continue
 		}
-		if s[0].Size = 1; k == 4 && s[1].Size == 3 {
+		channels := int64(net.Stem.Conv.In())
+		rows := k - 2 // the axis of a frame's rows, then columns
+		if s[k-1].Size == channels && s[k-3].Size != channels {
+			rows = k - 3 // channels last
+		}
+		if s[0].Size = 1; k == 4 && (s[1].Size == channels || rows == 1) {
 			s[0].Size = int64(net.Frames) // frames folded into the batch
 		}
 		for i, size := range net.Size {
-			if !s[k-2+i].Known() {
-				s[k-2+i].Size = int64(size)
+			if !s[rows+i].Known() {
+				s[rows+i].Size = int64(size)
 			}
 		}
 		for i, d := range s {

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -22,6 +23,7 @@ func TestKindsOfClips(t *testing.T) {
 		s.Input, s.Pixels, s.Channels = input, pixels, channels
 		return s
 	}
+	estimates := map[int]string{} // by channels of a frame, which layouts do not change
 	for _, tt := range []struct {
 		name  string
 		spec  testmodels.Spec
@@ -31,6 +33,7 @@ func TestKindsOfClips(t *testing.T) {
 		{"pixels in the batch", kind(testmodels.FramesInBatch, true, 3), "uint8 [frames,33,33,3]"},
 		{"pixels side by side", kind(testmodels.FramesInChannels, true, 3), "uint8 [batch,33,33,12]"},
 		{"flow by frame", kind(testmodels.FramesOwnAxis, false, 10), "float32 [batch,4,10,33,33], [N, T, 10, H, W]"},
+		{"flow in the batch", kind(testmodels.FramesInBatch, false, 10), "float32 [frames,10,33,33], [N·T, 10, H, W]"},
 		{"flow side by side", kind(testmodels.FramesInChannels, false, 10), "float32 [batch,40,33,33], [N, T·10, H, W]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -50,7 +53,15 @@ func TestKindsOfClips(t *testing.T) {
 				}
 			}
 			mustRun(t, "verify", "--same", source, source, "--threads", "1")
-			mustRun(t, "flops", "estimate", source)
+			_, estimate, _ := strings.Cut(mustRun(t, "flops", "estimate", source).stdout, "\n") // behind the file's name
+			convs := regexp.MustCompile("(?m)^ *Conv .*$").FindString(mustRun(t, "flops", "estimate", source, "--by", "operator").stdout)
+			if estimate += convs; convs == "" {
+				t.Error("flops estimate --by operator counts no convolutions")
+			}
+			if want, seen := estimates[tt.spec.Channels]; seen && estimate != want {
+				t.Errorf("flops estimate:\n%s\nin another layout:\n%s", estimate, want)
+			}
+			estimates[tt.spec.Channels] = estimate
 			mustRun(t, "flops", "measure", af, "--clips", "1", "--threads", "1")
 		})
 	}
