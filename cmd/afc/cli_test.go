@@ -143,6 +143,23 @@ func TestNoRuntime(t *testing.T) {
 			t.Errorf("afc %s: exit %d, stderr %q", args[0], o.code, o.stderr)
 		}
 	}
+	// A mistake in the call is one, runtime or not.
+	for want, args := range map[string][]string{
+		`no check "nonsense"`:    {"verify", af, "--only", "nonsense"},
+		"there is no folder":     {"verify", af, "--report", filepath.Join(t.TempDir(), "none", "r.html")},
+		"got 0 arguments":        {"verify"},
+		"none.onnx: no such":     {"verify", "none.onnx"},
+		"unknown provider":       {"verify", af, "--provider", "npu"},
+		"--atol goes with":       {"verify", af, "--atol", "1"},
+		"--list goes with":       {"verify", af, "--list", "x"},
+		"takes two models":       {"verify", "--same", af},
+		"--clips and --batch":    {"flops", "measure", af, "--clips", "0"},
+		"expected a positive ti": {"flops", "measure", af, "--timeout", "-1s"},
+	} {
+		if o := afc(t, args...); o.code != exitUsage || !strings.Contains(o.stderr, want) {
+			t.Errorf("afc %s: exit %d, stderr %q; want %q", strings.Join(args, " "), o.code, o.stderr, want)
+		}
+	}
 }
 
 // TestEndToEnd converts, verifies, exports and converts back, as users do. The

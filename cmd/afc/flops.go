@@ -48,7 +48,7 @@ func (a *app) flopsCommand() *cli.Command {
 				Usage:     "run clips through an AFNet and count what it really selected",
 				UsageText: "afc flops measure AF.onnx [flags]",
 				Flags:     runFlags(),
-				Action:    func(c *cli.Context) error { return a.guarded(c, a.flopsMeasure) },
+				Action:    func(c *cli.Context) error { return a.guarded(c, measureOptions, a.flopsMeasure) },
 			},
 		},
 	}

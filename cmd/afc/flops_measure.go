@@ -71,14 +71,18 @@ func histogram(v []float64, bins int) []histogramBin {
 	return h
 }
 
-func (a *app) flopsMeasure(c *cli.Context) error {
+// measureOptions reads the flags and argument of flops measure.
+func measureOptions(c *cli.Context) (verify.Options, error) {
 	if c.NArg() != 1 {
-		return usagef("flops measure takes AF.onnx, got %d arguments", c.NArg())
+		return verify.Options{}, usagef("flops measure takes AF.onnx, got %d arguments", c.NArg())
 	}
-	opt, err := runOptions(c)
-	if err != nil {
-		return err
+	if err := readable(c.Args().First()); err != nil {
+		return verify.Options{}, err
 	}
+	return runOptions(c)
+}
+
+func (a *app) flopsMeasure(c *cli.Context, opt verify.Options) error {
 	path := c.Args().First()
 	p := a.progress()
 	defer p.Stop()

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -31,7 +28,7 @@ func (a *app) verifyCommand() *cli.Command {
 			&cli.Float64Flag{Name: "min-top1", Usage: "fail below this part of clips with the source's first class"},
 			&cli.StringFlag{Name: "report", Usage: "write the report as a web page to `FILE`.html too"},
 		),
-		Action: func(c *cli.Context) error { return a.guarded(c, a.verify) },
+		Action: func(c *cli.Context) error { return a.guarded(c, verifyOptions, a.verify) },
 	}
 }
 
@@ -51,74 +48,49 @@ func runFlags() []cli.Flag {
 	)
 }
 
-// guarded runs a command that loads models into ONNX Runtime as a child of
-// this process: native code may crash or hang.
-func (a *app) guarded(c *cli.Context, action func(*cli.Context) error) error {
-	if verify.Guarded() {
-		defer func() {
-			if r := recover(); r != nil { // a fault of afc's own, whose stack is worth seeing
-				debug.SetTraceback("single")
-				verify.Done()
-				panic(r)
-			}
-			verify.Done()
-		}()
-		return action(c)
-	}
-	if c.Duration("timeout") < 0 {
-		return usagef("--timeout %v: expected a positive time", c.Duration("timeout"))
-	}
-	if _, err := verify.Find(); err != nil {
-		return err
-	}
-	g := verify.Guard{Args: a.args, Timeout: c.Duration("timeout"), Stdin: a.stdin, Stdout: a.stdout, Stderr: a.stderr}
-	code, err := g.Run(c.Context)
-	var crash *verify.CrashError
-	switch {
-	case errors.As(err, &crash) && crash.Report != nil:
-		if err := a.writeReport(c, crash.Report); err != nil {
-			return err
-		}
-	case err == nil && code != exitOK:
-		return &childError{code}
-	}
-	return err
-}
-
-// childError ends a command whose child printed why.
-type childError struct{ code int }
-
-func (e *childError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
-
-func (a *app) verify(c *cli.Context) error {
+// verifyOptions reads verify's flags and arguments.
+func verifyOptions(c *cli.Context) (verify.Options, error) {
 	opt, err := runOptions(c)
 	if err != nil {
-		return err
+		return opt, err
 	}
+	opt.Rounds, opt.MinTop1 = c.Int("rounds"), c.Float64("min-top1")
+	opt.Only, opt.Skip = names(c, "only"), names(c, "skip")
 	for _, name := range slices.Concat(opt.Only, opt.Skip) {
 		if !slices.Contains(verify.CheckNames(), name) {
-			return usagef("no check %q; there are %s", name, strings.Join(verify.CheckNames(), ", "))
+			return opt, usagef("no check %q; there are %s", name, strings.Join(verify.CheckNames(), ", "))
 		}
 	}
-	if err := checkReportPath(c); err != nil {
-		return err
+	if opt.Rounds < 0 {
+		return opt, usagef("--rounds: expected a positive number")
 	}
+	for _, name := range []string{"atol", "rtol", "iterations", "bisect"} {
+		if c.IsSet(name) && !c.Bool("same") {
+			return opt, usagef("--%s goes with --same", name)
+		}
+	}
+	switch {
+	case c.Bool("same") && c.NArg() != 2:
+		return opt, usagef("verify --same takes two models, got %d arguments", c.NArg())
+	case c.NArg() != 1 && c.NArg() != 2:
+		return opt, usagef("verify takes [SOURCE.onnx] AF.onnx, got %d arguments", c.NArg())
+	}
+	for _, path := range c.Args().Slice() {
+		if err := readable(path); err != nil {
+			return opt, err
+		}
+	}
+	return opt, checkReportPath(c)
+}
+
+func (a *app) verify(c *cli.Context, opt verify.Options) error {
 	if c.Bool("same") {
 		return a.verifySame(c, opt)
 	}
-	for _, name := range []string{"atol", "rtol", "iterations", "bisect"} {
-		if c.IsSet(name) {
-			return usagef("--%s goes with --same", name)
-		}
-	}
-	var source, path string
-	switch args := c.Args().Slice(); len(args) {
-	case 1:
-		path = args[0]
-	case 2:
-		source, path = args[0], args[1]
-	default:
-		return usagef("verify takes [SOURCE.onnx] AF.onnx, got %d arguments", len(args))
+	var source string
+	path := c.Args().Get(c.NArg() - 1)
+	if c.NArg() == 2 {
+		source = c.Args().First()
 	}
 	p := a.progress()
 	defer p.Stop()
@@ -146,11 +118,11 @@ func (a *app) verify(c *cli.Context) error {
 	return a.verdict(c, report, path)
 }
 
-// runOptions reads runFlags, and of verify's own what is set.
+// runOptions reads runFlags.
 func runOptions(c *cli.Context) (verify.Options, error) {
-	opt := verify.Options{
-		Batch: c.Int("batch"), Threads: c.Int("threads"), Rounds: c.Int("rounds"), MinTop1: c.Float64("min-top1"),
-		Only: names(c, "only"), Skip: names(c, "skip"),
+	opt := verify.Options{Batch: c.Int("batch"), Threads: c.Int("threads")}
+	if err := checkInputFlags(c); err != nil {
+		return opt, err
 	}
 	dist := verify.Distribution(c.String("dist"))
 	switch {
@@ -158,8 +130,10 @@ func runOptions(c *cli.Context) (verify.Options, error) {
 		return opt, usagef("--dist %s: expected %s or %s", dist, verify.Normal, verify.Uniform)
 	case c.Int("clips") < 1 || opt.Batch < 1:
 		return opt, usagef("--clips and --batch: expected 1 or more")
-	case opt.Threads < 0 || opt.Rounds < 0:
-		return opt, usagef("--threads and --rounds: expected a positive number")
+	case opt.Threads < 0:
+		return opt, usagef("--threads: expected a positive number")
+	case c.Duration("timeout") < 0:
+		return opt, usagef("--timeout %v: expected a positive time", c.Duration("timeout"))
 	}
 	opt.Videos = verify.Random{Count: c.Int("clips"), Seed: c.Uint64("seed"), Distribution: dist}
 	provider, err := verify.ParseProvider(c.String("provider"))

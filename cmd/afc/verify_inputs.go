@@ -23,18 +23,26 @@ func inputFlags() []cli.Flag {
 	}
 }
 
+// checkInputFlags refuses inputFlags that do not go together.
+func checkInputFlags(c *cli.Context) error {
+	if c.String("input") != "" && c.String("videos") != "" {
+		return usagef("--input and --videos both give clips: choose one")
+	}
+	for _, name := range []string{"list", "scale", "mean", "std", "bgr", "template"} {
+		if c.String("videos") == "" && c.IsSet(name) {
+			return usagef("--%s goes with --videos", name)
+		}
+	}
+	if c.IsSet("mean") != c.IsSet("std") {
+		return usagef("--mean and --std go together")
+	}
+	return nil
+}
+
 // givenVideos replaces the random clips of opt by those the flags name, for a
 // model.
 func givenVideos(c *cli.Context, s *verify.Subject, opt *verify.Options) error {
 	input, dir := c.String("input"), c.String("videos")
-	if input != "" && dir != "" {
-		return usagef("--input and --videos both give clips: choose one")
-	}
-	for _, name := range []string{"list", "scale", "mean", "std", "bgr", "template"} {
-		if dir == "" && c.IsSet(name) {
-			return usagef("--%s goes with --videos", name)
-		}
-	}
 	if input != "" {
 		channels := s.Channels
 		if channels == 0 {
@@ -56,9 +64,6 @@ func givenVideos(c *cli.Context, s *verify.Subject, opt *verify.Options) error {
 	}
 	if pre.Std, err = triple(c, "std"); err != nil {
 		return err
-	}
-	if c.IsSet("mean") != c.IsSet("std") {
-		return usagef("--mean and --std go together")
 	}
 	videos, err := verify.ReadFrames(dir, c.String("list"), c.String("template"), pre)
 	if err != nil {

@@ -24,9 +24,6 @@ func sameFlags() []cli.Flag {
 
 // verifySame holds two models to the same outputs.
 func (a *app) verifySame(c *cli.Context, run verify.Options) error {
-	if c.NArg() != 2 {
-		return usagef("verify --same takes two models, got %d arguments", c.NArg())
-	}
 	opt := verify.SameOptions{
 		Seed: c.Uint64("seed"), Distribution: verify.Distribution(c.String("dist")), Iterations: c.Int("iterations"),
 		Session: verify.SessionOptions{Threads: run.Threads, Provider: run.Provider}, Bisect: c.Bool("bisect"),

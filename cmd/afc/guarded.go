@@ -1,0 +1,57 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/afc-project/afc/verify"
+)
+
+// guarded runs a command that loads models into ONNX Runtime as a child of
+// this process: native code may crash or hang. Mistakes in the call are found
+// first, whether the runtime is there or not.
+func (a *app) guarded(c *cli.Context, read func(*cli.Context) (verify.Options, error), action func(*cli.Context, verify.Options) error) error {
+	opt, err := read(c)
+	if verify.Guarded() {
+		defer asChild()
+		if err == nil {
+			err = action(c, opt)
+		}
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := verify.Find(); err != nil {
+		return err
+	}
+	g := verify.Guard{Args: a.args, Timeout: c.Duration("timeout"), Stdin: a.stdin, Stdout: a.stdout, Stderr: a.stderr}
+	code, err := g.Run(c.Context)
+	var crash *verify.CrashError
+	switch {
+	case errors.As(err, &crash) && crash.Report != nil:
+		if err := a.writeReport(c, crash.Report); err != nil {
+			return err
+		}
+	case err == nil && code != exitOK:
+		return &childError{code}
+	}
+	return err
+}
+
+// asChild tells the parent that the child ended by itself. It is deferred.
+func asChild() {
+	defer verify.Done()
+	if r := recover(); r != nil { // a fault of afc's own, whose stack is worth seeing
+		debug.SetTraceback("single")
+		panic(r)
+	}
+}
+
+// childError ends a command whose child printed why.
+type childError struct{ code int }
+
+func (e *childError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
