@@ -154,7 +154,10 @@ func (p *prover) checkLatency() (Check, error) {
 		if err != nil {
 			return Check{}, err
 		}
-		l.PeakMemory, l.Ops, l.Stages = profile.PeakMemory, profile.ByOp(), profile.By(stageOf)
+		if l.Resident, err = p.resident(entries[i].m, contenders[i].Session, contenders[i].Inputs); err != nil {
+			return Check{}, err
+		}
+		l.Activations, l.Ops, l.Stages = profile.PeakMemory, profile.ByOp(), profile.By(stageOf)
 		p.r.Latency = append(p.r.Latency, l)
 	}
 	model := &p.r.Latency[0]

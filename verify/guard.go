@@ -21,7 +21,10 @@ import (
 // child of itself. The child says on a pipe what it is doing; when it dies or
 // takes too long, the parent, whose files are untouched, says where.
 
-const guardVariable = "AFC_GUARDED" // in the child: the descriptor it reports on
+const guardVariable = "AFC_GUARDED" // in the child: the descriptor it reports on, or unheard
+
+// unheard is the guard's variable in a child that nobody listens to.
+const unheard = "unheard"
 
 // Guard runs this program again as a child that may crash. The program's main
 // checks Guarded to know which of the two it is.

@@ -27,6 +27,11 @@ type Options struct {
 	// the source's first class; 0: measured, not judged.
 	MinTop1 float64
 
+	// Resident are the arguments with which this program, started anew, calls
+	// RunResident and ends, to measure the memory that a model takes; nil: it is
+	// not measured.
+	Resident []string
+
 	// Progress is told which check runs; nil: nobody.
 	Progress func(check string, done, total int)
 }

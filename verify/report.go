@@ -100,12 +100,14 @@ type Latency struct {
 	// Ratio is the median over rounds of the time divided by the source's; 0
 	// without a source.
 	Ratio float64 `json:"ratio_to_source,omitempty"`
-	// PeakMemory is the runtime's largest allocation for activations, in
-	// bytes; 0 where it does not tell.
-	PeakMemory int64     `json:"peak_activation_bytes,omitempty"`
-	Samples    []float64 `json:"samples_ms"`
-	Ops        []Tally   `json:"operators"` // of the profiled run, longest first
-	Stages     []Tally   `json:"stages"`
+	// Activations is the most memory, in bytes, that the runtime had in use on
+	// the CPU for activations, Resident what a process that loads and runs the
+	// model had resident; both at their peaks, 0 where it is not told.
+	Activations int64     `json:"peak_activation_bytes,omitempty"`
+	Resident    int64     `json:"peak_resident_bytes,omitempty"`
+	Samples     []float64 `json:"samples_ms"`
+	Ops         []Tally   `json:"operators"` // of the profiled run, longest first
+	Stages      []Tally   `json:"stages"`
 }
 
 func latencyOf(t Timing) Latency {
@@ -243,16 +245,14 @@ func (r *Report) masksTable(w io.Writer) {
 
 func (r *Report) latencyTable(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "latency, ms\tfirst\tp50\tp90\tp99\tclips/s\t÷ source\tpeak MB\t")
+	fmt.Fprintln(t, "latency, ms\tfirst\tp50\tp90\tp99\tclips/s\t÷ source\tactivations, MB\tprocess, MB\t")
 	for _, l := range r.Latency {
-		ratio, peak := "", ""
+		ratio := ""
 		if l.Ratio > 0 {
 			ratio = fmt.Sprintf("%.3f", l.Ratio)
 		}
-		if l.PeakMemory > 0 {
-			peak = fmt.Sprintf("%.1f", float64(l.PeakMemory)/1e6)
-		}
-		fmt.Fprintf(t, "%s\t%.1f\t%.1f\t%.1f\t%.1f\t%.2f\t%s\t%s\t\n", l.Model, l.First, l.P50, l.P90, l.P99, l.Throughput, ratio, peak)
+		fmt.Fprintf(t, "%s\t%.1f\t%.1f\t%.1f\t%.1f\t%.2f\t%s\t%s\t%s\t\n", l.Model, l.First, l.P50, l.P90, l.P99, l.Throughput, ratio,
+			megabytes(l.Activations), megabytes(l.Resident))
 	}
 	t.Flush()
 }

@@ -34,7 +34,7 @@ func sampleReport() *verify.Report {
 			{Check: "repeat", Output: "logits", Peak: 5},
 		},
 		Latency: []verify.Latency{
-			{Model: "model", Clips: 1, Runs: 3, First: 9, P50: 2, P90: 3, P99: 3, Throughput: 500, Ratio: 0.5, PeakMemory: 2e6, Samples: []float64{2, 1.5, 3},
+			{Model: "model", Clips: 1, Runs: 3, First: 9, P50: 2, P90: 3, P99: 3, Throughput: 500, Ratio: 0.5, Activations: 2e6, Resident: 90e6, Samples: []float64{2, 1.5, 3},
 				Ops: []verify.Tally{{Name: "Conv", Nodes: 5, Runs: 5, Time: time.Millisecond}}, Stages: []verify.Tally{{Name: "layer1", Nodes: 5, Runs: 5, Time: time.Millisecond}}},
 			{Model: "source", Clips: 1, Runs: 3, First: 8, P50: 4, P90: 5, P99: 5, Throughput: 250, Ratio: 1, Samples: []float64{4, 5, 4}},
 		},

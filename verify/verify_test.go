@@ -170,7 +170,7 @@ func TestVerifySource(t *testing.T) {
 	if r.Agreement == nil || r.Agreement.Clips != 3 || r.Agreement.Classes != 7 {
 		t.Errorf("agreement %+v, want one of 3 clips and 7 classes", r.Agreement)
 	}
-	if len(r.Latency) != 2 || r.Latency[0].Ratio <= 0 || len(r.Latency[0].Ops) == 0 || r.Latency[0].PeakMemory <= 0 {
+	if len(r.Latency) != 2 || r.Latency[0].Ratio <= 0 || len(r.Latency[0].Ops) == 0 || r.Latency[0].Activations <= 0 {
 		t.Errorf("latency %+v", r.Latency)
 	}
 

@@ -14,5 +14,6 @@ func (a *app) commands() []*cli.Command {
 		a.passesCommand(),
 		a.doctorCommand(),
 		a.versionCommand(),
+		a.residentCommand(),
 	}
 }

@@ -51,6 +51,18 @@ func asChild() {
 	}
 }
 
+// residentCommand runs a model that verify measures the memory of, in a process
+// of its own.
+func (a *app) residentCommand() *cli.Command {
+	return &cli.Command{
+		Name:   residentName,
+		Hidden: true,
+		Action: func(c *cli.Context) error { return verify.RunResident(c.Context, a.stdin, a.stdout) },
+	}
+}
+
+const residentName = "measure-resident"
+
 // childError ends a command whose child printed why.
 type childError struct{ code int }
 

@@ -109,6 +109,7 @@ func (a *app) verify(c *cli.Context, opt verify.Options) error {
 		}
 		s.SourceFrames = clipsOf(source, c.Int("source-frames")).frames
 	}
+	opt.Resident = []string{residentName}
 	opt.Progress = func(check string, done, total int) { p.Step("check %d of %d: %s", done+1, total, check) }
 	report, err := verify.Verify(c.Context, s, opt)
 	if err != nil {
