@@ -28,7 +28,10 @@ func (m *Model) Encode(w io.Writer) error {
 
 // EncodeBytes returns the model as Encode writes it.
 func EncodeBytes(m *Model) ([]byte, error) {
-	e := &encoder{}
+	return (&encoder{}).bytes(m)
+}
+
+func (e *encoder) bytes(m *Model) ([]byte, error) {
 	p, err := e.model(m)
 	if err != nil {
 		return nil, err

@@ -50,6 +50,24 @@ func (m *Model) EncodeExternal(w, data io.Writer, location string) error {
 	return x.w.Flush()
 }
 
+// EncodeReferring returns the model as Encode writes it, but with the
+// initializers that lie in external files left there: it refers to them under
+// folder, which is the folder of the first of them. It is for readers on this
+// machine.
+func (m *Model) EncodeReferring() (data []byte, folder string, err error) {
+	e := &encoder{place: func(t *Tensor, p *onnxpb.TensorProto) (bool, error) {
+		x := t.external
+		if x == nil || x.file == nil || folder != "" && x.Folder != folder {
+			return false, nil
+		}
+		folder = x.Folder
+		x.refer(p)
+		return true, nil
+	}}
+	data, err = e.bytes(m)
+	return data, folder, err
+}
+
 // externalWriter puts tensors into a data file one behind the other.
 type externalWriter struct {
 	w        *bufio.Writer

@@ -7,19 +7,25 @@ import (
 	"github.com/afc-project/afc/graph"
 )
 
+// maxInMemory is the most bytes of a model that is given to the runtime whole.
+var maxInMemory int64 = graph.MaxFileSize
+
 // NewSession loads a model. It is encoded first: the runtime sees what a file
-// would hold.
+// would hold. Of a model too large for one file, the runtime reads the weights
+// that are still where they were read from.
 func NewSession(m *graph.Model, opt SessionOptions) (*Session, error) {
-	data, err := graph.EncodeBytes(m)
+	size, err := m.EncodedSize()
 	if err != nil {
 		return nil, err
 	}
-	src := modelSource{name: modelName(m), data: data}
-	for _, v := range m.Graph.Initializers() {
-		if e := v.Initializer().External(); e != nil {
-			src.folder = e.Folder
-			break
-		}
+	src := modelSource{name: modelName(m)}
+	if size > maxInMemory {
+		src.data, src.folder, err = m.EncodeReferring()
+	} else {
+		src.data, err = graph.EncodeBytes(m)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return newSession(m, src, opt)
 }

@@ -8,8 +8,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
+	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/atomicfile"
 	"github.com/afc-project/afc/testmodels"
 )
@@ -30,6 +32,7 @@ func run() error {
 	out := flag.String("o", "", "file to write")
 	shift := flag.String("shift", "none", "temporal shift: "+strings.Join(shifts, ", "))
 	kept := flag.Bool("bn", false, "keep batch normalisation apart")
+	external := flag.Bool("external", false, "put the weights into FILE.data")
 	flag.IntVar(&s.Depth, "depth", 50, "18, 34, 50, 101 or 152")
 	flag.IntVar(&s.Width, "width", 64, "channels behind the stem")
 	flag.IntVar(&s.Frames, "frames", 8, "frames a clip")
@@ -57,12 +60,30 @@ func run() error {
 	if err := s.Validate(); err != nil {
 		return err
 	}
-	f, err := atomicfile.Create(*out)
+	return write(s.Build(), *out, *external)
+}
+
+func write(m *graph.Model, path string, external bool) error {
+	f, err := atomicfile.Create(path)
 	if err != nil {
 		return err
 	}
 	defer f.Discard()
-	if err := s.Build().Encode(f); err != nil {
+	if !external {
+		if err := m.Encode(f); err != nil {
+			return err
+		}
+		return f.Commit()
+	}
+	data, err := atomicfile.Create(path + ".data")
+	if err != nil {
+		return err
+	}
+	defer data.Discard()
+	if err := m.EncodeExternal(f, data, filepath.Base(path)+".data"); err != nil {
+		return err
+	}
+	if err := data.Commit(); err != nil {
 		return err
 	}
 	return f.Commit()
