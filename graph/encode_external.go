@@ -120,6 +120,7 @@ func (x *externalWriter) append(raw []byte) (int64, error) {
 	if _, err := x.w.Write(raw); err != nil {
 		return 0, writeFailed(raw, err)
 	}
+	release(raw)
 	at := x.offset + pad
 	x.offset = at + int64(len(raw))
 	return at, nil

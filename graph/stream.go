@@ -75,6 +75,7 @@ func (s *streamer) message(info *messageInfo, m protoreflect.Message) error {
 			if _, err := s.w.Write(raw); err != nil {
 				return writeFailed(raw, err)
 			}
+			release(raw)
 		}
 	}
 	return nil

@@ -133,6 +133,7 @@ func scaleRows(w *graph.Tensor, scale []float64) *graph.Tensor {
 			binary.LittleEndian.PutUint32(raw[j:], math.Float32bits(float32(float64(x)*f)))
 		}
 	}
+	w.Release() // the new weights stand in for it
 	t, err := graph.NewTensor(graph.Float32, w.Dims, raw)
 	if err != nil {
 		panic("BUG: " + err.Error())

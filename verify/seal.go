@@ -58,6 +58,7 @@ func collectWeights(g *graph.Graph, content map[string][]string) error {
 			return err
 		}
 		h := sha256.Sum256(raw)
+		t.Release()
 		block := blockOf(v.Name())
 		content[block] = append(content[block], fmt.Sprintf("%s %s%v %x", v.Name(), t.DType, t.Dims, h))
 	}

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"errors"
+	"os"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -33,18 +34,59 @@ func forget(data []byte) error {
 	return unmap(data)
 }
 
-// gone is the error for an address that a file is mapped to but no longer has
-// bytes for, nil for any other address.
-func gone(address uintptr) error {
+// mapped returns the mapping that an address lies in.
+func mapped(address uintptr) (mapping, bool) {
 	mappingsMu.Lock()
 	defer mappingsMu.Unlock()
 	for _, m := range mappings {
 		first := uintptr(unsafe.Pointer(unsafe.SliceData(m.data)))
 		if address >= first && address-first < uintptr(len(m.data)) {
-			return &Error{File: m.path, Reason: "was cut short while it was in use, or its disk cannot be read: its bytes are gone"}
+			return m, true
 		}
 	}
-	return nil
+	return mapping{}, false
+}
+
+// releaseThreshold is the size from which elements are worth a call to give
+// their memory back.
+const releaseThreshold = 1 << 18
+
+// Release says that the tensor's elements will not be needed for a while: where
+// they alias a mapped file, the memory they take is given back. They can be
+// used as before.
+func (t *Tensor) Release() {
+	raw := t.raw
+	if t.external != nil {
+		raw, _ = t.Bytes() // what cannot be read takes no memory
+	}
+	release(raw)
+}
+
+func release(raw []byte) {
+	if len(raw) < releaseThreshold {
+		return
+	}
+	address := uintptr(unsafe.Pointer(unsafe.SliceData(raw)))
+	if _, ok := mapped(address); !ok {
+		return
+	}
+	// Pages that other elements share stay.
+	page := uintptr(os.Getpagesize())
+	from := (page - address%page) % page
+	to := uintptr(len(raw)) - (address+uintptr(len(raw)))%page
+	if from < to {
+		dropPages(raw[from:to])
+	}
+}
+
+// gone is the error for an address that a file is mapped to but no longer has
+// bytes for, nil for any other address.
+func gone(address uintptr) error {
+	m, ok := mapped(address)
+	if !ok {
+		return nil
+	}
+	return &Error{File: m.path, Reason: "was cut short while it was in use, or its disk cannot be read: its bytes are gone"}
 }
 
 // Guard runs f, which reads models. A file that is mapped (see ReadFile) and
