@@ -93,7 +93,10 @@ func tallyText(tallies []Tally) string {
 	return strings.Join(parts, ", ")
 }
 
-// profiled runs a model on clips once, traced.
+// profiledRuns is how often a model is run for a trace of its fastest run.
+const profiledRuns = 3
+
+// profiled runs a model on clips, traced.
 func (p *prover) profiled(m *graph.Model, so SessionOptions, clips [][]float32) (*Profile, *outcome, error) {
 	dir, err := os.MkdirTemp("", "afc-profile-")
 	if err != nil {
@@ -110,9 +113,11 @@ func (p *prover) profiled(m *graph.Model, so SessionOptions, clips [][]float32) 
 	if err != nil {
 		return nil, nil, err
 	}
-	o, err := p.runSession(s, inputs)
-	if err != nil {
-		return nil, nil, err
+	var o *outcome
+	for range profiledRuns {
+		if o, err = p.runSession(s, inputs); err != nil {
+			return nil, nil, err
+		}
 	}
 	profile, err := s.EndProfile()
 	return profile, o, err

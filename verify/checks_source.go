@@ -3,6 +3,8 @@ package verify
 import (
 	"fmt"
 	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/afc-project/afc/graph"
 )
@@ -158,6 +160,7 @@ func (p *prover) checkLatency() (Check, error) {
 			return Check{}, err
 		}
 		l.Activations, l.Ops, l.Stages = profile.PeakMemory, profile.ByOp(), profile.By(stageOf)
+		slices.SortStableFunc(l.Stages, func(a, b Tally) int { return strings.Compare(a.Name, b.Name) }) // in network order
 		p.r.Latency = append(p.r.Latency, l)
 	}
 	model := &p.r.Latency[0]

@@ -208,14 +208,17 @@ func (r *Report) WriteText(w io.Writer) error {
 	return err
 }
 
+// checksTable aligns outcome and title alone: figures and reasons differ too
+// much in length.
 func (r *Report) checksTable(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, c := range r.Checks {
-		limit := c.Limit
-		if limit != "" {
-			limit = "(limit " + limit + ")"
+		found := []string{c.Figure, "", c.Where}
+		if c.Limit != "" {
+			found[1] = "(limit " + c.Limit + ")"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", c.Status, c.Title, c.Figure, limit, c.Where)
+		found = slices.DeleteFunc(found, func(s string) bool { return s == "" })
+		fmt.Fprintf(t, "%s\t%s\t%s\n", c.Status, c.Title, strings.Join(found, "  "))
 	}
 	t.Flush()
 }

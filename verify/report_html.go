@@ -76,7 +76,7 @@ const (
 	chartPlot  = 620.0
 	chartRow   = 22.0
 	chartTop   = 12.0
-	chartWidth = int(chartLeft + chartPlot + 90)
+	chartWidth = int(chartLeft + chartPlot + 120)
 )
 
 // row returns the height of row i's top.
@@ -161,7 +161,7 @@ func (r *Report) errorChart() *chart {
 		}
 		c.Labels = append(c.Labels,
 			label{X: chartLeft - 8, Y: y + 12, Anchor: "end", Text: name},
-			label{X: chartLeft + size + 6, Y: y + 12, Anchor: "start", Text: d.Figure(), Dim: true})
+			label{X: chartLeft + chartPlot + 10, Y: y + 12, Anchor: "start", Text: d.Figure(), Dim: true})
 		c.Cells = append(c.Cells, cell{X: chartLeft, Y: y, W: size, Colour: colour, Title: name + ": " + d.Figure() + " " + d.Where()})
 		if d.Limit > 0 {
 			x := chartLeft + at(d.Limit)
@@ -184,10 +184,11 @@ func (r *Report) latencyChart() *chart {
 	}
 	bottom := row(len(r.Latency))
 	c := &chart{Width: chartWidth, Height: int(bottom) + 24, Caption: "Every timed run, in milliseconds; the upright line is the median. The runs of the models alternate."}
-	for k := range 5 {
-		x := chartLeft + chartPlot*float64(k)/4
+	step := roundStep(longest / 4)
+	for k := 0; float64(k)*step <= longest; k++ {
+		x := chartLeft + chartPlot*float64(k)*step/longest
 		c.Lines = append(c.Lines, line{x, chartTop, x, bottom})
-		c.Labels = append(c.Labels, label{X: x, Y: bottom + 14, Anchor: "middle", Text: fmt.Sprintf("%.3g ms", longest*float64(k)/4), Dim: true})
+		c.Labels = append(c.Labels, label{X: x, Y: bottom + 14, Anchor: "middle", Text: fmt.Sprintf("%.4g ms", float64(k)*step), Dim: true})
 	}
 	for i, l := range r.Latency {
 		y := row(i) + 9
@@ -199,4 +200,16 @@ func (r *Report) latencyChart() *chart {
 		c.Marks = append(c.Marks, line{x, y - 9, x, y + 9})
 	}
 	return c
+}
+
+// roundStep returns the largest of 1, 2, 5, 10, … that is not above a step.
+func roundStep(step float64) float64 {
+	power := math.Pow(10, math.Floor(math.Log10(step)))
+	switch {
+	case step >= 5*power:
+		return 5 * power
+	case step >= 2*power:
+		return 2 * power
+	}
+	return power
 }
