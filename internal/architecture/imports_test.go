@@ -21,6 +21,7 @@ var rooms = map[string][]string{
 	"verify":     {"graph"},
 	"testmodels": {"graph"},
 	"internal":   {"graph"},
+	"scripts":    {},
 	"cmd":        {"graph", "afblock", "codegen", "passes", "verify"},
 }
 

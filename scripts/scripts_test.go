@@ -1,0 +1,192 @@
+// Package scripts holds the shell scripts behind make, and their tests.
+package scripts
+
+import (
+	"crypto/sha512"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/afc-project/afc/internal/testutil"
+)
+
+// script returns the path of one of the scripts, where there is a shell.
+func script(t *testing.T, name string) string {
+	t.Helper()
+	if _, err := exec.LookPath("sh"); err != nil {
+		t.Skip(err)
+	}
+	return filepath.Join(testutil.Root(t), "scripts", name)
+}
+
+func write(t *testing.T, path, text string, mode os.FileMode) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestCheckSecurity: what the checkers say decides; that the database of
+// vulnerabilities cannot be reached is said and let pass, anything else is not.
+func TestCheckSecurity(t *testing.T) {
+	dir := t.TempDir()
+	tool := func(name, body string) string {
+		return write(t, filepath.Join(dir, name), "#!/bin/sh\n"+body+"\n", 0o755)
+	}
+	good := tool("good", "exit 0")
+	for _, tc := range []struct {
+		name, gosec, govulncheck string
+		fails                    bool
+		want                     string
+	}{
+		{"clean", good, good, false, ""},
+		{"unsafe habit", tool("gosec", "echo 'G401: weak'; exit 1"), good, true, "G401: weak"},
+		{"vulnerable", good, tool("found", "echo GO-2026-0001; exit 3"), true, "GO-2026-0001"},
+		{"unreachable", good, tool("unreachable", "echo 'govulncheck: fetching vulnerabilities: no such host' >&2; exit 1"), false, "govulncheck was not run"},
+		{"broken", good, tool("broken", "echo 'no required module provides it' >&2; exit 1"), true, "no required module"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			cmd := exec.Command(script(t, "check-security.sh"), tc.gosec, tc.govulncheck)
+			cmd.Dir = t.TempDir()
+			out, err := cmd.CombinedOutput()
+			if (err != nil) != tc.fails || !strings.Contains(string(out), tc.want) {
+				t.Errorf("%v, output %q; want failure %v with %q", err, out, tc.fails, tc.want)
+			}
+		})
+	}
+}
+
+// TestGovulncheck runs the pinned govulncheck through the script on a program
+// that calls one function, with databases of one made-up entry.
+func TestGovulncheck(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds govulncheck")
+	}
+	makefile, err := os.ReadFile(filepath.Join(testutil.Root(t), "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pinned := regexp.MustCompile(`golang\.org/x/vuln/cmd/govulncheck@\S+`).FindString(string(makefile))
+	bin := t.TempDir()
+	install := exec.Command("go", "install", pinned)
+	install.Env = append(os.Environ(), "GOBIN="+bin)
+	if out, err := install.CombinedOutput(); err != nil {
+		t.Skipf("no %s here: %v %s", pinned, err, out)
+	}
+	program := t.TempDir()
+	write(t, filepath.Join(program, "go.mod"), "module program\n\ngo "+strings.TrimPrefix(runtime.Version(), "go")+"\n", 0o644)
+	write(t, filepath.Join(program, "main.go"), "package main\n\nimport \"strings\"\n\nfunc main() { println(strings.Repeat(\"x\", 3)) }\n", 0o644)
+	for _, tc := range []struct {
+		name, db string
+		fails    bool
+		want     string
+	}{
+		{"called", " -db " + vulnerability(t, "Repeat"), true, "GO-2026-0001"},
+		{"not called", " -db " + vulnerability(t, "Fields"), false, ""},
+		{"unreachable", "", false, "govulncheck was not run"}, // see HTTPS_PROXY below
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			cmd := exec.Command(script(t, "check-security.sh"), "true", filepath.Join(bin, "govulncheck")+tc.db)
+			cmd.Dir = program
+			cmd.Env = append(os.Environ(), "HTTPS_PROXY=http://127.0.0.1:1")
+			out, err := cmd.CombinedOutput()
+			if (err != nil) != tc.fails || !strings.Contains(string(out), tc.want) {
+				t.Errorf("%v, output %q; want failure %v with %q", err, out, tc.fails, tc.want)
+			}
+		})
+	}
+}
+
+// vulnerability writes a database (https://go.dev/doc/security/vuln/database)
+// that says a function of package strings is vulnerable, and returns its URL.
+func vulnerability(t *testing.T, function string) string {
+	dir := t.TempDir()
+	const day = `"2026-01-01T00:00:00Z"`
+	for name, text := range map[string]string{
+		"index/db.json":      `{"modified":` + day + `}`,
+		"index/modules.json": `[{"path":"stdlib","vulns":[{"id":"GO-2026-0001","modified":` + day + `}]}]`,
+		"index/vulns.json":   `[{"id":"GO-2026-0001","modified":` + day + `}]`,
+		"ID/GO-2026-0001.json": `{"schema_version":"1.3.1","id":"GO-2026-0001","modified":` + day + `,"published":` + day + `,
+			"summary":"made up","details":"made up","affected":[{"package":{"name":"stdlib","ecosystem":"Go"},
+			"ranges":[{"type":"SEMVER","events":[{"introduced":"0"}]}],
+			"ecosystem_specific":{"imports":[{"path":"strings","symbols":["` + function + `"]}]}}],
+			"database_specific":{"url":"https://pkg.go.dev/vuln/GO-2026-0001","review_status":"REVIEWED"}}`,
+	} {
+		write(t, filepath.Join(dir, name), text, 0o644)
+	}
+	return "file://" + dir
+}
+
+// TestFetchORT: an archive with another checksum than the pinned one is
+// refused and leaves nothing; the pinned one is taken, and a library that was
+// changed since is fetched again.
+func TestFetchORT(t *testing.T) {
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
+		t.Skip("names the archive's folder for Linux on x86-64")
+	}
+	for _, tool := range []string{"openssl", "tar"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skip(err)
+		}
+	}
+	text, err := os.ReadFile(script(t, "fetch-ort.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// npm packs a library that anyone could have made; there is no pip.
+	archive := filepath.Join(t.TempDir(), "archive.tgz")
+	content := t.TempDir()
+	write(t, filepath.Join(content, "package/bin/napi-v6/linux/x64/libonnxruntime.so.1"), "a library", 0o644)
+	if out, err := exec.Command("tar", "-czf", archive, "-C", content, "package").CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	packed, err := os.ReadFile(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha512.Sum512(packed)
+	tools := t.TempDir()
+	write(t, filepath.Join(tools, "npm"), fmt.Sprintf("#!/bin/sh\ncp %q onnxruntime-node-1.30.0.tgz\n", archive), 0o755)
+	for _, pip := range []string{"pip", "pip3", "python3"} {
+		write(t, filepath.Join(tools, pip), "#!/bin/sh\nexit 1\n", 0o755)
+	}
+	fetch := func(root string) (string, error) {
+		cmd := exec.Command(filepath.Join(root, "scripts", "fetch-ort.sh"))
+		cmd.Env = []string{"PATH=" + tools + ":" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir()}
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+
+	root := t.TempDir()
+	write(t, filepath.Join(root, "scripts/fetch-ort.sh"), string(text), 0o755)
+	out, err := fetch(root)
+	if err == nil || !strings.Contains(out, "has SHA-512") {
+		t.Errorf("another archive: %v, %s", err, out)
+	}
+	if _, err := os.Stat(filepath.Join(root, ".ort")); err == nil {
+		t.Error("a library was installed although its archive was refused")
+	}
+
+	pinned := regexp.MustCompile(`(?m)^npm_sha512=.*$`).ReplaceAllString(string(text), "npm_sha512="+base64.StdEncoding.EncodeToString(sum[:]))
+	write(t, filepath.Join(root, "scripts/fetch-ort.sh"), pinned, 0o755)
+	library := filepath.Join(root, ".ort", "libonnxruntime.so.1")
+	for _, before := range []string{"", "a library", "a library, changed"} {
+		if before != "" {
+			write(t, library, before, 0o644)
+		}
+		out, err := fetch(root)
+		if got, rerr := os.ReadFile(library); err != nil || rerr != nil || string(got) != "a library" {
+			t.Errorf("with %q there before: %v, %v, library %q\n%s", before, err, rerr, got, out)
+		}
+	}
+}
