@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 )
 
 // mapThreshold is the size from which files are mapped instead of read.
@@ -77,6 +78,19 @@ func readOrMap(f *os.File) (data []byte, mapped bool, err error) {
 		err = fmt.Errorf("has more than %d bytes, the most that protobuf allows", MaxFileSize)
 	}
 	return data, false, err
+}
+
+// Files returns the paths of the files that the model was read from: its own,
+// then those of its external data, in the order of use.
+func (m *Model) Files() []string {
+	var paths []string
+	if m.Path != "" {
+		paths = append(paths, m.Path)
+	}
+	for _, f := range m.files {
+		paths = append(paths, filepath.Join(f.folder, f.location))
+	}
+	return paths
 }
 
 // Close gives back the memory that files of the model are mapped to. Neither

@@ -108,7 +108,7 @@ func (a *app) convert(c *cli.Context) error {
 func (a *app) convertModel(c *cli.Context, p *progress.Reporter, in string, rewrite afblock.RewriteOptions, lower codegen.Options, out string) (rewriteReport, error) {
 	start := time.Now()
 	p.Step("reading %s", in)
-	m, err := openModel(in)
+	m, err := openModel(in, out)
 	if err != nil {
 		return rewriteReport{}, err
 	}

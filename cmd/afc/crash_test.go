@@ -295,6 +295,48 @@ func TestOutputIsInput(t *testing.T) {
 	}
 }
 
+// TestOutputIsSource: no output, of whatever kind, replaces a file that the
+// model lies in, its weights among them.
+func TestOutputIsSource(t *testing.T) {
+	dir := t.TempDir()
+	source, weights := filepath.Join(dir, "model.onnx"), filepath.Join(dir, "model.onnx.data")
+	mustRun(t, "convert", modelFile(t, testmodels.Spec{Depth: 18, Width: 8, Frames: 2, Size: 32, Classes: 3}), "-o", source, "--external-data")
+	before := [][]byte{}
+	for _, path := range []string{source, weights} {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before = append(before, raw)
+	}
+	link := filepath.Join(dir, "weights.safetensors")
+	if err := os.Symlink(weights, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, out := range []string{source, weights, link} {
+		for _, args := range [][]string{
+			{"optimize", source, "-o", out},
+			{"convert", source, "-o", out},
+			{"convert", source, "-o", out, "--external-data"},
+			{"export", source, "-o", out},
+			{"inspect", source, "--dot", out},
+			{"inspect", source, "--svg", out},
+			{"flops", "estimate", source, "--plot", out},
+			{"verify", source, "--only", "file", "--report", out},
+			{"verify", "--same", source, source, "--report", out},
+		} {
+			if o := afc(t, args...); o.code != exitUsage {
+				t.Errorf("afc %s: exit %d, stderr %q", strings.Join(args, " "), o.code, o.stderr)
+			}
+		}
+	}
+	for i, path := range []string{source, weights} {
+		if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before[i], after) {
+			t.Errorf("%s changed: %v", path, err)
+		}
+	}
+}
+
 func TestOutputThroughSymlink(t *testing.T) {
 	weights := checkpointFile(t, testmodels.AFSpec{Width: 8, Frames: 2, Classes: 3})
 	dir := t.TempDir()

@@ -120,7 +120,7 @@ func (e *estimate) report() (*flopsReport, error) {
 	p := e.progress()
 	defer p.Stop()
 	p.Step("reading %s", e.path)
-	m, err := openModel(e.path)
+	m, err := openModel(e.path, e.c.String("plot"))
 	if err != nil {
 		return nil, err
 	}

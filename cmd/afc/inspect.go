@@ -36,15 +36,10 @@ func (a *app) inspect(c *cli.Context) error {
 		return usagef("inspect takes one model, got %d arguments", c.NArg())
 	}
 	path := c.Args().First()
-	for _, out := range []string{c.String("dot"), c.String("svg")} {
-		if out != "" && atomicfile.SameFile(out, path) {
-			return usagef("%s: the output is the input; choose another name", out)
-		}
-	}
 	p := a.progress()
 	defer p.Stop()
 	p.Step("reading %s", path)
-	m, err := openModel(path)
+	m, err := openModel(path, c.String("dot"), c.String("svg"))
 	if err != nil {
 		return err
 	}

@@ -15,12 +15,29 @@ import (
 	"github.com/afc-project/afc/verify"
 )
 
-// openModel decodes the model in a file the user named.
-func openModel(path string) (*graph.Model, error) {
+// openModel decodes the model in a file the user named. Outputs, "" for none,
+// are paths that will be written: they must not be files that the model or its
+// external data lies in.
+func openModel(path string, outputs ...string) (*graph.Model, error) {
 	if err := readable(path); err != nil {
 		return nil, err
 	}
-	return graph.ReadFile(path)
+	m, err := graph.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	for _, out := range outputs {
+		for _, in := range m.Files() {
+			if out != "" && atomicfile.SameFile(in, out) {
+				return nil, errors.Join(isInput(out, in), m.Close())
+			}
+		}
+	}
+	return m, nil
+}
+
+func isInput(out, in string) error {
+	return usagef("%s: the output is the input %s; choose another name", out, in)
 }
 
 // readable tells a path that is no readable file, which is the user's slip,
@@ -59,7 +76,7 @@ func outputPath(c *cli.Context, arg string, inputs ...string) (string, error) {
 	}
 	for _, in := range inputs {
 		if in != "" && (filepath.Clean(in) == filepath.Clean(out) || atomicfile.SameFile(in, out)) {
-			return "", usagef("%s: the output is the input %s; choose another name", out, in)
+			return "", isInput(out, in)
 		}
 	}
 	if fi, err := os.Stat(filepath.Dir(out)); err != nil || !fi.IsDir() {

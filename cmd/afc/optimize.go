@@ -33,7 +33,7 @@ func (a *app) optimize(c *cli.Context) error {
 	p := a.progress()
 	defer p.Stop()
 	p.Step("reading %s", in)
-	m, err := openModel(in)
+	m, err := openModel(in, out)
 	if err != nil {
 		return err
 	}

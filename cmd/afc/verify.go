@@ -95,7 +95,7 @@ func (a *app) verify(c *cli.Context, opt verify.Options) error {
 	p := a.progress()
 	defer p.Stop()
 	p.Step("reading %s", path)
-	s, err := subjectOf(path)
+	s, err := subjectOf(path, c.String("report"))
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (a *app) verify(c *cli.Context, opt verify.Options) error {
 	}
 	if source != "" {
 		p.Step("reading %s", source)
-		if s.Source, err = openModel(source); err != nil {
+		if s.Source, err = openModel(source, c.String("report")); err != nil {
 			return err
 		}
 		s.SourceFrames = clipsOf(source, c.Int("source-frames")).frames
@@ -146,9 +146,9 @@ func runOptions(c *cli.Context) (verify.Options, error) {
 	return opt, nil
 }
 
-// subjectOf reads what there is to verify about a file.
-func subjectOf(path string) (*verify.Subject, error) {
-	m, err := openModel(path)
+// subjectOf reads what there is to verify about a file; outputs as in openModel.
+func subjectOf(path string, outputs ...string) (*verify.Subject, error) {
+	m, err := openModel(path, outputs...)
 	if err != nil {
 		return nil, err
 	}

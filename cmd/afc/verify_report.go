@@ -12,15 +12,15 @@ import (
 )
 
 // checkReportPath refuses a --report that could not be written in the end, or
-// would replace a model.
+// would replace an input. (What a model has outside its file is openModel's.)
 func checkReportPath(c *cli.Context) error {
 	path := c.String("report")
 	if path == "" {
 		return nil
 	}
-	for _, in := range c.Args().Slice() {
-		if filepath.Clean(in) == filepath.Clean(path) || atomicfile.SameFile(in, path) {
-			return usagef("--report %s is a model to verify; choose another name", path)
+	for _, in := range append(c.Args().Slice(), c.String("input"), c.String("list")) {
+		if in != "" && (filepath.Clean(in) == filepath.Clean(path) || atomicfile.SameFile(in, path)) {
+			return usagef("--report %s is what is to be verified; choose another name", path)
 		}
 	}
 	if fi, err := os.Stat(filepath.Dir(path)); err != nil || !fi.IsDir() {

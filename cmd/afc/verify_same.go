@@ -40,7 +40,7 @@ func (a *app) verifySame(c *cli.Context, run verify.Options) error {
 	var models [2]*graph.Model
 	for i, path := range c.Args().Slice() {
 		p.Step("reading %s", path)
-		if models[i], err = openModel(path); err != nil {
+		if models[i], err = openModel(path, c.String("report")); err != nil {
 			return err
 		}
 		if err := setInputShapes(models[i], c.StringSlice("input-shapes")); err != nil {
