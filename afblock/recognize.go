@@ -87,12 +87,18 @@ func Recognize(m *graph.Model, opt RecognizeOptions) (*Network, error) {
 	var no *NotRecognizedError
 	if errors.As(err, &no) {
 		no.File = m.Path
-		if n := vendorNode(m.Graph); n != nil && no.Hint == "" {
+		if m.Meta(OptimizedKey) != "" {
+			no.Hint = "afc optimize wrote this model, its shift on a stream of its own: use the model that it was made from"
+		} else if n := vendorNode(m.Graph); n != nil && no.Hint == "" {
 			no.Hint = fmt.Sprintf("the file holds %s, as ONNX Runtime's optimiser writes: give the file as it was exported", n)
 		}
 	}
 	return nil, err
 }
+
+// OptimizedKey is the metadata key of models in which afc optimize gave the
+// temporal shift a stream of its own, a form that is not recognised again.
+const OptimizedKey = "afc.optimized"
 
 // vendorNode returns the first node that ONNX Runtime's optimiser made, nil if
 // there is none.

@@ -195,7 +195,7 @@ func (s *Source) prefixPlan(t int) (*plan, error) {
 	}
 	p := firstPlan(s.sites(nil, s.In, t, [2]int64{}), s.Frames, func(p *plan) bool { return s.prefixHolds(t, p) })
 	if p == nil {
-		return nil, fmt.Errorf("%s: afc found no way to change the %d frames before the stem to %d", s.In.Producer(), s.Frames, t)
+		return nil, fmt.Errorf("%s: afc found no way to change the %d frames before the stem to %d: convert with %d frames, or export the source with %d", s.In.Producer(), s.Frames, t, s.Frames, t)
 	}
 	return p, nil
 }
@@ -217,8 +217,11 @@ func (s *Source) prefixHolds(t int, p *plan) bool {
 	if !slices.Equal(r.dims(out), want) {
 		return false
 	}
-	view := r.view(out)
-	return view.layout == s.Layout && view.axis == s.axis && view.segments == s.Segments/s.Frames*t
+	view := inputView{s.Layout, s.axis, s.Segments / s.Frames * t}
+	if view.layout == LayoutChannels && view.segments == 1 {
+		view = inputView{LayoutFrames, 0, 0} // [N, 3, H, W] is both
+	}
+	return r.view(out) == view
 }
 
 // suffixPlan finds how the suffix changes for the network's T and classes: so

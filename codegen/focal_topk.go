@@ -74,9 +74,14 @@ func checkBudget(net *afblock.Network, budget []int, blocks int) error {
 		return fmt.Errorf("lowering topk needs a budget of frames for each of the %d focal blocks, or one for all; got %d", blocks, len(budget))
 	}
 	for i, k := range budget {
-		if k < 1 || k > net.Frames {
-			return fmt.Errorf("budget %d is %d frames; want 1 to %d, the frames of a clip", i, k, net.Frames)
+		if k >= 1 && k <= net.Frames {
+			continue
 		}
+		which := ""
+		if len(budget) > 1 {
+			which = fmt.Sprintf(" for focal block %d", i)
+		}
+		return fmt.Errorf("a budget of %d frames%s: want 1 to %d, the frames of a clip", k, which, net.Frames)
 	}
 	return nil
 }

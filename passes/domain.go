@@ -9,15 +9,9 @@ import (
 	"github.com/afc-project/afc/graph"
 )
 
-// OptimizedKey is the metadata key of models that splitStream wrote.
-const OptimizedKey = "afc.optimized"
-
 // recognize reads the network off the model.
 func recognize(s *State) error {
 	net, err := afblock.Recognize(s.Model, s.opt.Recognize)
-	if refused := (*afblock.NotRecognizedError)(nil); errors.As(err, &refused) && s.Model.Meta(OptimizedKey) != "" {
-		refused.Hint = "afc optimize wrote this model, its shift on a stream of its own: use the model that it was made from"
-	}
 	if err != nil {
 		return err
 	}
@@ -74,7 +68,7 @@ func splitStream(s *State) error {
 		return nil
 	}
 	s.lowered(m)
-	m.SetMeta(OptimizedKey, s.pass)
+	m.SetMeta(afblock.OptimizedKey, s.pass)
 	return nil
 }
 

@@ -26,7 +26,7 @@ func (a *app) convertCommand() *cli.Command {
 		Flags: append([]cli.Flag{
 			outputFlag(),
 			externalDataFlag(),
-			&cli.StringFlag{Name: "weights", Usage: "trained AFNet weights: `CHECKPOINT`"},
+			&cli.StringFlag{Name: "weights", Usage: "trained AFNet weights, or those of a plain ResNet to rewrite: `CHECKPOINT`"},
 			&cli.IntFlag{Name: "frames", Usage: "frames a clip, `T` (default: the source's)"},
 			&cli.IntFlag{Name: "source-frames", Usage: "frames a clip of MODEL.onnx, where its graph does not say"},
 			&cli.StringFlag{Name: "navigation", Value: "uniform:0.5", Usage: "frames that transplanted weights select: uniform:R, all or none"},
@@ -168,11 +168,18 @@ func (a *app) convertCheckpoint(c *cli.Context, p *progress.Reporter, rewrite af
 }
 
 // convertAgain lowers an AFNet that afc wrote anew, with its own weights or,
-// after fine-tuning, those of a checkpoint.
+// after fine-tuning, those of a checkpoint. Inputs and outputs beside clips and
+// answer stay unless flags say otherwise.
 func (a *app) convertAgain(c *cli.Context, p *progress.Reporter, m *graph.Model, rewrite afblock.RewriteOptions, lower codegen.Options, out string) (rewriteReport, error) {
-	net, _, err := afblock.ReadModel(m)
+	net, file, err := afblock.ReadModel(m)
 	if err != nil {
 		return rewriteReport{}, err
+	}
+	if !c.IsSet("outputs") {
+		lower.MasksOutput = file.Masks
+	}
+	if !c.IsSet("sampling") {
+		lower.Gumbel = file.Sampling == "gumbel"
 	}
 	if path := c.String("weights"); path != "" {
 		sd, err := readCheckpoint(path)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -10,7 +11,8 @@ import (
 	"github.com/afc-project/afc/internal/progress"
 )
 
-// trainedNetwork reads a checkpoint for the place of a recognised network.
+// trainedNetwork reads a checkpoint for the place of a recognised network. One
+// of a plain ResNet is rewritten as the network would have been.
 func trainedNetwork(path string, src *afblock.Network, opt afblock.RewriteOptions) (*afblock.Network, error) {
 	given := afblock.OptionsFrom(src)
 	given.Frames, given.Unselected, given.StrideAt = opt.Frames, opt.Unselected, opt.StrideAt
@@ -23,7 +25,15 @@ func trainedNetwork(path string, src *afblock.Network, opt afblock.RewriteOption
 		return nil, err
 	}
 	net.Adopt(src)
+	if plain(net) {
+		return afblock.Rewrite(net, opt)
+	}
 	return net, nil
+}
+
+// plain reports whether no stage of a network skips frames.
+func plain(net *afblock.Network) bool {
+	return !slices.ContainsFunc(net.Stages, func(s *afblock.Stage) bool { return s.AF != nil })
 }
 
 func readCheckpoint(path string) (*afblock.StateDict, error) {
@@ -68,6 +78,9 @@ func (a *app) checkpointNetwork(c *cli.Context, p *progress.Reporter, rewrite af
 	}
 	if len(defaults) > 0 {
 		fmt.Fprintf(a.stderr, "afc: %s does not say: taking %s\n", path, strings.Join(defaults, ", "))
+	}
+	if plain(net) {
+		return afblock.Rewrite(net, rewrite)
 	}
 	return net, nil
 }
