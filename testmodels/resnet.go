@@ -72,7 +72,7 @@ func (b *builder) video(shape graph.Shape) *graph.Value {
 	x = b.op("Sub", "/Sub", x, b.constant(graph.Float32s([]int64{channels}, slices.Repeat([]float32{116}, int(channels))...)))
 	x = b.op("Div", "/Div_1", x, b.constant(graph.Float32s([]int64{channels}, slices.Repeat([]float32{57}, int(channels))...)))
 	perm := []int64{0, 1, 2, 3, 4}[:r-3]
-	return b.node("Transpose", "/Transpose", []*graph.Value{x}, graph.Ints("perm", append(slices.Clone(perm), int64(r-1), int64(r-3), int64(r-2))...))
+	return b.node("Transpose", "/pixels/Transpose", []*graph.Value{x}, graph.Ints("perm", append(slices.Clone(perm), int64(r-1), int64(r-3), int64(r-2))...))
 }
 
 func (b *builder) trunk(x *graph.Value) (*graph.Value, stat) {

@@ -23,7 +23,7 @@ import (
 	"github.com/afc-project/afc/verify"
 )
 
-var propertyChecks = flag.Int("property-checks", 150, "random networks that TestProperty makes")
+var propertyChecks = flag.Int("property-checks", 300, "random networks that TestProperty makes")
 
 // propertyLimit bounds differences between two ways to compute one network, in
 // parts of the largest logit: these nets amplify rounding.
@@ -35,7 +35,7 @@ const propertyLimit = 1e-4
 // shrunk, and the smallest failing model written to build/.
 //
 // Thousands of networks: go test ./cmd/afc -run TestProperty -property-checks 5000.
-// The same again: add the -rapid.seed that a failure prints.
+// The same again: add the -rapid.seed that is printed.
 func TestProperty(t *testing.T) {
 	if _, err := verify.Version(); err != nil {
 		t.Skip(err)
@@ -45,6 +45,10 @@ func TestProperty(t *testing.T) {
 		checks = min(checks, 10)
 	}
 	flags := map[string]string{"rapid.checks": strconv.Itoa(checks), "rapid.nofailfile": "true", "rapid.shrinktime": "20s"}
+	if given := flag.Lookup("rapid.seed").Value.String(); given == "0" {
+		flags["rapid.seed"] = strconv.FormatUint(rand.Uint64()|1, 10)
+		t.Logf("-rapid.seed=%s", flags["rapid.seed"])
+	}
 	for name, value := range flags {
 		if err := flag.Set(name, value); err != nil {
 			t.Fatal(err)
@@ -77,14 +81,16 @@ func drawSpec(t *rapid.T) testmodels.Spec {
 		Batch:            pick("batch", 1, 2),
 		Dynamic:          yes("dynamic"),
 		Input:            testmodels.Input(pick("input", 0, 1, 2)),
-		Shift:            testmodels.Shift(pick("shift", 0, 1, 2, 3, 4, 5)),
+		Channels:         pick("channels", 3, 2, 10),
+		Pixels:           yes("pixels"),
+		Shift:            testmodels.Shift(pick("shift", 0, 1, 2, 3, 4, 5, 6)),
 		FoldDiv:          pick("fold", 8, 4, 3),
 		ShiftBlock:       yes("shift before block"),
 		ShiftEverySecond: yes("shift every second"),
 		BN:               testmodels.BN(pick("bn", 0, 1)),
 		Head:             testmodels.Head(pick("head", 0, 1, 2, 3, 4, 5, 6)),
 		Softmax:          yes("softmax"),
-		Opset:            int64(pick("opset", 13, 11, 12, 9, 10, 14, 16, 17, 18, 20, 21, 23)),
+		Opset:            int64(pick("opset", 13, 11, 12, 9, 10, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23)),
 		Seed:             uint64(rapid.IntRange(0, 99).Draw(t, "seed")),
 
 		InitializersAsInputs: yes("initializers as inputs"),
@@ -97,8 +103,11 @@ func drawSpec(t *rapid.T) testmodels.Spec {
 	if s.Shift != testmodels.NoShift {
 		s.Frames = max(s.Frames, 2) // a shift within one frame is no shift
 	}
-	if s.Shift == testmodels.ShiftScatter {
+	switch s.Shift {
+	case testmodels.ShiftScatter:
 		s.Dynamic, s.Opset = false, max(s.Opset, 11)
+	case testmodels.ShiftGather:
+		s.Opset = max(s.Opset, 11)
 	}
 	if err := s.Validate(); err != nil {
 		t.Fatalf("drawSpec drew what cannot be built: %v", err)
@@ -170,11 +179,11 @@ func (p *property) convert() {
 		StrideAt:   afblock.StrideAt(rapid.SampledFrom([]int{0, 1}).Draw(p.T, "stride at")),
 		Unselected: afblock.Unselected(rapid.SampledFrom([]int{0, 1}).Draw(p.T, "unselected")),
 	}
-	if p.spec.Frames == 1 { // its input may as well be one of frames in the batch, of any number
+	if p.spec.Frames == 1 || p.spec.Pixels { // the input may as well be frames in the batch; the frame axis is not told apart
 		options.Frames = 0
 	}
 	given := 0
-	noClips := p.spec.Input == testmodels.FramesInBatch && p.spec.Shift == testmodels.NoShift && p.spec.Head == testmodels.PerFrameScores
+	noClips := (p.spec.Input == testmodels.FramesInBatch || p.spec.Pixels) && p.spec.Shift == testmodels.NoShift && p.spec.Head == testmodels.PerFrameScores
 	if noClips || p.spec.Frames == 1 {
 		given = p.spec.Frames // nothing in the graph says it
 	}
@@ -253,12 +262,7 @@ func (p *property) run(m *graph.Model, name string, frames int) []float32 {
 		}
 		n *= dims[i]
 	}
-	r := rand.New(rand.NewPCG(p.spec.Seed, 1))
-	x := make([]float32, n)
-	for i := range x {
-		x[i] = float32(r.NormFloat64())
-	}
-	out, err := s.Run(p.Context(), graph.Float32s(dims, x...))
+	out, err := s.Run(p.Context(), noise(rand.New(rand.NewPCG(p.spec.Seed, 1)), in.Type.Elem, dims, n))
 	if err != nil {
 		p.Fatalf("%s: %v", name, err)
 	}
@@ -267,6 +271,26 @@ func (p *property) run(m *graph.Model, name string, frames int) []float32 {
 		p.Fatalf("%s: %v", name, err)
 	}
 	return logits
+}
+
+// noise is a clip of n random values, normal or, as pixels, uniform.
+func noise(r *rand.Rand, elem graph.DataType, dims []int64, n int64) *graph.Tensor {
+	if elem == graph.Uint8 {
+		pixels := make([]byte, n)
+		for i := range pixels {
+			pixels[i] = byte(r.Uint32())
+		}
+		t, err := graph.NewTensor(elem, dims, pixels)
+		if err != nil {
+			panic("BUG: " + err.Error())
+		}
+		return t
+	}
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(r.NormFloat64())
+	}
+	return graph.Float32s(dims, x...)
 }
 
 func (p *property) agree(name string, got, want []float32) {
