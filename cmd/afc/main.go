@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/afc-project/afc/internal/atomicfile"
+	"github.com/afc-project/afc/verify"
 )
 
 // grace is how long an interrupted run may take to end by itself: native code
@@ -32,7 +33,9 @@ func main() {
 		case <-signals:
 		}
 		atomicfile.RemoveTemporaries()
-		os.Stderr.WriteString("afc: interrupted\n")
+		if !verify.Guarded() {
+			os.Stderr.WriteString("afc: interrupted\n")
+		}
 		os.Exit(exitInterrupted)
 	}()
 	os.Exit(run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr))
