@@ -177,6 +177,9 @@ func newProver(ctx context.Context, s *Subject, opt Options) (*prover, error) {
 		if err != nil {
 			return nil, err
 		}
+		if _, err := in.tensor(clips, p.sample(), [2]int{p.h, p.w}); err != nil {
+			return nil, fmt.Errorf("%s: for input %s of %s: %w", opt.Videos, in.name, s.Path, err)
+		}
 		p.batches = append(p.batches, clips)
 	}
 	p.clips, p.base = p.batches[0], make([]*outcome, len(p.batches))
