@@ -36,6 +36,42 @@ func write(t *testing.T, path, text string, mode os.FileMode) string {
 	return path
 }
 
+// TestFuzz: a find, and anything else that goes wrong, ends the run; that time
+// ran out in the middle of an input does not.
+func TestFuzz(t *testing.T) {
+	text, err := os.ReadFile(script(t, "fuzz.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := t.TempDir()
+	write(t, filepath.Join(root, "scripts/fuzz.sh"), string(text), 0o755)
+	write(t, filepath.Join(root, "a", "x_test.go"), "func FuzzOne(f *testing.F) {\nfunc FuzzTwo(f *testing.F) {\n", 0o644)
+	for name, tc := range map[string]struct {
+		says  string // what go test prints when it fails, "" where it passes
+		fails bool
+	}{
+		"passes":    {"", false},
+		"find":      {"    Failing input written to testdata/fuzz/FuzzOne/x\n    context deadline exceeded", true},
+		"late":      {"--- FAIL: FuzzOne (60.04s)\n    context deadline exceeded", false},
+		"not built": {"undefined: x", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tools := t.TempDir()
+			body := "echo 'fuzz: elapsed: 5s, execs: 1'\n"
+			if tc.says != "" {
+				body = fmt.Sprintf("cat <<'END'\n%s\nEND\nexit 1\n", tc.says)
+			}
+			write(t, filepath.Join(tools, "go"), "#!/bin/sh\n"+body, 0o755)
+			cmd := exec.Command(filepath.Join(root, "scripts/fuzz.sh"), "5s")
+			cmd.Env = append(os.Environ(), "PATH="+tools+":"+os.Getenv("PATH"))
+			out, err := cmd.CombinedOutput()
+			if (err != nil) != tc.fails || !tc.fails && strings.Count(string(out), "./a Fuzz") != 2 {
+				t.Errorf("%v, output %q; want failure %v", err, out, tc.fails)
+			}
+		})
+	}
+}
+
 // TestCheckSecurity: what the checkers say decides; that the database of
 // vulnerabilities cannot be reached is said and let pass, anything else is not.
 func TestCheckSecurity(t *testing.T) {
