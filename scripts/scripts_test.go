@@ -2,14 +2,17 @@
 package scripts
 
 import (
+	"bytes"
 	"crypto/sha512"
 	"encoding/base64"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -161,6 +164,46 @@ func vulnerability(t *testing.T, function string) string {
 		write(t, filepath.Join(dir, name), text, 0o644)
 	}
 	return "file://" + dir
+}
+
+// TestBuildIsReproducible builds the program twice, from two folders: the bytes
+// must be the same.
+func TestBuildIsReproducible(t *testing.T) {
+	if testing.Short() {
+		t.Skip("links the program twice")
+	}
+	root := testutil.Root(t)
+	elsewhere := filepath.Join(t.TempDir(), "elsewhere")
+	if err := os.CopyFS(elsewhere, sources{os.DirFS(root)}); err != nil {
+		t.Fatal(err)
+	}
+	var built [2][]byte
+	for i, folder := range []string{root, elsewhere} {
+		out := filepath.Join(t.TempDir(), "afc")
+		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", out, "./cmd/afc")
+		cmd.Dir = folder
+		if msg, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, msg)
+		}
+		var err error
+		if built[i], err = os.ReadFile(out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(built[0], built[1]) {
+		t.Errorf("two builds of one source differ: %d and %d bytes", len(built[0]), len(built[1]))
+	}
+}
+
+// sources shows of a repository what the build reads.
+type sources struct{ fs.FS }
+
+func (s sources) ReadDir(name string) ([]fs.DirEntry, error) {
+	entries, err := fs.ReadDir(s.FS, name)
+	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool {
+		return strings.HasPrefix(e.Name(), ".") || e.Name() == "testdata" || e.Name() == "exports" ||
+			name == "." && (e.Name() == "bin" || e.Name() == "build")
+	}), err
 }
 
 // TestFetchORT: an archive with another checksum than the pinned one is
