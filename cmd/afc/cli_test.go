@@ -153,6 +153,7 @@ func TestNoRuntime(t *testing.T) {
 		"--atol goes with":       {"verify", af, "--atol", "1"},
 		"--list goes with":       {"verify", af, "--list", "x"},
 		"takes two models":       {"verify", "--same", af},
+		"--min-top1 90":          {"verify", af, "--min-top1", "90"},
 		"--clips and --batch":    {"flops", "measure", af, "--clips", "0"},
 		"expected a positive ti": {"flops", "measure", af, "--timeout", "-1s"},
 	} {

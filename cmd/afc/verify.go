@@ -64,6 +64,9 @@ func verifyOptions(c *cli.Context) (verify.Options, error) {
 	if opt.Rounds < 0 {
 		return opt, usagef("--rounds: expected a positive number")
 	}
+	if opt.MinTop1 < 0 || opt.MinTop1 > 1 {
+		return opt, usagef("--min-top1 %g: expected a part of the clips, 0 to 1", opt.MinTop1)
+	}
 	for _, name := range []string{"atol", "rtol", "iterations", "bisect"} {
 		if c.IsSet(name) && !c.Bool("same") {
 			return opt, usagef("--%s goes with --same", name)
