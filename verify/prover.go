@@ -183,21 +183,25 @@ func newProver(ctx context.Context, s *Subject, opt Options) (*prover, error) {
 		p.batches = append(p.batches, clips)
 	}
 	p.clips, p.base = p.batches[0], make([]*outcome, len(p.batches))
-	if s.Source == nil {
-		return p, nil
+	if s.Source != nil {
+		p.sourceFrames, err = p.framesOfSource()
 	}
-	p.sourceFrames = s.SourceFrames * p.crops
-	if p.sourceFrames == 0 {
-		in, err := clipsInput(s.Source, 0, p.channels)
-		if err != nil {
-			return nil, err
-		}
-		// Where frames are folded into the batch, the source has the model's.
-		if p.sourceFrames = in.sample(); in.layout[0] == "NT" || p.sourceFrames == 0 {
-			p.sourceFrames = p.sample()
-		}
+	return p, err
+}
+
+// framesOfSource returns how many frames one sample of the source's input has.
+func (p *prover) framesOfSource() (int, error) {
+	if p.s.SourceFrames > 0 {
+		return p.s.SourceFrames * p.crops, nil
 	}
-	return p, nil
+	in, err := clipsInput(p.s.Source, 0, p.channels)
+	if err != nil {
+		return 0, err
+	}
+	if t := in.sample(); t > 0 && in.layout[0] != "NT" {
+		return t, nil
+	}
+	return p.sample(), nil // its input does not say: as the model has
 }
 
 // sample is how many frames one sample of the model's input has.
