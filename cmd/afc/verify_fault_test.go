@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"math"
 	"os"
@@ -125,5 +127,38 @@ func TestVerifyTimeout(t *testing.T) {
 	}
 	if took := time.Since(start); took > time.Minute {
 		t.Errorf("it took %v", took)
+	}
+}
+
+// TestVerifyInterrupted: Ctrl-C stops a run under way, parent and child, with
+// one message.
+func TestVerifyInterrupted(t *testing.T) {
+	if _, err := verify.Version(); err != nil {
+		t.Skip(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := program(ctx, "verify", encodedFile(t, endless()), "--only", "repeat")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	interrupted := 0
+	for lines := bufio.NewScanner(stderr); lines.Scan(); { // until the child has closed it too
+		switch line := lines.Text(); {
+		case strings.HasPrefix(line, "check 1 of 1"):
+			if err := cmd.Process.Signal(os.Interrupt); err != nil {
+				t.Fatal(err)
+			}
+		case line == "afc: interrupted":
+			interrupted++
+		}
+	}
+	cmd.Wait() // its error is the exit code
+	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || interrupted != 1 || ctx.Err() != nil {
+		t.Errorf("exit %d, %d messages, %v", code, interrupted, ctx.Err())
 	}
 }
