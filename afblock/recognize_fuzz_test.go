@@ -74,6 +74,28 @@ func recognizeMutated(t testing.TB) func(*rapid.T) {
 	}
 }
 
+// TestRecognizeWideInput: a small model that declares a very wide input must
+// not be probed at that size.
+func TestRecognizeWideInput(t *testing.T) {
+	path := filepath.Join(testutil.Root(t), "testmodels", "exports", "tsn_r18_gap5d_op13.onnx")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := graph.Decode(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := m.Graph.Inputs()[0]
+	v.Type.Shape = slices.Clone(v.Type.Shape)
+	v.Type.Shape[0], v.Type.Shape[3] = graph.D(0), graph.D(1<<20)
+	bounds.Hold(t, len(data), func() {
+		if _, err := Recognize(m, RecognizeOptions{}); err == nil {
+			t.Error("recognised")
+		}
+	})
+}
+
 // mutate makes one change that a broken exporter, or an attacker, could.
 func mutate(t *rapid.T, g *graph.Graph) {
 	nodes := slices.Collect(g.Nodes())

@@ -167,9 +167,10 @@ func (r *rewriter) rows(t *graph.Tensor, from, n int) []byte {
 	return b[from*size : (from+n)*size]
 }
 
-// joined makes a tensor of like's type of parts of one.
+// joined makes a tensor of parts of another one, whose memory it gives back.
 func (r *rewriter) joined(like *graph.Tensor, dims []int64, parts [][]byte) *graph.Tensor {
 	t, err := graph.NewTensor(like.DType, dims, slices.Concat(parts...))
+	like.Release()
 	if err != nil {
 		r.refuse(like.Name, "its weights cannot be cut to %v: %v", dims, err)
 		return like
