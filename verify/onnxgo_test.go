@@ -76,3 +76,30 @@ func TestOnnxGoReadsBodies(t *testing.T) {
 		})
 	}
 }
+
+// FuzzCutGraphs: whatever the bytes, they are cut or refused, and a file that is
+// cut whole keeps its outer graph first.
+func FuzzCutGraphs(f *testing.F) {
+	data, err := graph.EncodeBytes(choosing())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
+	f.Add(data[:len(data)/2])
+	f.Add([]byte{7<<3 | wireBytes, 0})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		pieces, err := cutGraphs(data)
+		if err != nil {
+			return
+		}
+		for i, p := range pieces {
+			fields, err := fieldsOf(p.model)
+			if err != nil || len(fields) == 0 || fields[len(fields)-1].number != modelGraph {
+				t.Errorf("piece %d, %s, is no model: %v", i, p.name, err)
+			}
+		}
+		if pieces[0].name != "the outer graph" {
+			t.Errorf("the first piece is %s", pieces[0].name)
+		}
+	})
+}
