@@ -35,7 +35,14 @@ func (c *inferCall) run() error {
 	if op.infer == nil {
 		return errors.New("afc does not infer shapes of this operator")
 	}
-	if err := op.infer(c); err != nil {
+	err = op.infer(c)
+	for i := range c.out { // attributes may say any number
+		if o := &c.out[i]; o.elem != Undefined && !o.elem.Known() {
+			err = fmt.Errorf("output %d would have %s elements, which ONNX does not define", i, o.elem)
+			o.elem = Undefined
+		}
+	}
+	if err != nil {
 		return err
 	}
 	if c.err != nil {

@@ -108,3 +108,17 @@ func TestInferHostile(t *testing.T) {
 		t.Logf("%s: %s, %d nodes not inferred", c.name, took.Round(time.Millisecond), len(r.Failed))
 	}
 }
+
+// TestInferUndefinedType: a type that an attribute makes up is no type.
+func TestInferUndefinedType(t *testing.T) {
+	m := graph.NewModel("hostile", 10, 17)
+	x := m.Graph.AddInput("x", graph.TensorType(graph.Float32, graph.ShapeOf(2)))
+	y := m.Graph.AddNode("Cast", "", "cast", []*graph.Value{x}, []string{"y"}, graph.Int("to", 41)).Output(0)
+	m.Graph.AddOutput(y)
+	if r := graph.Infer(m); r.OK() || y.Type.Elem != graph.Undefined {
+		t.Errorf("y is %s, report %q", y.Type, r)
+	}
+	if err := graph.Check(m); err != nil {
+		t.Errorf("inference broke the model: %v", err)
+	}
+}
