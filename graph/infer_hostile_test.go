@@ -114,8 +114,9 @@ func TestInferUndefinedType(t *testing.T) {
 	m := graph.NewModel("hostile", 10, 17)
 	x := m.Graph.AddInput("x", graph.TensorType(graph.Float32, graph.ShapeOf(2)))
 	y := m.Graph.AddNode("Cast", "", "cast", []*graph.Value{x}, []string{"y"}, graph.Int("to", 41)).Output(0)
+	y.Type = graph.TensorType(graph.Float16, graph.ShapeOf(2)) // as declared
 	m.Graph.AddOutput(y)
-	if r := graph.Infer(m); r.OK() || y.Type.Elem != graph.Undefined {
+	if r := graph.Infer(m); r.OK() || y.Type.Elem != graph.Float16 {
 		t.Errorf("y is %s, report %q", y.Type, r)
 	}
 	if err := graph.Check(m); err != nil {
