@@ -8,22 +8,29 @@ import (
 )
 
 // builder appends nodes to one graph. Builders of a model's subgraphs share
-// its names, so that no value hides another.
+// its names, so that no value hides another, and its kernels.
 type builder struct {
 	g      *graph.Graph
+	main   *builder                // of the model's main graph; nil there
 	opt    *Options                // of the whole model
 	taken  map[string]bool         // value names of the whole model
 	consts map[string]*graph.Value // small constants of g, by type and content
+	views  map[string]*graph.Value // g's views of kernels, by the kernel's name
 }
 
 func newBuilder(g *graph.Graph, opt *Options) *builder {
-	return &builder{g: g, opt: opt, taken: map[string]bool{}, consts: map[string]*graph.Value{}}
+	return &builder{g: g, opt: opt, taken: map[string]bool{}, consts: map[string]*graph.Value{}, views: map[string]*graph.Value{}}
 }
 
 // sub returns a builder of a new graph that is to become a subgraph of one of
 // b's nodes.
 func (b *builder) sub(name string) *builder {
-	return &builder{g: graph.NewGraph(b.name(name)), opt: b.opt, taken: b.taken, consts: map[string]*graph.Value{}}
+	s := newBuilder(graph.NewGraph(b.name(name)), b.opt)
+	s.taken = b.taken
+	if s.main = b.main; s.main == nil {
+		s.main = b
+	}
+	return s
 }
 
 // name makes hint unique among the model's values.
@@ -51,9 +58,35 @@ func (b *builder) nodes(op, hint string, in []*graph.Value, n int, attrs ...*gra
 	return slices.Clone(b.g.AddNode(op, "", name, in, outs, attrs...).Outputs())
 }
 
-// weight returns the initializer of that name, made at first use. One graph
-// holds it once; graphs beside each other may each hold it.
+// weight returns a weight to compute with: the initializer of that name, made
+// at first use, or, of a kernel inside a subgraph, a view of it.
 func (b *builder) weight(p param) *graph.Value {
+	if b.main != nil && len(p.tensor.Dims) == 4 {
+		return b.view(p, p.tensor.Dims...)
+	}
+	return b.initializer(p)
+}
+
+// view returns a weight in another shape, or the same. The model holds it once,
+// in the main graph, whatever number of subgraphs read it. ONNX Runtime takes a
+// convolution into its blocked layout only if the kernel belongs to the
+// convolution's own graph: the Reshape, which it computes when it loads the
+// model, makes it so, where an Identity would be dropped.
+func (b *builder) view(p param, dims ...int64) *graph.Value {
+	v := b.views[p.name]
+	if v == nil {
+		home := b
+		if b.main != nil {
+			home = b.main
+		}
+		v = b.reshape(home.initializer(p), p.name+".view", dims...)
+		b.views[p.name] = v
+	}
+	return v
+}
+
+// initializer returns g's initializer of that name, made at first use.
+func (b *builder) initializer(p param) *graph.Value {
 	if v := b.g.Value(p.name); v != nil {
 		if v.Initializer() == nil {
 			panic(fmt.Sprintf("BUG: weight name %q is taken by another value", p.name))

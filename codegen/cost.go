@@ -123,12 +123,8 @@ func selecting(g *graph.Graph, frames int, on []FocalNames) graph.CostOptions {
 // computes reports whether a graph holds a main convolution of a focal block.
 func computes(g *graph.Graph, b FocalNames) bool {
 	for n := range g.Nodes() {
-		if n.Is("Conv") {
-			for _, w := range b.ConvWeights {
-				if name := n.Input(1).Name(); name == w || strings.HasPrefix(name, w+"[") {
-					return true
-				}
-			}
+		if n.Is("Conv") && slices.ContainsFunc(b.ConvWeights, func(w string) bool { return isOf(n.Input(1), w) }) {
+			return true
 		}
 		for _, sub := range n.Subgraphs() {
 			if computes(sub, b) {
@@ -137,4 +133,13 @@ func computes(g *graph.Graph, b FocalNames) bool {
 		}
 	}
 	return false
+}
+
+// isOf reports whether a kernel is the weight of that name, a piece of it or a
+// view of either.
+func isOf(kernel *graph.Value, weight string) bool {
+	if p := kernel.Producer(); p != nil && p.Is("Reshape") {
+		kernel = p.Input(0)
+	}
+	return kernel.Name() == weight || strings.HasPrefix(kernel.Name(), weight+"[")
 }
