@@ -18,6 +18,8 @@ import (
 //	…
 //
 // A frame's maps then stay in the processor's cache from one node to the next.
+// Where maps are small, what all frames go through leaves the Scans and runs as
+// one batch, which reads its weights once; the focal branch remains.
 
 // ample is what a Scan leaves of a module for the one behind it.
 type ample struct {
@@ -49,6 +51,17 @@ const minScanPixels = 64
 // scanPays reports whether maps of that height and width are worth a Scan.
 func (l *lowerer) scanPays(size [2]int) bool {
 	return size[0]*size[1] >= minScanPixels || !l.opt.takes(SmallGather)
+}
+
+// minFramePixels is the size of a map below which a block that all frames go
+// through runs as one batch. A batch keeps large maps from the processor's
+// cache, but has the processors share frames and not rows.
+const minFramePixels = 256
+
+// framesPay reports whether a block that all frames go through and that reads or
+// makes maps of that height and width belongs into a Scan.
+func (l *lowerer) framesPay(size [2]int) bool {
+	return size[0]*size[1] >= minFramePixels || !l.opt.takes(SmallBatch)
 }
 
 // outSize is the height, or width, of what a block makes of maps of that size.
@@ -102,41 +115,49 @@ type frameStep struct {
 // frameScans emits stem and the given stages.
 func (l *lowerer) frameScans(x feature, stages []*afblock.Stage) (feature, error) {
 	sizes := stageSizes(l.net)
-	step := frameStep{"head.frames", in(x.v), []graph.DataType{graph.Float32}, func(fr *frame) (feature, error) {
+	step := &frameStep{"head.frames", in(x.v), []graph.DataType{graph.Float32}, func(fr *frame) (feature, error) {
 		return fr.stem(fr.feature(0, x), &l.net.Stem), nil
 	}}
 	for i, s := range stages {
-		a, err := l.scanToChoices(step, s.AF, sizes[i])
+		a, err := l.toChoices(step, x, s.AF, sizes[i])
 		if err != nil {
 			return feature{}, err
 		}
-		step = l.moduleStep(s, a)
+		if l.framesPay(mixSize(s.AF, sizes[i])) {
+			step = l.focalStep(s, a, true)
+			continue
+		}
+		f, err := l.scanOne(l.focalStep(s, a, false))
+		if err != nil {
+			return feature{}, err
+		}
+		x, step = l.block(l.mixed(a.a, f, s, false), s.AF.Fusion, l.net.Frames), nil
 	}
-	outs, err := l.scan(step.name, step.ins, step.elems, func(fr *frame) ([]feature, error) {
-		y, err := step.emit(fr)
-		return []feature{y}, err
-	})
-	if err != nil {
-		return feature{}, err
+	if step == nil {
+		return x, nil
 	}
-	return outs[0], nil
+	return l.scanOne(step)
 }
 
-// scanToChoices emits a step, the ample branch of the module behind it and that
-// module's choices. The ample branch is part of the step's Scan where its own,
-// smaller maps allow.
-func (l *lowerer) scanToChoices(step frameStep, m *afblock.AFModule, size [2]int) (*ample, error) {
+// toChoices emits a step, or where there is none takes x, then the ample branch
+// of the module behind it and that module's choices. The ample branch is part of
+// the step's Scan where its own, smaller maps allow.
+func (l *lowerer) toChoices(step *frameStep, x feature, m *afblock.AFModule, size [2]int) (*ample, error) {
 	first := m.Ample[0]
-	inScan := l.scanPays([2]int{outSize(first, size[0]), outSize(first, size[1])})
-	outs, err := l.scan(step.name, step.ins, step.elems, func(fr *frame) ([]feature, error) {
-		y, err := step.emit(fr)
-		if err != nil || !inScan {
-			return []feature{y}, err
+	inScan := step != nil && l.framesPay([2]int{outSize(first, size[0]), outSize(first, size[1])})
+	outs := []feature{x}
+	if step != nil {
+		var err error
+		outs, err = l.scan(step.name, step.ins, step.elems, func(fr *frame) ([]feature, error) {
+			y, err := step.emit(fr)
+			if err != nil || !inScan {
+				return []feature{y}, err
+			}
+			return append([]feature{y}, fr.ampleBranch(y, m)...), nil
+		})
+		if err != nil {
+			return nil, err
 		}
-		return append([]feature{y}, fr.ampleBranch(y, m)...), nil
-	})
-	if err != nil {
-		return nil, err
 	}
 	if !inScan {
 		outs = append(outs, l.ampleBranch(outs[0], m)...)
@@ -152,18 +173,51 @@ func (l *lowerer) scanToChoices(step frameStep, m *afblock.AFModule, size [2]int
 	return a, nil
 }
 
-// moduleStep is a module behind its choices.
-func (l *lowerer) moduleStep(s *afblock.Stage, a *ample) frameStep {
-	step := frameStep{name: s.Name + ".frames", ins: in(a.x.v, a.a.v), elems: []graph.DataType{graph.Float32, graph.Float32}}
+// focalStep is a module's focal branch, or all of the module behind its choices.
+func (l *lowerer) focalStep(s *afblock.Stage, a *ample, whole bool) *frameStep {
+	// The map of ones is as large as the blocks' answers: the first block, strided
+	// where the source's strides were kept, reads more but has a stored map.
+	first := s.AF.Focal[0]
+	ones := &onesMap{outer: l.builder, s: a.chosen[0], h: outSize(first, a.x.h), w: outSize(first, a.x.w), hint: s.Name + ".ones"}
+	step := &frameStep{name: s.Name + ".frames", ins: in(a.x.v), elems: []graph.DataType{graph.Float32}}
 	for _, c := range a.chosen {
 		step.ins, step.elems = append(step.ins, c.chosen), append(step.elems, graph.Bool)
 	}
-	// As large as the blocks' answers: the first block, strided where the source's
-	// strides were kept, reads more but has a stored map.
-	first := s.AF.Focal[0]
-	ones := &onesMap{outer: l.builder, s: a.chosen[0], h: outSize(first, a.x.h), w: outSize(first, a.x.w), hint: s.Name + ".ones"}
-	step.emit = func(fr *frame) (feature, error) { return l.frameModule(fr, s, a, ones) }
+	focal := func(fr *frame, end func(*builder, feature) feature) (feature, error) {
+		return l.branchChains(fr.builder, fr.feature(0, a.x), ones, s.AF.Focal, fr.parts[1:1+len(a.chosen)], end)
+	}
+	if !whole {
+		step.emit = func(fr *frame) (feature, error) { return focal(fr, nil) }
+		return step
+	}
+	step.ins, step.elems = append(step.ins, a.a.v), append(step.elems, graph.Float32)
+	step.emit = func(fr *frame) (feature, error) {
+		low := fr.feature(len(fr.parts)-1, a.a)
+		end := func(b *builder, f feature, blocked bool) feature {
+			return b.block(b.mixed(low, f, s, blocked), s.AF.Fusion, 1)
+		}
+		if l.endsInChain(s.AF, a.x) {
+			return focal(fr, func(b *builder, f feature) feature { return end(b, f, true) })
+		}
+		f, err := focal(fr, nil)
+		if err != nil {
+			return feature{}, err
+		}
+		return end(fr.builder, f, false), nil
+	}
 	return step
+}
+
+// scanOne emits a step that makes one map.
+func (l *lowerer) scanOne(step *frameStep) (feature, error) {
+	outs, err := l.scan(step.name, step.ins, step.elems, func(fr *frame) ([]feature, error) {
+		y, err := step.emit(fr)
+		return []feature{y}, err
+	})
+	if err != nil {
+		return feature{}, err
+	}
+	return outs[0], nil
 }
 
 // ampleBranch emits an ample branch without shift: its end, and the averages
@@ -180,12 +234,10 @@ func (b *builder) ampleBranch(a feature, m *afblock.AFModule) []feature {
 	return outs
 }
 
-// frameModule emits one frame's focal branch, gate and fusion.
-func (l *lowerer) frameModule(fr *frame, s *afblock.Stage, m *ample, ones *onesMap) (feature, error) {
-	f, err := l.branchChains(fr.builder, fr.feature(0, m.x), ones, s.AF.Focal, fr.parts[2:])
-	if err != nil {
-		return feature{}, err
+// mixSize is the height and width of a module's mix.
+func mixSize(m *afblock.AFModule, size [2]int) [2]int {
+	for _, b := range m.Focal {
+		size = [2]int{outSize(b, size[0]), outSize(b, size[1])}
 	}
-	t := fr.conv(fr.feature(1, m.a), convOf(&s.AF.Transform))
-	return fr.block(fr.mixLow(t, f, &s.AF.Gate, s.Name), s.AF.Fusion, 1), nil
+	return size
 }

@@ -38,8 +38,7 @@ type stageEnd struct {
 
 // mix emits one frame's mix; part is its share of a among the Scan's inputs.
 func (e *stageEnd) mix(fr *frame, f feature, part int) feature {
-	t := fr.conv(fr.feature(part, e.a), convOf(&e.stage.AF.Transform))
-	return fr.mixLow(t, f, &e.stage.AF.Gate, e.stage.Name)
+	return fr.mixed(fr.feature(part, e.a), f, e.stage, false)
 }
 
 // branchBlock emits one focal block as a Scan, and, if given, the stage's mix

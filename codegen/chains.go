@@ -34,13 +34,23 @@ func weights(blk *afblock.Block) int {
 	return n
 }
 
+// endsInChain reports whether a module's end belongs into the subgraphs of its
+// focal branch, which reads x: one chain, and fewer weights to copy than pixels
+// that stay in the blocked layout.
+func (b *builder) endsInChain(m *afblock.AFModule, x feature) bool {
+	h, w := outSize(m.Fusion, x.h), outSize(m.Fusion, x.w)
+	return b.opt.takes(Chains) && b.chainLength(m.Focal, x) == len(m.Focal) && weights(m.Fusion) <= m.Fusion.Out()*h*w
+}
+
 // branchChains emits one frame's focal blocks, a few at a time: for each way to
 // select among them a subgraph of its own. Maps that cross a subgraph's bounds
-// leave ONNX Runtime's blocked layout, so a bound after each block is dear.
-func (l *lowerer) branchChains(b *builder, x feature, ones *onesMap, blocks []*afblock.Block, conds []*graph.Value) (feature, error) {
+// leave ONNX Runtime's blocked layout, so a bound after each block is dear. What
+// end emits behind the last block, if given, joins the last subgraphs.
+func (l *lowerer) branchChains(b *builder, x feature, ones *onesMap, blocks []*afblock.Block, conds []*graph.Value, end func(*builder, feature) feature) (feature, error) {
 	for from := 0; from < len(blocks); {
 		n := b.chainLength(blocks[from:], x)
 		chain := blocks[from : from+n]
+		last := from+n == len(blocks)
 		start := x
 		y, err := b.choose(fmt.Sprintf("%s.chain", chain[0].Key), conds[from:from+n], func(b *builder, chosen []bool) (feature, error) {
 			f := start
@@ -49,6 +59,9 @@ func (l *lowerer) branchChains(b *builder, x feature, ones *onesMap, blocks []*a
 				if f, err = l.branchFrame(b, f, ones, blk, chosen[i], i == 0); err != nil {
 					return feature{}, err
 				}
+			}
+			if last && end != nil {
+				f = end(b, f)
 			}
 			return f, nil
 		})

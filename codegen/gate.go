@@ -5,6 +5,16 @@ import (
 	"github.com/afc-project/afc/graph"
 )
 
+// mixed emits a module's mix of the ends of its ample and its focal branch.
+// blocked says that f is in ONNX Runtime's blocked layout.
+func (b *builder) mixed(a, f feature, s *afblock.Stage, blocked bool) feature {
+	a = b.conv(a, convOf(&s.AF.Transform))
+	if !b.opt.takes(LowGate) || !a.sized() || f.h%a.h != 0 || f.w%a.w != 0 {
+		return b.mix(a, f, &s.AF.Gate, s.Name)
+	}
+	return b.mixLow(a, f, &s.AF.Gate, s.Name, blocked)
+}
+
 // mix emits relu(g·a + (1−g)·f), g = sigmoid(W2·relu(W1·GAP(a+f))), as the
 // authors' network spells it: everything at f's resolution.
 func (b *builder) mix(a, f feature, gate *afblock.Gate, stage string) feature {

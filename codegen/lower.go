@@ -201,12 +201,15 @@ func (l *lowerer) trunk(x feature) (feature, error) {
 			}
 			continue
 		}
-		if l.opt.takes(SplitStream) {
+		switch {
+		case l.interleaves(x, s.Blocks):
+			x = l.interleaved(x, s.Blocks)
+		case l.opt.takes(SplitStream):
 			x = l.joined(l.splitBlocks(streamOf(x), s.Blocks, l.net.Frames, nil), s.Name)
-			continue
-		}
-		for _, blk := range s.Blocks {
-			x = l.block(x, blk, l.net.Frames)
+		default:
+			for _, blk := range s.Blocks {
+				x = l.block(x, blk, l.net.Frames)
+			}
 		}
 	}
 	return x, nil
@@ -226,7 +229,6 @@ func (l *lowerer) module(x feature, s *afblock.Stage) (feature, error) {
 		chosen[n] = l.nav.choose(s.AF.Navigation[n], l.average(s.AF.Navigation[n], streamOf(a)))
 		a = l.block(a, blk, l.net.Frames)
 	}
-	a = l.conv(a, convOf(&s.AF.Transform))
 	f := x
 	for n, blk := range s.AF.Focal {
 		var err error
@@ -234,7 +236,7 @@ func (l *lowerer) module(x feature, s *afblock.Stage) (feature, error) {
 			return feature{}, err
 		}
 	}
-	return l.block(l.mixLow(a, f, &s.AF.Gate, s.Name), s.AF.Fusion, l.net.Frames), nil
+	return l.block(l.mixed(a, f, s, false), s.AF.Fusion, l.net.Frames), nil
 }
 
 func (l *lowerer) focalBlock(x feature, blk *afblock.Block, s selection) (feature, error) {

@@ -13,6 +13,10 @@ import (
 type feature struct {
 	v       *graph.Value
 	c, h, w int
+
+	// columns is how far apart a frame's columns lie where the frames of a clip
+	// share a map, [N, c, h, w·columns] (interleave.go); else 0.
+	columns int
 }
 
 // sized reports whether the map's height and width are known.
@@ -40,6 +44,21 @@ func windowAttrs(kernel, stride, pad int) []*graph.Attribute {
 	}
 }
 
+// windowIn is the window of a convolution of x, whose columns may be those of
+// several frames.
+func windowIn(x feature, c conv) []*graph.Attribute {
+	if x.columns == 0 {
+		return windowAttrs(c.kernel(), c.stride, c.pad)
+	}
+	if c.stride != 1 {
+		panic("BUG: a stride would mix frames that share a map: " + c.key)
+	}
+	k, p, columns := int64(c.kernel()), int64(c.pad), int64(x.columns)
+	return []*graph.Attribute{
+		graph.Ints("kernel_shape", k, k), graph.Ints("dilations", 1, columns), graph.Ints("pads", p, p*columns, p, p*columns),
+	}
+}
+
 // conv emits a convolution, and its batch normalisation as a node of its own:
 // ONNX Runtime folds that at load, and the file keeps the weights as trained.
 func (b *builder) conv(x feature, c conv) feature {
@@ -57,10 +76,9 @@ func (b *builder) convWith(x feature, c conv, w *graph.Value) feature {
 	if c.bias != nil {
 		ins = append(ins, b.weight(*c.bias))
 	}
-	attrs := append(windowAttrs(c.kernel(), c.stride, c.pad), graph.Int("group", int64(c.groups)))
 	y := feature{
-		v: b.node("Conv", c.key, ins, attrs...),
-		c: c.out(), h: window(x.h, c.kernel(), c.stride, c.pad), w: window(x.w, c.kernel(), c.stride, c.pad),
+		v: b.node("Conv", c.key, ins, append(windowIn(x, c), graph.Int("group", int64(c.groups)))...),
+		c: c.out(), columns: x.columns, h: window(x.h, c.kernel(), c.stride, c.pad), w: window(x.w, c.kernel(), c.stride, c.pad),
 	}
 	if c.bn != nil {
 		y.v = b.node("BatchNormalization", c.bn.key,

@@ -19,6 +19,8 @@ const (
 	SplitStream  Step = "split-stream"
 	ShiftSelect  Step = "shift-select"
 	SmallGather  Step = "small-gather"
+	SmallBatch   Step = "small-batch"
+	Interleave   Step = "interleave"
 )
 
 // StepInfo describes a step.
@@ -33,7 +35,7 @@ type StepInfo struct {
 // Steps lists the steps, each with what it does. Mask takes none: it stands for
 // the network as an exporter writes it.
 var Steps = []StepInfo{
-	{LowGate, "lowgate.go", "take the gate's averages, and its product with the ample branch, before that is enlarged", []Lowering{Gather, Branch, TopK}},
+	{LowGate, "lowgate.go", "take the gate's averages, and its product with the ample branch, before that is enlarged; the gate by convolutions", []Lowering{Gather, Branch, TopK}},
 	{LayoutCast, "layoutcast.go", "cast the mix into the blocked layout by a depthwise convolution with ones, which takes sum and ReLU in", []Lowering{Gather, Branch, TopK}},
 	{BorderKernel, "border.go", "write F(0) as a convolution of ones, which takes the residual's sum and ReLU in", []Lowering{Branch}},
 	{Chains, "chains.go", "choose among consecutive focal blocks at once, so that maps between them keep the blocked layout", []Lowering{Branch}},
@@ -41,6 +43,8 @@ var Steps = []StepInfo{
 	{SplitStream, "splitstream.go", "carry the channels that a shift moves as a tensor of their own", []Lowering{Branch}},
 	{ShiftSelect, "shift_select.go", "gather the channels that a shift moves for just the frames computed", []Lowering{Branch}},
 	{SmallGather, "branch_frames.go", "gather instead of scanning where maps are so small that weights are most of the traffic", []Lowering{Branch}},
+	{SmallBatch, "branch_frames.go", "take what all frames go through out of the Scans where maps are small", []Lowering{Branch}},
+	{Interleave, "interleave.go", "let the frames of a clip share maps that are too narrow to fill the registers alone", []Lowering{Branch}},
 }
 
 // takes reports whether the model is written with the step.

@@ -19,7 +19,7 @@ import (
 // sums in the output, and in the graph what its golden file shows, operators
 // counted without the step and with it.
 func TestSteps(t *testing.T) {
-	still := spec{name: "tsn", frames: 4, size: [2]int{80, 48}, width: 16, af: []int{4, 3}, plain: []int{2}}
+	still := spec{name: "tsn", frames: 4, size: [2]int{96, 64}, width: 8, af: []int{4, 3, 2}, plain: []int{2}}
 	moving := still
 	moving.name, moving.shift = "tsm", true
 	for _, info := range codegen.Steps {
@@ -35,7 +35,7 @@ func TestSteps(t *testing.T) {
 
 					inputs := map[string]*graph.Tensor{
 						afblock.DefaultInput: clip(2, s),
-						codegen.MasksInName:  masksOf(2, 5, int64(s.frames), 2),
+						codegen.MasksInName:  masksOf(2, 6, int64(s.frames), 2),
 					}
 					want, _ := open(t, net, without).run(t, inputs)
 					got, _ := open(t, net, opt).run(t, inputs)

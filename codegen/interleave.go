@@ -1,0 +1,155 @@
+package codegen
+
+import (
+	"slices"
+
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/graph"
+)
+
+// ONNX Runtime convolves a map row by row, several pixels at once, and reads the
+// weights again for each row. Rows of 7 pixels leave registers empty and the
+// processor waiting for weights. So where maps are that narrow the frames of a
+// clip share one: pixel x of frame t stands in column x·T + t. A convolution
+// dilated by T columns keeps each frame to itself and has the products it had
+// before, on rows T times as long. Pooled by frame or shifted between frames
+// such maps cannot be, nor strided.
+
+// minRow is the width of a map below which the frames of a clip share one.
+const minRow = 14
+
+// interleaves reports whether blocks, which read x, run on frames that share
+// maps.
+func (l *lowerer) interleaves(x feature, blocks []*afblock.Block) bool {
+	if !l.opt.takes(Interleave) || !x.sized() || l.net.Frames == 1 || len(blocks) == 0 {
+		return false
+	}
+	return blocks[0].Shift == nil && outSize(blocks[0], x.w) < minRow &&
+		!slices.ContainsFunc(blocks[1:], func(b *afblock.Block) bool { return b.Shift != nil || strides(b) })
+}
+
+// strides reports whether a block makes maps smaller.
+func strides(b *afblock.Block) bool { return b.Stride() > 1 || b.Downsample.Pool != nil }
+
+// interleaved emits blocks on frames that share maps, the first up to its last
+// stride on frames apart.
+func (l *lowerer) interleaved(x feature, blocks []*afblock.Block) feature {
+	for i, blk := range blocks {
+		switch {
+		case i > 0:
+			x = l.block(x, blk, 1)
+		case strides(blk):
+			x = l.interleavedStride(x, blk)
+		default:
+			x = l.block(l.interleave(x, blk.Key+".interleave"), blk, 1)
+		}
+	}
+	return l.deinterleave(x, blocks[0].Key+".deinterleave")
+}
+
+// interleavedStride emits a block that makes maps smaller: up to its last
+// stride on frames apart.
+func (l *lowerer) interleavedStride(x feature, blk *afblock.Block) feature {
+	n := len(blk.Convs)
+	for n > 0 && blk.Convs[n-1].Stride == 1 {
+		n--
+	}
+	strided, rest := *blk, *blk
+	strided.Convs, rest.Convs = blk.Convs[:n], blk.Convs[n:]
+	main := l.convs(x, &strided)
+	if n > 0 && len(rest.Convs) > 0 {
+		main = l.relu(main, blk.Convs[n-1].Key+".relu")
+	}
+	residual, down := l.downsampleRead(x, blk)
+	if len(rest.Convs) == 1 && pointwise(rest.Convs[0]) && pointwise(down) {
+		return l.summed(main, residual, rest.Convs[0], down, blk)
+	}
+	main = l.convs(l.interleave(main, blk.Key+".interleave"), &rest)
+	residual = l.interleave(residual, blk.Key+".downsample.interleave")
+	if down != nil {
+		residual = l.conv(residual, convOf(down))
+	}
+	return l.join(main, residual, blk)
+}
+
+// downsampleRead emits the residual path up to its stride, and returns what of
+// its convolution is left.
+func (l *lowerer) downsampleRead(x feature, blk *afblock.Block) (feature, *afblock.Conv) {
+	hint := blk.Key + ".downsample"
+	if p := blk.Downsample.Pool; p != nil {
+		x = l.averagePool(x, *p, hint+".pool")
+	}
+	c := blk.Downsample.Conv
+	switch {
+	case c == nil || c.Stride == 1:
+		return x, c
+	case c.Kernel() > 1:
+		return l.conv(x, convOf(c)), nil
+	}
+	// The pixels that a strided pointwise convolution reads.
+	x = l.averagePool(x, afblock.Pool{Kernel: 1, Stride: c.Stride}, hint+".read")
+	dense := *c
+	dense.Stride = 1
+	return x, &dense
+}
+
+// pointwise reports whether a convolution reads one pixel and all channels.
+func pointwise(c *afblock.Conv) bool { return c != nil && c.Kernel() == 1 && c.Groups == 1 }
+
+// summed emits the end of a block, of two pointwise convolutions, as one that
+// reads the channels of both: where the number of clips is open, ONNX Runtime
+// takes two interleaved maps for different in size, and fuses no sum of them.
+func (l *lowerer) summed(main, residual feature, c, down *afblock.Conv, blk *afblock.Block) feature {
+	both := feature{v: l.node("Concat", blk.Key+".both", in(main.v, residual.v), graph.Int("axis", 1)), c: main.c + residual.c, h: main.h, w: main.w}
+	both = l.interleave(both, blk.Key+".interleave")
+	kernel, bias := l.foldedConv(convOf(c))
+	kernelDown, biasDown := l.foldedConv(convOf(down))
+	y := feature{c: c.Out(), h: both.h, w: both.w, columns: both.columns}
+	y.v = l.node("Conv", blk.Key+".add", in(both.v,
+		l.node("Concat", blk.Key+".add.kernel", in(kernel, kernelDown), graph.Int("axis", 1)),
+		l.node("Add", blk.Key+".add.bias", in(bias, biasDown))), windowAttrs(1, 1, 0)...)
+	if blk.FinalReLU {
+		y = l.relu(y, blk.Key+".relu")
+	}
+	return y
+}
+
+// foldedConv emits kernel and bias of a convolution with its batch
+// normalisation folded in; ONNX Runtime does the sums when it loads the model.
+func (b *builder) foldedConv(c conv) (kernel, bias *graph.Value) {
+	kernel = b.weight(c.weight)
+	if c.bias != nil {
+		bias = b.weight(*c.bias)
+	} else {
+		bias = b.weight(param{"afc." + c.key + ".no_bias", graph.Float32s([]int64{int64(c.out())}, make([]float32, c.out())...)})
+	}
+	n := c.bn
+	if n == nil {
+		return kernel, bias
+	}
+	key := "afc." + n.key
+	variance := b.node("Add", key+".variance", in(b.weight(n.variance), b.floats(n.eps)))
+	scale := b.node("Div", key+".scale", in(b.weight(n.gamma), b.node("Sqrt", key+".deviation", in(variance))))
+	shift := b.node("Mul", key+".shift", in(b.node("Sub", key+".centred", in(bias, b.weight(n.mean))), scale))
+	kernel = b.node("Mul", key+".kernel", in(kernel, b.reshape(scale, key+".scales", -1, 1, 1, 1)))
+	return kernel, b.node("Add", key+".bias", in(shift, b.weight(n.beta)))
+}
+
+// interleave lets the frames of each clip share a map:
+// [N·T, c, h, w] → [N, c, h, w·T].
+func (l *lowerer) interleave(x feature, hint string) feature {
+	t, c, h, w := int64(l.net.Frames), int64(x.c), int64(x.h), int64(x.w)
+	v := l.reshape(x.v, hint+".clips", -1, t, c, h, w)
+	v = l.node("Transpose", hint+".columns", in(v), graph.Ints("perm", 0, 2, 3, 4, 1))
+	x.v, x.columns = l.reshape(v, hint, -1, c, h, w*t), int(t)
+	return x
+}
+
+// deinterleave undoes interleave.
+func (l *lowerer) deinterleave(x feature, hint string) feature {
+	t, c, h, w := int64(l.net.Frames), int64(x.c), int64(x.h), int64(x.w)
+	v := l.reshape(x.v, hint+".columns", -1, c, h, w, t)
+	v = l.node("Transpose", hint+".clips", in(v), graph.Ints("perm", 0, 4, 1, 2, 3))
+	x.v, x.columns = l.reshape(v, hint, -1, c, h, w), 0
+	return x
+}
