@@ -28,8 +28,11 @@ func (l *lowerer) interleaves(x feature, blocks []*afblock.Block) bool {
 		!slices.ContainsFunc(blocks[1:], func(b *afblock.Block) bool { return b.Shift != nil || strides(b) })
 }
 
-// strides reports whether a block makes maps smaller.
-func strides(b *afblock.Block) bool { return b.Stride() > 1 || b.Downsample.Pool != nil }
+// strides reports whether a block makes maps smaller, on either path: a file may
+// say so of one alone, where a map of one pixel makes it harmless.
+func strides(b *afblock.Block) bool {
+	return b.Stride() > 1 || b.Downsample.Pool != nil || b.Downsample.Conv != nil && b.Downsample.Conv.Stride > 1
+}
 
 // interleaved emits blocks on frames that share maps, the first up to its last
 // stride on frames apart.
