@@ -28,13 +28,6 @@ func ReadModel(m *graph.Model) (*Network, FileInfo, error) {
 	if file == nil {
 		return fail("", "metadata %s does not describe a file", structureKey)
 	}
-	named := map[string]bool{}
-	for _, key := range net.layerKeys() {
-		if named[key] {
-			return fail("", "metadata %s gives two layers the weights %q", structureKey, key)
-		}
-		named[key] = true
-	}
 	sd, err := Reassemble(weightsOf(m, net))
 	if err != nil {
 		return fail("", "%v", err)
@@ -48,6 +41,9 @@ func ReadModel(m *graph.Model) (*Network, FileInfo, error) {
 		return nil, FileInfo{}, err
 	}
 	net.Keys = keys
+	if _, err := net.StateDict(); err != nil {
+		return fail("", "metadata %s: %v", structureKey, err)
+	}
 	if file.TrunkIn != "" {
 		in, out := m.Graph.Value(file.TrunkIn), m.Graph.Value(file.TrunkOut)
 		if in == nil || out == nil {

@@ -189,7 +189,7 @@ func TestReadModelRefuses(t *testing.T) {
 		{"shift too wide", strings.Replace(meta, `"key":"layer4.0",`, `"key":"layer4.0","shift":65,`, 1), "layer4.0: shifts 65 channels either way of 128"},
 		{"maps vanish", strings.NewReplacer(`"size":[0,0]`, `"size":[2,2]`, `"stride":2,"pad":3`, `"stride":2`).Replace(meta), "conv1: a window of 7 on maps of 2×2"},
 		{"endless frame", strings.Replace(meta, `"size":[0,0]`, `"size":[1000000000,2]`, 1), "of 1000000000×2"},
-		{"weights twice", strings.Replace(meta, `"layer1.fusion.0.bn1"`, `"layer1.fusion.0.bn2"`, 1), `two layers the weights "layer1.fusion.0.bn2"`},
+		{"weights twice", strings.Replace(meta, `"layer1.fusion.0.bn1"`, `"layer1.fusion.0.bn2"`, 1), "two tensors are named module.base_model.layer1.fusion.0.bn2.weight"},
 		{"trunk gone", strings.Replace(meta, `"lowering":"mask"`, `"lowering":"mask","trunk_in":"x","trunk_out":"y"`, 1), `ends "x" and "y"`},
 	} {
 		m.SetMeta("afc.network", tc.meta)

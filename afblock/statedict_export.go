@@ -59,7 +59,7 @@ func (x *exporter) put(key string, t *graph.Tensor) {
 	}
 	full := x.net.fullKey(key)
 	if x.sd.Tensor(full) != nil && x.err == nil {
-		x.err = fmt.Errorf("BUG: two tensors are named %s", full)
+		x.err = fmt.Errorf("two tensors are named %s", full)
 	}
 	x.sd.Set(full, t)
 }
