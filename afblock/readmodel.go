@@ -60,32 +60,23 @@ func ReadModel(m *graph.Model) (*Network, FileInfo, error) {
 	return net, *file, nil
 }
 
-// layerKeys lists what the names of the layers' tensors begin with.
-func (n *Network) layerKeys() []string {
-	keys := []string{n.Head.Key}
-	for c := range n.AllConvs() {
-		keys = append(keys, c.Key)
-		if c.BN != nil {
-			keys = append(keys, c.BN.Key)
-		}
-	}
-	for _, nav := range n.AllNavigation() {
-		keys = append(keys, nav.Key2)
-	}
-	for _, s := range n.Stages {
-		if s.AF != nil {
-			keys = append(keys, s.AF.Gate.Key1, s.AF.Gate.Key2)
-		}
-	}
-	return keys
-}
-
 // weightsOf lists the initializers, those of subgraphs too, that bear keys of
 // the network.
 func weightsOf(m *graph.Model, net *Network) []NamedTensor {
-	stems := map[string]bool{}
-	for _, key := range net.layerKeys() {
-		stems[key] = true
+	stems := map[string]bool{net.Head.Key: true}
+	for c := range net.AllConvs() {
+		stems[c.Key] = true
+		if c.BN != nil {
+			stems[c.BN.Key] = true
+		}
+	}
+	for _, n := range net.AllNavigation() {
+		stems[n.Key2] = true
+	}
+	for _, s := range net.Stages {
+		if s.AF != nil {
+			stems[s.AF.Gate.Key1], stems[s.AF.Gate.Key2] = true, true
+		}
 	}
 	var out []NamedTensor
 	for g := range graphsOf(m.Graph) {

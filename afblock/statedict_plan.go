@@ -92,6 +92,9 @@ func fromStructure(sd *StateDict, opt CheckpointOptions) (*Network, error) {
 	if err := bind(net, sd); err != nil {
 		return nil, err
 	}
+	if _, err := net.StateDict(); err != nil {
+		return nil, &CheckpointError{File: sd.File, Reason: fmt.Sprintf("metadata %s: %v", structureKey, err)}
+	}
 	if opt.Frames == 0 {
 		return net, nil
 	}

@@ -131,6 +131,12 @@ func TestFromStateDictRefuses(t *testing.T) {
 		return sd
 	}
 	conv2 := "module.base_model.layer2.fusion.0.conv2.weight"
+	net, err := FromStateDict(in, CheckpointOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	twice := without("layer1.fusion.0.bn1.")
+	twice.Structure = strings.Replace(encodeStructure(net, nil), `"layer1.fusion.0.bn1"`, `"layer1.fusion.0.bn2"`, 1)
 	for _, tc := range []struct {
 		name string
 		sd   *StateDict
@@ -145,6 +151,7 @@ func TestFromStateDictRefuses(t *testing.T) {
 		{"frames", without(), CheckpointOptions{Frames: 8}},
 		{"branch", without("layer1.refine_module.1."), CheckpointOptions{}},
 		{"downsample", without("layer4.0.downsample"), CheckpointOptions{}},
+		{"twice", twice, CheckpointOptions{}},
 	} {
 		_, err := FromStateDict(tc.sd, tc.opt)
 		var ce *CheckpointError

@@ -305,3 +305,31 @@ func inferGatherND(c *inferCall) error {
 	c.set(0, c.elem(0), joinShape(idx[:last], s[batch+idx[last].Size:]))
 	return nil
 }
+
+func inferCompress(c *inferCall) error {
+	c.set(0, c.elem(0), nil)
+	a := c.attr("axis", AttrInt)
+	if a == nil {
+		c.set(0, c.elem(0), Shape{c.symbol()})
+		return nil
+	}
+	s, err := c.shape(0)
+	if err != nil {
+		return err
+	}
+	k, err := axis(a.I, len(s))
+	if err != nil {
+		return err
+	}
+	out := slices.Clone(s)
+	out[k] = c.symbol()
+	if keep := c.in[1].exprs(); keep != nil {
+		n := constExpr(0)
+		for _, e := range keep {
+			n = n.add(e)
+		}
+		out[k] = n.dim()
+	}
+	c.set(0, c.elem(0), out)
+	return nil
+}

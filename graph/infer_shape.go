@@ -253,6 +253,32 @@ func inferTranspose(c *inferCall) error {
 	return nil
 }
 
+func inferDepthToSpace(c *inferCall) error {
+	c.set(0, c.elem(0), nil)
+	s, err := c.shape(0)
+	if err != nil {
+		return err
+	}
+	b := c.int("blocksize", 0)
+	if len(s) != 4 || b < 1 || b > 1<<15 {
+		return fmt.Errorf("input has shape %s in blocks of %d, expected rank 4", s, b)
+	}
+	side, area := constExpr(b), constExpr(b*b)
+	out := slices.Clone(s)
+	if c.n.OpType == "DepthToSpace" {
+		out[1], out[2], out[3] = dimExpr(s[1]).over(area).dim(), dimExpr(s[2]).mul(side).dim(), dimExpr(s[3]).mul(side).dim()
+	} else {
+		out[1], out[2], out[3] = dimExpr(s[1]).mul(area).dim(), dimExpr(s[2]).over(side).dim(), dimExpr(s[3]).over(side).dim()
+	}
+	for i, d := range out {
+		if s[i].Known() && !d.Known() {
+			return fmt.Errorf("input %s does not divide into blocks of %d", s, b)
+		}
+	}
+	c.set(0, c.elem(0), out)
+	return nil
+}
+
 func inferRange(c *inferCall) error {
 	elem := c.elem(0)
 	c.set(0, elem, Shape{c.symbol()})
@@ -318,6 +344,30 @@ func inferOneHot(c *inferCall) error {
 	}
 	c.set(0, c.elem(2), slices.Insert(slices.Clone(s), k, depth))
 	return nil
+}
+
+func inferRandom(c *inferCall) error {
+	elem := DataType(c.int("dtype", int64(Undefined)))
+	if len(c.in) == 0 {
+		if elem == Undefined {
+			elem = Float32
+		}
+		dims := c.ints("shape")
+		if dims == nil {
+			return errors.New("has no shape")
+		}
+		if _, err := numElements(dims); err != nil {
+			return err
+		}
+		c.set(0, elem, ShapeOf(dims...))
+		return nil
+	}
+	if elem == Undefined {
+		elem = c.elem(0)
+	}
+	s, err := c.shape(0)
+	c.set(0, elem, s)
+	return err
 }
 
 func inferNonZero(c *inferCall) error {

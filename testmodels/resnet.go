@@ -1,9 +1,8 @@
 package testmodels
 
 import (
-	"slices"
-
 	"fmt"
+	"slices"
 
 	"github.com/afc-project/afc/graph"
 )
