@@ -233,6 +233,20 @@ func (t *Tensor) Int64s() ([]int64, error) {
 	return out, nil
 }
 
+// Cast returns the elements as another type of number, converted as ONNX's Cast
+// converts them.
+func (t *Tensor) Cast(to DataType) (*Tensor, error) {
+	x, err := newArr(t)
+	if err != nil {
+		return nil, err
+	}
+	c := evalCall{left: math.MaxInt64}
+	if x, err = c.cast(x, to); err != nil {
+		return nil, err
+	}
+	return NewTensor(x.dtype, x.dims, x.b)
+}
+
 var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 
 // halfToFloat converts IEEE 754 binary16.

@@ -55,6 +55,18 @@ var (
 	Half = Tolerance{Name: "half", Scale: 2e-2}
 )
 
+// atLeast widens a tolerance to one unit in the last place of outputs of half
+// precision: what is equal before that rounding may fall on either side of it.
+func (t Tolerance) atLeast(d graph.DataType) Tolerance {
+	switch d {
+	case graph.Float16:
+		t.Scale = max(t.Scale, 0x1p-10)
+	case graph.BFloat16:
+		t.Scale = max(t.Scale, 0x1p-7)
+	}
+	return t
+}
+
 // Difference is how two tensors of the same shape differ. NaNs in the same
 // place, and infinities of the same sign, are equal.
 type Difference struct {

@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 	"strings"
@@ -148,37 +147,16 @@ var clipTypes = []graph.DataType{graph.Float32, graph.Float16, graph.Float64, gr
 // clipTensor makes a tensor of one of clipTypes. Values that an integer type
 // does not hold are an error.
 func clipTensor(elem graph.DataType, dims []int64, v []float32) (*graph.Tensor, error) {
-	switch elem {
-	case graph.Float32:
-		return graph.Float32s(dims, v...), nil
-	case graph.Float16:
-		return float16s(dims, v)
-	}
-	raw := make([]byte, 0, len(v)*elem.Size())
-	if elem == graph.Float64 {
+	if !elem.IsFloat() {
+		low, high := integerRange(elem)
 		for _, x := range v {
-			raw = binary.LittleEndian.AppendUint64(raw, math.Float64bits(float64(x)))
-		}
-		return graph.NewTensor(elem, dims, raw)
-	}
-	low, high := integerRange(elem)
-	for _, x := range v {
-		// The negation is true of NaN too.
-		if whole := float64(x); !(whole == math.Trunc(whole) && low <= whole && whole <= high) {
-			return nil, fmt.Errorf("the clips hold %g, which is no %s", x, elem)
-		}
-		switch elem.Size() {
-		case 1:
-			raw = append(raw, byte(x))
-		case 2:
-			raw = binary.LittleEndian.AppendUint16(raw, uint16(int16(x)))
-		case 4:
-			raw = binary.LittleEndian.AppendUint32(raw, uint32(int32(x)))
-		case 8:
-			raw = binary.LittleEndian.AppendUint64(raw, uint64(int64(x)))
+			// The negation is true of NaN too.
+			if whole := float64(x); !(whole == math.Trunc(whole) && low <= whole && whole <= high) {
+				return nil, fmt.Errorf("the clips hold %g, which is no %s", x, elem)
+			}
 		}
 	}
-	return graph.NewTensor(elem, dims, raw)
+	return graph.Float32s(dims, v...).Cast(elem)
 }
 
 // integerRange returns the smallest and largest number of one of clipTypes'

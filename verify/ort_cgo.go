@@ -80,10 +80,8 @@ func runtimeText(err error) string {
 }
 
 var ortOptLevels = map[OptLevel]ort.GraphOptimizationLevel{
-	OptNone:     ort.GraphOptimizationLevelDisableAll,
-	OptBasic:    ort.GraphOptimizationLevelEnableBasic,
-	OptExtended: ort.GraphOptimizationLevelEnableExtended,
-	OptAll:      ort.GraphOptimizationLevelEnableAll,
+	OptNone: ort.GraphOptimizationLevelDisableAll,
+	OptAll:  ort.GraphOptimizationLevelEnableAll,
 }
 
 func sessionOptions(src modelSource, opt SessionOptions) (_ *ort.SessionOptions, err error) {

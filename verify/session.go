@@ -17,23 +17,7 @@ type OptLevel int
 const (
 	OptAll OptLevel = iota // with layout changes (NCHWc)
 	OptNone
-	OptBasic
-	OptExtended
 )
-
-var optLevelNames = []string{"all", "none", "basic", "extended"}
-
-func (l OptLevel) String() string { return optLevelNames[l] }
-
-// ParseOptLevel reads "none", "basic", "extended" or "all".
-func ParseOptLevel(s string) (OptLevel, error) {
-	for i, name := range optLevelNames {
-		if s == name {
-			return OptLevel(i), nil
-		}
-	}
-	return 0, fmt.Errorf("unknown optimisation level %q: expected none, basic, extended or all", s)
-}
 
 // SessionOptions are the choices of a session. The zero value is ONNX
 // Runtime's defaults on the CPU.

@@ -145,7 +145,7 @@ func (in frameInput) batch() int64 { return in.size("N") }
 // sample returns how many frames a sample of the input has: what its shape
 // fixes, or the frames of a clip.
 func (in frameInput) sample() int {
-	if in.layout[in.layout.axis("T")] == "NT" {
+	if in.layout[0] == "NT" {
 		return max(in.frames, 1)
 	}
 	if t := in.size("T"); t > 0 {

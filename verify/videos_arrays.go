@@ -68,13 +68,13 @@ func (a *Arrays) take(t *graph.Tensor, frames, channels int) error {
 	case n != product(size[:]):
 		return fmt.Errorf("it holds no clips of %d frames", frames)
 	}
-	v, err := float64s(t)
+	t, err := t.Cast(graph.Float32)
 	if err != nil {
 		return err
 	}
-	clips := make([]float32, len(v))
-	for i, x := range v {
-		clips[i] = float32(x)
+	clips, err := t.Float32s()
+	if err != nil {
+		return err
 	}
 	a.clips = in.layout.back(clips, size)
 	return nil

@@ -21,15 +21,31 @@ import (
 
 // app is one run of the program: where it reads and writes.
 type app struct {
-	args           []string // without the program's name
-	stdin          io.Reader
-	stdout, stderr io.Writer
+	args   []string // without the program's name
+	stdin  io.Reader
+	stdout *output
+	stderr io.Writer
+}
+
+// output is standard output. It keeps the first error of a write, so that
+// printing need not look at each.
+type output struct {
+	to  io.Writer
+	err error
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	n, err := o.to.Write(b)
+	if o.err == nil {
+		o.err = err
+	}
+	return n, err
 }
 
 // run executes the program with the given arguments, the program's name first,
 // and returns its exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{args: args[1:], stdin: stdin, stdout: stdout, stderr: stderr}
+	a := &app{args: args[1:], stdin: stdin, stdout: &output{to: stdout}, stderr: stderr}
 	c := a.cli()
 	if len(args) > 1 && args[1] == "help" {
 		args = append(append([]string{args[0]}, args[2:]...), "--help")
@@ -37,6 +53,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	args, err := flagsFirst(c, args)
 	if err == nil {
 		err = graph.Guard(func() error { return c.RunContext(ctx, args) })
+	}
+	if err == nil {
+		err = a.stdout.err
 	}
 	if ctx.Err() != nil {
 		err = ctx.Err()

@@ -130,6 +130,22 @@ func TestGoldenFilesAreUsed(t *testing.T) {
 	}
 }
 
+// TestOutputNotTaken: no command succeeds whose output nobody got.
+func TestOutputNotTaken(t *testing.T) {
+	closed, err := os.Open(os.DevNull) // for reading
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closed.Close()
+	for _, args := range [][]string{{"--help"}, {"flops"}, {"convert", "--help"}, {"passes"}, {"version"}, {"inspect", modelFile(t, small)}} {
+		var stderr strings.Builder
+		code := run(t.Context(), append([]string{"afc"}, args...), nil, closed, &stderr)
+		if code != exitUsage || !strings.Contains(stderr.String(), "afc: write "+os.DevNull+": ") {
+			t.Errorf("afc %s: exit %d, stderr %q", args[0], code, stderr.String())
+		}
+	}
+}
+
 // TestNoRuntime: without ONNX Runtime verify says what to do, with a code of
 // its own; convert does not need it.
 func TestNoRuntime(t *testing.T) {

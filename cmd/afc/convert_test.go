@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -65,11 +64,7 @@ func TestConvertPlainWeights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var b bytes.Buffer
-	if err := afblock.WriteSafetensors(&b, sd); err != nil {
-		t.Fatal(err)
-	}
-	weights := writeFile(t, "plain.safetensors", b.Bytes())
+	weights := weightsFile(t, sd)
 	source := modelFile(t, small)
 	dir := t.TempDir()
 	with, without, alone := filepath.Join(dir, "with.onnx"), filepath.Join(dir, "without.onnx"), filepath.Join(dir, "alone.onnx")

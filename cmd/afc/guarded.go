@@ -28,7 +28,7 @@ func (a *app) guarded(c *cli.Context, read func(*cli.Context) (verify.Options, e
 	if _, err := verify.Find(); err != nil {
 		return err
 	}
-	g := verify.Guard{Args: a.args, Timeout: c.Duration("timeout"), Stdin: a.stdin, Stdout: a.stdout, Stderr: a.stderr}
+	g := verify.Guard{Args: a.args, Timeout: c.Duration("timeout"), Stdin: a.stdin, Stdout: a.stdout.to, Stderr: a.stderr}
 	code, err := g.Run(c.Context)
 	var crash *verify.CrashError
 	switch {

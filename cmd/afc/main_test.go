@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/testmodels"
 	"github.com/afc-project/afc/verify"
 )
@@ -62,6 +63,12 @@ func checkpointFile(t *testing.T, spec testmodels.AFSpec) string {
 	for _, e := range spec.Checkpoint() {
 		sd.Set(e.Key, e.Tensor)
 	}
+	return weightsFile(t, sd)
+}
+
+// weightsFile writes a checkpoint.
+func weightsFile(t *testing.T, sd *afblock.StateDict) string {
+	t.Helper()
 	var b bytes.Buffer
 	if err := afblock.WriteSafetensors(&b, sd); err != nil {
 		t.Fatal(err)
@@ -72,8 +79,13 @@ func checkpointFile(t *testing.T, spec testmodels.AFSpec) string {
 // modelFile writes a model built by testmodels.
 func modelFile(t *testing.T, spec testmodels.Spec) string {
 	t.Helper()
+	return encodedFile(t, spec.Build())
+}
+
+func encodedFile(t *testing.T, m *graph.Model) string {
+	t.Helper()
 	var b bytes.Buffer
-	if err := spec.Build().Encode(&b); err != nil {
+	if err := m.Encode(&b); err != nil {
 		t.Fatal(err)
 	}
 	return writeFile(t, "model.onnx", b.Bytes())

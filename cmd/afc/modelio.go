@@ -74,15 +74,21 @@ func outputPath(c *cli.Context, arg string, inputs ...string) (string, error) {
 	case out == "":
 		out = arg
 	}
+	return out, writable(out, inputs...)
+}
+
+// writable refuses an output that would replace an input ("" for none) or has
+// no folder to go to.
+func writable(out string, inputs ...string) error {
 	for _, in := range inputs {
 		if in != "" && (filepath.Clean(in) == filepath.Clean(out) || atomicfile.SameFile(in, out)) {
-			return "", isInput(out, in)
+			return isInput(out, in)
 		}
 	}
 	if fi, err := os.Stat(filepath.Dir(out)); err != nil || !fi.IsDir() {
-		return "", usagef("cannot write %s: there is no folder %s", out, filepath.Dir(out))
+		return usagef("cannot write %s: there is no folder %s", out, filepath.Dir(out))
 	}
-	return out, nil
+	return nil
 }
 
 // written says what writeModel wrote.

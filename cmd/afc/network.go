@@ -25,15 +25,15 @@ func trainedNetwork(path string, src *afblock.Network, opt afblock.RewriteOption
 		return nil, err
 	}
 	net.Adopt(src)
-	if plain(net) {
-		return afblock.Rewrite(net, opt)
-	}
-	return net, nil
+	return rewritten(net, opt)
 }
 
-// plain reports whether no stage of a network skips frames.
-func plain(net *afblock.Network) bool {
-	return !slices.ContainsFunc(net.Stages, func(s *afblock.Stage) bool { return s.AF != nil })
+// rewritten makes an AFNet of a plain ResNet, and leaves one as it is.
+func rewritten(net *afblock.Network, opt afblock.RewriteOptions) (*afblock.Network, error) {
+	if slices.ContainsFunc(net.Stages, func(s *afblock.Stage) bool { return s.AF != nil }) {
+		return net, nil
+	}
+	return afblock.Rewrite(net, opt)
 }
 
 func readCheckpoint(path string) (*afblock.StateDict, error) {
@@ -79,8 +79,5 @@ func (a *app) checkpointNetwork(c *cli.Context, p *progress.Reporter, rewrite af
 	if len(defaults) > 0 {
 		fmt.Fprintf(a.stderr, "afc: %s does not say: taking %s\n", path, strings.Join(defaults, ", "))
 	}
-	if plain(net) {
-		return afblock.Rewrite(net, rewrite)
-	}
-	return net, nil
+	return rewritten(net, rewrite)
 }

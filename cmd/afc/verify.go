@@ -83,7 +83,10 @@ func verifyOptions(c *cli.Context) (verify.Options, error) {
 			return opt, err
 		}
 	}
-	return opt, checkReportPath(c)
+	if report := c.String("report"); report != "" { // beside what a model has outside its file, which is openModel's
+		return opt, writable(report, append(c.Args().Slice(), c.String("input"), c.String("list"))...)
+	}
+	return opt, nil
 }
 
 func (a *app) verify(c *cli.Context, opt verify.Options) error {
@@ -184,17 +187,17 @@ func subjectOf(path string, outputs ...string) (*verify.Subject, error) {
 	return s, nil
 }
 
-// clipFacts is what recognition says of the clips a model takes; zero where it
-// is for the model's input to say.
+// clipFacts is what recognition says of the clips a model takes.
 type clipFacts struct {
-	frames, channels int
-	folded           bool // frames are rows of the batch
+	frames   int  // 0: it is for the model's input to say
+	channels int  // 3 where recognition says nothing
+	folded   bool // frames are rows of the batch
 }
 
 // clipsOf says what clips a model file takes that afc did not write. Given
 // frames decide. What is not recognised can be verified too.
 func clipsOf(path string, frames int) clipFacts {
-	given := clipFacts{frames: frames}
+	given := clipFacts{frames: frames, channels: 3}
 	m, err := openModel(path)
 	if err != nil {
 		return given

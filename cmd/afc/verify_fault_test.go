@@ -61,15 +61,6 @@ func faulty() *graph.Model {
 	return m
 }
 
-func encodedFile(t *testing.T, m *graph.Model) string {
-	t.Helper()
-	var b bytes.Buffer
-	if err := m.Encode(&b); err != nil {
-		t.Fatal(err)
-	}
-	return writeFile(t, m.Graph.Name+".onnx", b.Bytes())
-}
-
 // TestVerifyCrash: a source that ONNX Runtime dies of fails the check that ran
 // it, by name; what was found before is not lost.
 func TestVerifyCrash(t *testing.T) {

@@ -44,11 +44,7 @@ func checkInputFlags(c *cli.Context) error {
 func givenVideos(c *cli.Context, s *verify.Subject, opt *verify.Options) error {
 	input, dir := c.String("input"), c.String("videos")
 	if input != "" {
-		channels := s.Channels
-		if channels == 0 {
-			channels = 3
-		}
-		clips, err := verify.ReadArrays(input, s.Frames, channels)
+		clips, err := verify.ReadArrays(input, s.Frames, s.Channels)
 		if err != nil {
 			return usagef("%v", err)
 		}

@@ -69,14 +69,14 @@ func TestVerifyVideos(t *testing.T) {
 	}
 
 	for want, bad := range map[string][]string{
-		"choose one":                {"--input", "x.npy"},
-		"--mean and --std":          {"--mean", "1,2,3"},
-		"expected three numbers":    {"--mean", "1,2", "--std", "1,1,1"},
-		"choose a larger scale":     {"--scale", "20"},
-		"frame1.png":                {"--template", "frame%d.png"},
-		"is what is to be verified": {"--report", af},
-		"there is no folder":        {"--report", filepath.Join(dir, "none", "r.html")},
-		"no such file":              {"--list", filepath.Join(dir, "list.txt")},
+		"choose one":              {"--input", "x.npy"},
+		"--mean and --std":        {"--mean", "1,2,3"},
+		"expected three numbers":  {"--mean", "1,2", "--std", "1,1,1"},
+		"choose a larger scale":   {"--scale", "20"},
+		"frame1.png":              {"--template", "frame%d.png"},
+		"the output is the input": {"--report", af},
+		"there is no folder":      {"--report", filepath.Join(dir, "none", "r.html")},
+		"no such file":            {"--list", filepath.Join(dir, "list.txt")},
 	} {
 		if o := afc(t, append(args, bad...)...); o.code != exitUsage && o.code != exitInvalid || !strings.Contains(o.stderr, want) {
 			t.Errorf("%v: exit %d, %q does not say %q", bad, o.code, o.stderr, want)

@@ -2,32 +2,12 @@ package main
 
 import (
 	"bytes"
-	"os"
-	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/afc-project/afc/internal/atomicfile"
 	"github.com/afc-project/afc/verify"
 )
-
-// checkReportPath refuses a --report that could not be written in the end, or
-// would replace an input. (What a model has outside its file is openModel's.)
-func checkReportPath(c *cli.Context) error {
-	path := c.String("report")
-	if path == "" {
-		return nil
-	}
-	for _, in := range append(c.Args().Slice(), c.String("input"), c.String("list")) {
-		if in != "" && (filepath.Clean(in) == filepath.Clean(path) || atomicfile.SameFile(in, path)) {
-			return usagef("--report %s is what is to be verified; choose another name", path)
-		}
-	}
-	if fi, err := os.Stat(filepath.Dir(path)); err != nil || !fi.IsDir() {
-		return usagef("--report %s: there is no folder %s", path, filepath.Dir(path))
-	}
-	return nil
-}
 
 // verdict prints a report and makes an error of a failed check.
 func (a *app) verdict(c *cli.Context, report *verify.Report, what string) error {
