@@ -64,10 +64,13 @@ func (l *lowerer) framesPay(size [2]int) bool {
 	return size[0]*size[1] >= minFramePixels || !l.opt.takes(SmallBatch)
 }
 
-// outSize is the height, or width, of what a block makes of maps of that size.
-func outSize(b *afblock.Block, size int) int {
-	for _, c := range b.Convs {
-		size = window(size, c.Kernel(), c.Stride, c.Pad)
+// outSize is the height and width of what blocks, one behind the other, make of
+// maps of that size.
+func outSize(size [2]int, blocks ...*afblock.Block) [2]int {
+	for _, b := range blocks {
+		for _, c := range b.Convs {
+			size = windowed(size, c.Kernel(), c.Stride, c.Pad)
+		}
 	}
 	return size
 }
@@ -75,25 +78,15 @@ func outSize(b *afblock.Block, size int) int {
 // stageSizes are the heights and widths of what each stage reads.
 func stageSizes(net *afblock.Network) [][2]int {
 	var sizes [][2]int
-	size := net.Size
-	through := func(kernel, stride, pad int) {
-		size = [2]int{window(size[0], kernel, stride, pad), window(size[1], kernel, stride, pad)}
-	}
-	blocks := func(bs ...*afblock.Block) {
-		for _, b := range bs {
-			size = [2]int{outSize(b, size[0]), outSize(b, size[1])}
-		}
-	}
 	stem := &net.Stem
-	through(stem.Conv.Kernel(), stem.Conv.Stride, stem.Conv.Pad)
-	through(stem.Pool.Kernel, stem.Pool.Stride, stem.Pool.Pad)
+	size := windowed(net.Size, stem.Conv.Kernel(), stem.Conv.Stride, stem.Conv.Pad)
+	size = windowed(size, stem.Pool.Kernel, stem.Pool.Stride, stem.Pool.Pad)
 	for _, s := range net.Stages {
 		sizes = append(sizes, size)
 		if s.AF != nil {
-			blocks(s.AF.Focal...)
-			blocks(s.AF.Fusion)
+			size = outSize(outSize(size, s.AF.Focal...), s.AF.Fusion)
 		}
-		blocks(s.Blocks...)
+		size = outSize(size, s.Blocks...)
 	}
 	return sizes
 }
@@ -123,11 +116,11 @@ func (l *lowerer) frameScans(x feature, stages []*afblock.Stage) (feature, error
 		if err != nil {
 			return feature{}, err
 		}
-		if l.framesPay(mixSize(s.AF, sizes[i])) {
-			step = l.focalStep(s, a, true)
+		if l.framesPay(outSize(sizes[i], s.AF.Focal...)) {
+			step = l.moduleStep(s, a)
 			continue
 		}
-		f, err := l.scanOne(l.focalStep(s, a, false))
+		f, err := l.scanOne(l.focalStep(s, a))
 		if err != nil {
 			return feature{}, err
 		}
@@ -143,8 +136,7 @@ func (l *lowerer) frameScans(x feature, stages []*afblock.Stage) (feature, error
 // of the module behind it and that module's choices. The ample branch is part of
 // the step's Scan where its own, smaller maps allow.
 func (l *lowerer) toChoices(step *frameStep, x feature, m *afblock.AFModule, size [2]int) (*ample, error) {
-	first := m.Ample[0]
-	inScan := step != nil && l.framesPay([2]int{outSize(first, size[0]), outSize(first, size[1])})
+	inScan := step != nil && l.framesPay(outSize(size, m.Ample[0]))
 	outs := []feature{x}
 	if step != nil {
 		var err error
@@ -173,23 +165,19 @@ func (l *lowerer) toChoices(step *frameStep, x feature, m *afblock.AFModule, siz
 	return a, nil
 }
 
-// focalStep is a module's focal branch, or all of the module behind its choices.
-func (l *lowerer) focalStep(s *afblock.Stage, a *ample, whole bool) *frameStep {
-	// The map of ones is as large as the blocks' answers: the first block, strided
-	// where the source's strides were kept, reads more but has a stored map.
-	first := s.AF.Focal[0]
-	ones := &onesMap{outer: l.builder, s: a.chosen[0], h: outSize(first, a.x.h), w: outSize(first, a.x.w), hint: s.Name + ".ones"}
+// focalStep is a module's focal branch.
+func (l *lowerer) focalStep(s *afblock.Stage, a *ample) *frameStep {
 	step := &frameStep{name: s.Name + ".frames", ins: in(a.x.v), elems: []graph.DataType{graph.Float32}}
 	for _, c := range a.chosen {
 		step.ins, step.elems = append(step.ins, c.chosen), append(step.elems, graph.Bool)
 	}
-	focal := func(fr *frame, end func(*builder, feature) feature) (feature, error) {
-		return l.branchChains(fr.builder, fr.feature(0, a.x), ones, s.AF.Focal, fr.parts[1:1+len(a.chosen)], end)
-	}
-	if !whole {
-		step.emit = func(fr *frame) (feature, error) { return focal(fr, nil) }
-		return step
-	}
+	step.emit = func(fr *frame) (feature, error) { return l.frameFocal(fr, s, a, nil) }
+	return step
+}
+
+// moduleStep is all of a module behind its choices.
+func (l *lowerer) moduleStep(s *afblock.Stage, a *ample) *frameStep {
+	step := l.focalStep(s, a)
 	step.ins, step.elems = append(step.ins, a.a.v), append(step.elems, graph.Float32)
 	step.emit = func(fr *frame) (feature, error) {
 		low := fr.feature(len(fr.parts)-1, a.a)
@@ -197,15 +185,25 @@ func (l *lowerer) focalStep(s *afblock.Stage, a *ample, whole bool) *frameStep {
 			return b.block(b.mixed(low, f, s, blocked), s.AF.Fusion, 1)
 		}
 		if l.endsInChain(s.AF, a.x) {
-			return focal(fr, func(b *builder, f feature) feature { return end(b, f, true) })
+			return l.frameFocal(fr, s, a, func(b *builder, f feature) feature { return end(b, f, true) })
 		}
-		f, err := focal(fr, nil)
+		f, err := l.frameFocal(fr, s, a, nil)
 		if err != nil {
 			return feature{}, err
 		}
 		return end(fr.builder, f, false), nil
 	}
 	return step
+}
+
+// frameFocal emits one frame's focal branch, and what end emits behind it, in a
+// Scan that reads the module's input and then its choices.
+func (l *lowerer) frameFocal(fr *frame, s *afblock.Stage, a *ample, end func(*builder, feature) feature) (feature, error) {
+	// The map of ones is as large as the blocks' answers: the first block, strided
+	// where the source's strides were kept, reads more but has a stored map.
+	size := outSize(a.x.size(), s.AF.Focal[0])
+	ones := &onesMap{outer: l.builder, s: a.chosen[0], h: size[0], w: size[1], hint: s.Name + ".ones"}
+	return l.branchChains(fr.builder, fr.feature(0, a.x), ones, s.AF.Focal, fr.parts[1:1+len(a.chosen)], end)
 }
 
 // scanOne emits a step that makes one map.
@@ -232,12 +230,4 @@ func (b *builder) ampleBranch(a feature, m *afblock.AFModule) []feature {
 	}
 	outs[0] = a
 	return outs
-}
-
-// mixSize is the height and width of a module's mix.
-func mixSize(m *afblock.AFModule, size [2]int) [2]int {
-	for _, b := range m.Focal {
-		size = [2]int{outSize(b, size[0]), outSize(b, size[1])}
-	}
-	return size
 }

@@ -38,8 +38,8 @@ func weights(blk *afblock.Block) int {
 // focal branch, which reads x: one chain, and fewer weights to copy than pixels
 // that stay in the blocked layout.
 func (b *builder) endsInChain(m *afblock.AFModule, x feature) bool {
-	h, w := outSize(m.Fusion, x.h), outSize(m.Fusion, x.w)
-	return b.opt.takes(Chains) && b.chainLength(m.Focal, x) == len(m.Focal) && weights(m.Fusion) <= m.Fusion.Out()*h*w
+	size := outSize(x.size(), m.Fusion)
+	return b.opt.takes(Chains) && b.chainLength(m.Focal, x) == len(m.Focal) && weights(m.Fusion) <= m.Fusion.Out()*size[0]*size[1]
 }
 
 // branchChains emits one frame's focal blocks, a few at a time: for each way to

@@ -24,7 +24,7 @@ func (l *lowerer) interleaves(x feature, blocks []*afblock.Block) bool {
 	if !l.opt.takes(Interleave) || !x.sized() || l.net.Frames == 1 || len(blocks) == 0 {
 		return false
 	}
-	return blocks[0].Shift == nil && outSize(blocks[0], x.w) < minRow &&
+	return blocks[0].Shift == nil && outSize(x.size(), blocks[0])[1] < minRow &&
 		!slices.ContainsFunc(blocks[1:], func(b *afblock.Block) bool { return b.Shift != nil || strides(b) })
 }
 

@@ -192,7 +192,7 @@ func (l *lowerer) trunk(x feature) (feature, error) {
 	for _, s := range stages {
 		if s.AF != nil {
 			module := l.module
-			if l.opt.Lowering == Branch && l.scanPays([2]int{x.h, x.w}) {
+			if l.opt.Lowering == Branch && l.scanPays(x.size()) {
 				module = l.branchModule
 			}
 			var err error

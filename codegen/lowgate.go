@@ -16,13 +16,14 @@ import (
 func (b *builder) mixLow(a, f feature, gate *afblock.Gate, stage string, blocked bool) feature {
 	hint := gateHint(stage)
 	pooled := b.add(b.globalPool(a, hint("ample_pool")), b.globalPool(f, hint("focal_pool")), hint("pool"))
-	z := b.relu(b.linearMap(pooled, gate.Key1, b.onePixel(gate.Key1, gate.W1), int(gate.W1.Dims[0]), gate.B1), gate.Key1+".relu")
-	w2 := b.onePixel(gate.Key2, gate.W2)
-	g := b.sigmoid(b.linearMap(z, gate.Key2, w2, a.c, gate.B2), hint("gate"))
+	first, last := gateConv(gate.Key1, gate.W1, gate.B1), gateConv(gate.Key2, gate.W2, gate.B2)
+	z := b.relu(b.convWith(pooled, first, b.gateKernel(gate.Key1, gate.W1)), gate.Key1+".relu")
+	kernel := b.gateKernel(gate.Key2, gate.W2)
+	g := b.sigmoid(b.convWith(z, last, kernel), hint("gate"))
 	var rest *graph.Value
 	if blocked && gate.B2 == nil {
-		negative := b.node("Neg", "afc."+gate.Key2+".negative", in(w2))
-		r := b.sigmoid(b.linearMap(z, gate.Key2+".rest", negative, a.c, nil), hint("rest"))
+		negative := b.node("Neg", "afc."+gate.Key2+".negative", in(kernel))
+		r := b.sigmoid(b.convWith(z, last, negative), hint("rest"))
 		rest = b.upsample(r, f, hint("rest_map")).v
 	} else {
 		rest = b.node("Sub", hint("rest"), in(b.floats(1), g.v))
@@ -33,19 +34,18 @@ func (b *builder) mixLow(a, f feature, gate *afblock.Gate, stage string, blocked
 	return b.relu(b.add(a, f, hint("mix")), hint("relu"))
 }
 
-// onePixel views the matrix of a linear layer as the kernel of a convolution.
-func (b *builder) onePixel(key string, w *graph.Tensor) *graph.Value {
-	return b.view(param{key + ".weight", w}, w.Dims[0], w.Dims[1], 1, 1)
+// gateConv is a linear layer as a convolution of a map of one pixel.
+func gateConv(key string, w, bias *graph.Tensor) conv {
+	c := conv{key: key, weight: param{key + ".weight", w.Reshaped(w.Dims[0], w.Dims[1], 1, 1)}, stride: 1, groups: 1}
+	if bias != nil {
+		c.bias = &param{key + ".bias", bias}
+	}
+	return c
 }
 
-// linearMap is linear on a map of one pixel: a convolution with a kernel that
-// makes out channels.
-func (b *builder) linearMap(x feature, key string, kernel *graph.Value, out int, bias *graph.Tensor) feature {
-	ins := in(x.v, kernel)
-	if bias != nil {
-		ins = append(ins, b.weight(param{key + ".bias", bias}))
-	}
-	return feature{v: b.node("Conv", key, ins, windowAttrs(1, 1, 0)...), c: out, h: 1, w: 1}
+// gateKernel views the linear layer's matrix, as the file holds it, as a kernel.
+func (b *builder) gateKernel(key string, w *graph.Tensor) *graph.Value {
+	return b.view(param{key + ".weight", w}, w.Dims[0], w.Dims[1], 1, 1)
 }
 
 func (b *builder) sigmoid(x feature, hint string) feature {

@@ -170,3 +170,18 @@ func (r *randomNet) uniform(lo, hi float64, n int) *graph.Tensor {
 	}
 	return graph.Float32s([]int64{int64(n)}, v...)
 }
+
+// biased gives the convolutions of plain blocks a bias each.
+func biased(net *afblock.Network) {
+	for _, st := range net.Stages {
+		for _, blk := range st.Blocks {
+			for _, c := range blk.Convs {
+				v := make([]float32, c.Out())
+				for i := range v {
+					v[i] = float32(i%7-3) / 10
+				}
+				c.Bias = graph.Float32s([]int64{int64(len(v))}, v...)
+			}
+		}
+	}
+}

@@ -19,6 +19,9 @@ type feature struct {
 	columns int
 }
 
+// size is the map's height and width.
+func (f feature) size() [2]int { return [2]int{f.h, f.w} }
+
 // sized reports whether the map's height and width are known.
 func (f feature) sized() bool { return f.h > 0 && f.w > 0 }
 
@@ -35,6 +38,11 @@ func window(size, kernel, stride, pad int) int {
 		return 0
 	}
 	return (size+2*pad-kernel)/stride + 1
+}
+
+// windowed is window for height and width.
+func windowed(size [2]int, kernel, stride, pad int) [2]int {
+	return [2]int{window(size[0], kernel, stride, pad), window(size[1], kernel, stride, pad)}
 }
 
 func windowAttrs(kernel, stride, pad int) []*graph.Attribute {

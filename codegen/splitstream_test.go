@@ -27,19 +27,6 @@ func TestSplitStreamAgrees(t *testing.T) {
 			}
 		}
 	}
-	biased := func(net *afblock.Network) {
-		for _, st := range net.Stages {
-			for _, blk := range st.Blocks {
-				for _, c := range blk.Convs {
-					v := make([]float32, c.Out())
-					for i := range v {
-						v[i] = float32(i%7-3) / 10
-					}
-					c.Bias = graph.Float32s([]int64{int64(len(v))}, v...)
-				}
-			}
-		}
-	}
 	for _, tc := range []struct {
 		spec
 		change func(*afblock.Network)

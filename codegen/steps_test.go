@@ -53,12 +53,7 @@ func opChanges(t *testing.T, net *afblock.Network, before, after codegen.Options
 	t.Helper()
 	var counts [2]map[string]int
 	for i, opt := range []codegen.Options{before, after} {
-		m, err := codegen.Lower(net, opt)
-		if err != nil {
-			t.Fatal(err)
-		}
-		counts[i] = map[string]int{}
-		countOps(m.Graph, counts[i])
+		counts[i] = operators(t, net, opt)
 	}
 	ops := maps.Clone(counts[0])
 	maps.Copy(ops, counts[1])
@@ -72,6 +67,18 @@ func opChanges(t *testing.T, net *afblock.Network, before, after codegen.Options
 		return " as before"
 	}
 	return out.String()
+}
+
+// operators counts the operators of a lowered network, subgraphs included.
+func operators(t *testing.T, net *afblock.Network, opt codegen.Options) map[string]int {
+	t.Helper()
+	m, err := codegen.Lower(net, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]int{}
+	countOps(m.Graph, counts)
+	return counts
 }
 
 func countOps(g *graph.Graph, counts map[string]int) {
