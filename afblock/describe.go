@@ -288,7 +288,7 @@ func (c Consensus) String() string {
 	case MeanBeforeFC:
 		return "mean of the frames' features"
 	}
-	return "none: scores of each frame"
+	return "scores of each frame"
 }
 
 // batchNorms says whether batch normalisation stands apart from convolutions.
