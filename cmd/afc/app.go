@@ -93,8 +93,9 @@ func oneLine(s string) string {
 	}, s)
 }
 
+func init() { cli.FlagStringer = flagLine }
+
 func (a *app) cli() *cli.App {
-	cli.FlagStringer = flagLine
 	c := &cli.App{
 		Name:      "afc",
 		Usage:     "compile TSN/TSM video ResNets (ONNX) into AFNet models that skip frames",

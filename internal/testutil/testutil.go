@@ -4,9 +4,12 @@ package testutil
 
 import (
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -89,5 +92,39 @@ func Golden(t testing.TB, name, got string) {
 	}
 	if d := cmp.Diff(string(want), got); d != "" {
 		t.Errorf("%s: differs (-want +got; go test -update accepts it)\n%s", path, d)
+	}
+}
+
+// GoldenLines compares lines, each a name and a value with ": " between, with
+// the file testdata/name as Golden does, and says which names differ. Of a part
+// of the lines, say in a short run, it does not ask that there be no others.
+func GoldenLines(t testing.TB, name string, got []string, part bool) {
+	t.Helper()
+	if *update && !part {
+		Golden(t, name, strings.Join(got, "\n")+"\n")
+		return
+	}
+	raw, err := os.ReadFile(filepath.Join("testdata", filepath.FromSlash(name)))
+	if err != nil {
+		t.Fatalf("%v (go test -update makes it)", err)
+	}
+	want := map[string]string{}
+	for line := range strings.Lines(string(raw)) {
+		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		want[key] = value
+	}
+	for _, line := range got {
+		key, value, _ := strings.Cut(line, ": ")
+		if w, known := want[key]; !known {
+			t.Errorf("%s has no line %q", name, key)
+		} else if w != value {
+			t.Errorf("%s:\n got %s\nwant %s", key, value, w)
+		}
+		delete(want, key)
+	}
+	if !part {
+		for _, key := range slices.Sorted(maps.Keys(want)) {
+			t.Errorf("%s: nothing makes the line %q any more", name, key)
+		}
 	}
 }
