@@ -50,7 +50,7 @@ func FuzzReadModel(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	m, err := codegen.Lower(net, codegen.Options{Lowering: codegen.Mask})
+	m, _, err := codegen.Lower(net, codegen.Options{Lowering: codegen.Mask})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -164,7 +164,7 @@ func TestReadModelWithSource(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := codegen.Lower(longer, copt); err != nil {
+			if _, _, err := codegen.Lower(longer, copt); err != nil {
 				t.Errorf("%s as %s for 12 frames: %v", name, lowering, err)
 			}
 		}
@@ -173,7 +173,7 @@ func TestReadModelWithSource(t *testing.T) {
 
 func TestReadModelRefuses(t *testing.T) {
 	net := fixture(t, "afr50_tsn_t4", afblock.CheckpointOptions{})
-	m, err := codegen.Lower(net, codegen.Options{Lowering: codegen.Mask})
+	m, _, err := codegen.Lower(net, codegen.Options{Lowering: codegen.Mask})
 	if err != nil {
 		t.Fatal(err)
 	}

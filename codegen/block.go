@@ -1,8 +1,28 @@
 package codegen
 
 import (
+	"slices"
+
 	"github.com/afc-project/afc/afblock"
 )
+
+// blocks emits a run of blocks, on a split stream where there is a shift, and
+// shows what each reads to before, if given.
+func (b *builder) blocks(x feature, run []*afblock.Block, frames int, before func(n int, x stream)) feature {
+	s := streamOf(x)
+	split := b.opt.takes(SplitStream) && slices.ContainsFunc(run, hasShift)
+	for i, blk := range run {
+		if before != nil {
+			before(i, s)
+		}
+		if !split || !splits(blk) {
+			s = streamOf(b.block(b.joined(s, blk.Key+".whole"), blk, frames))
+			continue
+		}
+		s = b.splitBlock(s, blk, cuts(run[i+1:], blk.Out()), frames)
+	}
+	return b.joined(s, run[len(run)-1].Key+".whole")
+}
 
 // block emits a residual block for every frame.
 func (b *builder) block(x feature, blk *afblock.Block, frames int) feature {
@@ -44,11 +64,15 @@ func (b *builder) convs(x feature, blk *afblock.Block) feature {
 	return x
 }
 
-// join ends a block: sum, and ReLU where the block has one.
+// join ends a block with the sum of its paths.
 func (b *builder) join(main, residual feature, blk *afblock.Block) feature {
-	y := b.add(main, residual, blk.Key+".add")
-	if blk.FinalReLU {
-		y = b.relu(y, blk.Key+".relu")
+	return b.end(b.add(main, residual, blk.Key+".add"), blk)
+}
+
+// end applies the ReLU behind a block's sum, where the block has one.
+func (b *builder) end(sum feature, blk *afblock.Block) feature {
+	if !blk.FinalReLU {
+		return sum
 	}
-	return y
+	return b.relu(sum, blk.Key+".relu")
 }

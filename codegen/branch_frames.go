@@ -21,15 +21,9 @@ import (
 // Where maps are small, what all frames go through leaves the Scans and runs as
 // one batch, which reads its weights once; the focal branch remains.
 
-// ample is what a Scan leaves of a module for the one behind it.
-type ample struct {
-	x, a   feature // the module's input, and the ample branch's end
-	chosen []selection
-}
-
 // scannedStages is the number of stages, from the first, that branch runs frame
 // by frame: AF modules whose frames do not read each other.
-func (l *lowerer) scannedStages() int {
+func (l branch) scannedStages() int {
 	if !l.opt.takes(FrameScans) {
 		return 0
 	}
@@ -49,7 +43,7 @@ func (l *lowerer) scannedStages() int {
 const minScanPixels = 64
 
 // scanPays reports whether maps of that height and width are worth a Scan.
-func (l *lowerer) scanPays(size [2]int) bool {
+func (l branch) scanPays(size [2]int) bool {
 	return size[0]*size[1] >= minScanPixels || !l.opt.takes(SmallGather)
 }
 
@@ -60,7 +54,7 @@ const minFramePixels = 256
 
 // framesPay reports whether a block that all frames go through and that reads or
 // makes maps of that height and width belongs into a Scan.
-func (l *lowerer) framesPay(size [2]int) bool {
+func (l branch) framesPay(size [2]int) bool {
 	return size[0]*size[1] >= minFramePixels || !l.opt.takes(SmallBatch)
 }
 
@@ -91,10 +85,12 @@ func stageSizes(net *afblock.Network) [][2]int {
 	return sizes
 }
 
+// hasShift reports whether a block reads other frames.
+func hasShift(b *afblock.Block) bool { return b.Shift != nil }
+
 // shifts reports whether a module has a temporal shift.
 func shifts(m *afblock.AFModule) bool {
-	has := func(b *afblock.Block) bool { return b.Shift != nil }
-	return has(m.Fusion) || slices.ContainsFunc(m.Focal, has) || slices.ContainsFunc(m.Ample, has)
+	return hasShift(m.Fusion) || slices.ContainsFunc(m.Focal, hasShift) || slices.ContainsFunc(m.Ample, hasShift)
 }
 
 // frameStep is what one Scan does for a frame up to a module's end.
@@ -106,7 +102,7 @@ type frameStep struct {
 }
 
 // frameScans emits stem and the given stages.
-func (l *lowerer) frameScans(x feature, stages []*afblock.Stage) (feature, error) {
+func (l branch) frameScans(x feature, stages []*afblock.Stage) (feature, error) {
 	sizes := stageSizes(l.net)
 	step := &frameStep{"head.frames", in(x.v), []graph.DataType{graph.Float32}, func(fr *frame) (feature, error) {
 		return fr.stem(fr.feature(0, x), &l.net.Stem), nil
@@ -135,7 +131,7 @@ func (l *lowerer) frameScans(x feature, stages []*afblock.Stage) (feature, error
 // toChoices emits a step, or where there is none takes x, then the ample branch
 // of the module behind it and that module's choices. The ample branch is part of
 // the step's Scan where its own, smaller maps allow.
-func (l *lowerer) toChoices(step *frameStep, x feature, m *afblock.AFModule, size [2]int) (*ample, error) {
+func (l branch) toChoices(step *frameStep, x feature, m *afblock.AFModule, size [2]int) (ample, error) {
 	inScan := step != nil && l.framesPay(outSize(size, m.Ample[0]))
 	outs := []feature{x}
 	if step != nil {
@@ -145,28 +141,40 @@ func (l *lowerer) toChoices(step *frameStep, x feature, m *afblock.AFModule, siz
 			if err != nil || !inScan {
 				return []feature{y}, err
 			}
-			return append([]feature{y}, fr.ampleBranch(y, m)...), nil
+			return append([]feature{y}, fr.ampleOf(y, m)...), nil
 		})
 		if err != nil {
-			return nil, err
+			return ample{}, err
 		}
 	}
 	if !inScan {
-		outs = append(outs, l.ampleBranch(outs[0], m)...)
+		outs = append(outs, l.ampleOf(outs[0], m)...)
 	}
-	a := &ample{x: outs[0], a: outs[1]}
+	a := ample{x: outs[0], a: outs[1]}
 	for n, nav := range m.Navigation {
-		var pooled feature
+		var seen feature
 		if !l.opt.MasksInput {
-			pooled = outs[2+n]
+			seen = outs[2+n]
 		}
-		a.chosen = append(a.chosen, l.nav.choose(nav, pooled))
+		a.chosen = append(a.chosen, l.nav.choose(nav, seen))
 	}
 	return a, nil
 }
 
+// ampleOf emits an ample branch without shift: its end, and what each navigation
+// sees, if anything.
+func (b *builder) ampleOf(x feature, m *afblock.AFModule) []feature {
+	outs := []feature{{}}
+	outs[0] = b.ampleBranch(x, m, 1, func(_ *afblock.Navigation, seen feature) {
+		if seen.v != nil {
+			outs = append(outs, seen)
+		}
+	})
+	return outs
+}
+
 // focalStep is a module's focal branch.
-func (l *lowerer) focalStep(s *afblock.Stage, a *ample) *frameStep {
+func (l branch) focalStep(s *afblock.Stage, a ample) *frameStep {
 	step := &frameStep{name: s.Name + ".frames", ins: in(a.x.v), elems: []graph.DataType{graph.Float32}}
 	for _, c := range a.chosen {
 		step.ins, step.elems = append(step.ins, c.chosen), append(step.elems, graph.Bool)
@@ -176,7 +184,7 @@ func (l *lowerer) focalStep(s *afblock.Stage, a *ample) *frameStep {
 }
 
 // moduleStep is all of a module behind its choices.
-func (l *lowerer) moduleStep(s *afblock.Stage, a *ample) *frameStep {
+func (l branch) moduleStep(s *afblock.Stage, a ample) *frameStep {
 	step := l.focalStep(s, a)
 	step.ins, step.elems = append(step.ins, a.a.v), append(step.elems, graph.Float32)
 	step.emit = func(fr *frame) (feature, error) {
@@ -198,7 +206,7 @@ func (l *lowerer) moduleStep(s *afblock.Stage, a *ample) *frameStep {
 
 // frameFocal emits one frame's focal branch, and what end emits behind it, in a
 // Scan that reads the module's input and then its choices.
-func (l *lowerer) frameFocal(fr *frame, s *afblock.Stage, a *ample, end func(*builder, feature) feature) (feature, error) {
+func (l branch) frameFocal(fr *frame, s *afblock.Stage, a ample, end func(*builder, feature) feature) (feature, error) {
 	// The map of ones is as large as the blocks' answers: the first block, strided
 	// where the source's strides were kept, reads more but has a stored map.
 	size := outSize(a.x.size(), s.AF.Focal[0])
@@ -207,7 +215,7 @@ func (l *lowerer) frameFocal(fr *frame, s *afblock.Stage, a *ample, end func(*bu
 }
 
 // scanOne emits a step that makes one map.
-func (l *lowerer) scanOne(step *frameStep) (feature, error) {
+func (l branch) scanOne(step *frameStep) (feature, error) {
 	outs, err := l.scan(step.name, step.ins, step.elems, func(fr *frame) ([]feature, error) {
 		y, err := step.emit(fr)
 		return []feature{y}, err
@@ -216,18 +224,4 @@ func (l *lowerer) scanOne(step *frameStep) (feature, error) {
 		return feature{}, err
 	}
 	return outs[0], nil
-}
-
-// ampleBranch emits an ample branch without shift: its end, and the averages
-// that navigation reads, none where masks are an input.
-func (b *builder) ampleBranch(a feature, m *afblock.AFModule) []feature {
-	outs := []feature{{}}
-	for n, blk := range m.Ample {
-		if p := b.average(m.Navigation[n], streamOf(a)); p.v != nil {
-			outs = append(outs, p)
-		}
-		a = b.block(a, blk, 1)
-	}
-	outs[0] = a
-	return outs
 }

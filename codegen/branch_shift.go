@@ -5,25 +5,21 @@ import (
 	"github.com/afc-project/afc/graph"
 )
 
-// branchModule emits an AF module whose frames read each other: the ample
-// branch for all frames, on a split stream, then a Scan for each focal block,
-// since a shift needs all frames of what lies before it. The last one takes the
-// mix with the ample branch along.
-func (l *lowerer) branchModule(x feature, s *afblock.Stage) (feature, error) {
+// blockScans emits an AF module whose frames read each other: the ample branch
+// for all frames, on a split stream, then a Scan for each focal block, since a
+// shift needs all frames of what lies before it. The last one takes the mix with
+// the ample branch along.
+func (l branch) blockScans(x feature, s *afblock.Stage) (feature, error) {
 	m := s.AF
-	chosen := make([]selection, len(m.Ample))
-	a := l.joined(l.splitBlocks(streamOf(x), m.Ample, l.net.Frames, func(n int, x stream) {
-		chosen[n] = l.nav.choose(m.Navigation[n], l.average(m.Navigation[n], x))
-	}), s.Name+".ample")
-
+	a := l.choices(x, m)
 	f, last := x, len(m.Focal)-1
 	for n, blk := range m.Focal {
 		var behind *stageEnd
 		if n == last {
-			behind = &stageEnd{stage: s, a: a}
+			behind = &stageEnd{stage: s, a: a.a}
 		}
 		var err error
-		if f, err = l.branchBlock(f, blk, chosen[n], behind); err != nil {
+		if f, err = l.blockScan(f, blk, a.chosen[n], behind); err != nil {
 			return feature{}, err
 		}
 	}
@@ -41,9 +37,9 @@ func (e *stageEnd) mix(fr *frame, f feature, part int) feature {
 	return fr.mixed(fr.feature(part, e.a), f, e.stage, false)
 }
 
-// branchBlock emits one focal block as a Scan, and, if given, the stage's mix
+// blockScan emits one focal block as a Scan, and, if given, the stage's mix
 // behind it.
-func (l *lowerer) branchBlock(x feature, blk *afblock.Block, s selection, behind *stageEnd) (feature, error) {
+func (l branch) blockScan(x feature, blk *afblock.Block, s selection, behind *stageEnd) (feature, error) {
 	main, residual := x, x
 	ins, elems := in(x.v, s.chosen), []graph.DataType{graph.Float32, graph.Bool}
 	var gathered *shiftScan
@@ -87,7 +83,7 @@ func (l *lowerer) branchBlock(x feature, blk *afblock.Block, s selection, behind
 }
 
 // fusionScan emits a plain block frame by frame, where its shift allows.
-func (l *lowerer) fusionScan(x feature, blk *afblock.Block) (feature, error) {
+func (l branch) fusionScan(x feature, blk *afblock.Block) (feature, error) {
 	if !l.gathersShift(blk) {
 		return l.block(x, blk, l.net.Frames), nil
 	}

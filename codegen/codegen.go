@@ -1,18 +1,3 @@
-// Package codegen writes a Network as standard ONNX for a target. It alone
-// knows how ONNX Runtime likes it written.
-//
-// Lower walks the network with a builder, which appends named nodes to a graph
-// or to a subgraph. The lowerings differ in how they write the focal branch of
-// an AF module: a file each, focal_mask.go to focal_topk.go, with branch going
-// on in branch_frames.go (frame by frame, no temporal shift) and branch_shift.go
-// (block by block). What makes skipping pay on the CPU is in Steps, each in its
-// own file and each possible to leave out. Choose says which lowering suits a
-// target.
-//
-// A file keeps the weights as they were trained: batch normalisation stays a
-// node, and what a lowering cuts, pads or joins is cut at names that
-// afblock.ReadModel understands, or padded and joined by nodes over constants,
-// which the runtime computes when it loads the model.
 package codegen
 
 // Lowering is a way to write the focal branch.
@@ -28,6 +13,9 @@ const (
 	// TopK computes a fixed number of frames, the most certain ones. Static shapes.
 	TopK Lowering = "topk"
 )
+
+// Plain is what LowerPlain writes: a network without AF modules.
+const Plain Lowering = "plain"
 
 // Lowerings lists the ways, the reference first.
 var Lowerings = []Lowering{Mask, Gather, Branch, TopK}

@@ -19,7 +19,7 @@ import (
 // taken with each block off and on, and mixed.
 func ExecutedCost(net *afblock.Network, opt Options, ratios []float64) (graph.Cost, error) {
 	opt.MasksInput, opt.Gumbel = false, false
-	m, err := Lower(net, opt)
+	m, _, err := Lower(net, opt)
 	if err != nil {
 		return graph.Cost{}, err
 	}

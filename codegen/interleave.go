@@ -111,10 +111,7 @@ func (l *lowerer) summed(main, residual feature, c, down *afblock.Conv, blk *afb
 	y.v = l.node("Conv", blk.Key+".add", in(both.v,
 		l.node("Concat", blk.Key+".add.kernel", in(kernel, kernelDown), graph.Int("axis", 1)),
 		l.node("Add", blk.Key+".add.bias", in(bias, biasDown))), windowAttrs(1, 1, 0)...)
-	if blk.FinalReLU {
-		y = l.relu(y, blk.Key+".relu")
-	}
-	return y
+	return l.end(y, blk)
 }
 
 // foldedConv emits kernel and bias of a convolution with its batch

@@ -26,8 +26,10 @@ const (
 // lowerer writes one network.
 type lowerer struct {
 	*builder
-	net *afblock.Network
-	nav *navigator
+	model *graph.Model
+	net   *afblock.Network
+	nav   *navigator
+	how   strategy
 
 	// singleClip says that the model takes one clip at a time.
 	singleClip bool
@@ -35,61 +37,90 @@ type lowerer struct {
 	beside map[int]neighbours
 }
 
-// Lower writes the network as a model: the source's prefix (or an input
-// "video" [N, T, 3, H, W]), the trunk, the source's suffix (or GAP, linear
-// layer, mean over frames). The initializers carry the authors' key names, so
-// that afblock can read the Network back from the model (ReadModel). It fails
-// on options that do not fit the network and on an opset out of range.
-func Lower(net *afblock.Network, opt Options) (*graph.Model, error) {
+// newLowerer returns the writer of a network, with nothing written. It fails on
+// options that do not fit the network and on an opset out of range.
+func newLowerer(net *afblock.Network, opt Options) (*lowerer, error) {
 	opset, err := opsetOf(net)
 	if err != nil {
 		return nil, err
 	}
-	opt.Lowering = Choose(net, opt).Lowering
-	blocks, err := checkOptions(net, opt)
-	if err != nil {
+	if err := checkOptions(net, opt); err != nil {
 		return nil, err
 	}
 	m := graph.NewModel("afc", irVersion(opset), opset)
-	l := &lowerer{builder: newBuilder(m.Graph, &opt), net: net, beside: map[int]neighbours{}}
-	frames, err := afblock.EmitPrefix(m.Graph, net)
+	l := &lowerer{builder: newBuilder(m.Graph, &opt), model: m, net: net, beside: map[int]neighbours{}}
+	if l.how, err = l.strategy(); err != nil {
+		return nil, err
+	}
+	return l, l.how.check()
+}
+
+// without returns a writer of the same model that leaves out one more step.
+func (l *lowerer) without(s Step) *lowerer {
+	other, b, opt := *l, *l.builder, *l.opt
+	opt.Without = append(slices.Clone(opt.Without), s)
+	b.opt, other.builder = &opt, &b
+	return &other
+}
+
+// Lower writes the network as a model: the source's prefix (or an input
+// "video" [N, T, 3, H, W]), the trunk, the source's suffix (or GAP, linear
+// layer, mean over frames). The initializers carry the authors' key names, so
+// that afblock can read the Network back from the model (ReadModel). It also
+// says which lowering it took, and why. It fails on options that do not fit the
+// network and on an opset out of range.
+func Lower(net *afblock.Network, opt Options) (*graph.Model, Choice, error) {
+	choice := Choose(net, opt)
+	opt.Lowering = choice.Lowering
+	l, err := newLowerer(net, opt)
 	if err != nil {
-		return nil, err
+		return nil, choice, err
 	}
-	if n := frames.Type.Shape; len(n) > 0 && n[0].Size == int64(net.Frames) {
-		l.singleClip = true
-	}
-	l.nav = l.navigator(int64(blocks))
-	out, err := l.trunk(feature{v: frames, c: net.Stem.Conv.In(), h: net.Size[0], w: net.Size[1]})
+	in, out, err := l.network()
 	if err != nil {
-		return nil, err
-	}
-	if err := afblock.EmitSuffix(m.Graph, out.v, net); err != nil {
-		return nil, err
+		return nil, choice, err
 	}
 	if opt.MasksOutput {
-		l.output(l.nav.masksOutput(), MasksName, l.masksType(int64(blocks)))
+		l.output(l.nav.masksOutput(), MasksName, l.masksType())
 	}
 	if n := len(l.nav.drops); n > 0 {
 		v := l.node("Concat", DroppedName, l.nav.drops, graph.Int("axis", 1))
 		l.output(v, DroppedName, graph.TensorType(graph.Float32, graph.Shape{graph.Sym("batch"), graph.D(int64(n))}))
 	}
-	l.describe(m, frames, out.v)
-	return m, nil
+	l.describe(in, out)
+	return l.model, choice, nil
+}
+
+// network emits prefix, trunk and suffix. It returns what the trunk reads and
+// what it makes.
+func (l *lowerer) network() (trunkIn, trunkOut *graph.Value, err error) {
+	frames, err := afblock.EmitPrefix(l.g, l.net)
+	if err != nil {
+		return nil, nil, err
+	}
+	if n := frames.Type.Shape; len(n) > 0 && n[0].Size == int64(l.net.Frames) {
+		l.singleClip = true
+	}
+	l.nav = l.navigator()
+	out, err := l.trunk(feature{v: frames, c: l.net.Stem.Conv.In(), h: l.net.Size[0], w: l.net.Size[1]})
+	if err != nil {
+		return nil, nil, err
+	}
+	return frames, out.v, afblock.EmitSuffix(l.g, out.v, l.net)
 }
 
 // describe adds the metadata that ReadModel needs to the source's own.
-func (l *lowerer) describe(m *graph.Model, trunkIn, trunkOut *graph.Value) {
+func (l *lowerer) describe(trunkIn, trunkOut *graph.Value) {
 	info := afblock.FileInfo{Lowering: string(l.opt.Lowering), Budget: l.opt.Budget, Masks: l.opt.MasksOutput}
 	if l.opt.Gumbel {
 		info.Sampling = "gumbel"
 	}
 	if src := l.net.Source; src != nil {
-		m.Metadata = slices.Clone(src.Model.Metadata)
+		l.model.Metadata = slices.Clone(src.Model.Metadata)
 		info.TrunkIn, info.TrunkOut = trunkIn.Name(), trunkOut.Name()
 	}
 	for _, p := range afblock.Metadata(l.net, info) {
-		m.SetMeta(p.Key, p.Value)
+		l.model.SetMeta(p.Key, p.Value)
 	}
 }
 
@@ -120,49 +151,27 @@ func irVersion(opset int64) int64 {
 	return 11
 }
 
-// checkOptions refuses options that do not fit the network. It returns the
-// number of focal blocks.
-func checkOptions(net *afblock.Network, opt Options) (int, error) {
-	blocks := 0
-	for _, s := range net.Stages {
-		if s.AF != nil {
-			blocks += len(s.AF.Focal)
-		}
-	}
+// checkOptions refuses options that do not fit the network, whatever the
+// strategy.
+func checkOptions(net *afblock.Network, opt Options) error {
+	blocks := len(FocalBlocks(net))
 	switch {
 	case opt.Target != "" && !slices.Contains(Targets, opt.Target):
-		return 0, fmt.Errorf("unknown target %q: want one of %v", opt.Target, Targets)
+		return fmt.Errorf("unknown target %q: want one of %v", opt.Target, Targets)
 	case net.Frames < 1:
-		return 0, fmt.Errorf("network has %d frames a clip; it needs at least 1", net.Frames)
+		return fmt.Errorf("network has %d frames a clip; it needs at least 1", net.Frames)
 	case blocks == 0 && (opt.MasksOutput || opt.MasksInput || opt.Gumbel):
-		return 0, fmt.Errorf("masks and sampling need an AF module; the network has none")
+		return fmt.Errorf("masks and sampling need an AF module; the network has none")
 	case opt.MasksInput && opt.Gumbel:
-		return 0, fmt.Errorf("masks given as an input leave nothing to sample: choose masks or sampling")
+		return fmt.Errorf("masks given as an input leave nothing to sample: choose masks or sampling")
 	}
-	switch opt.Lowering {
-	case Mask, Gather:
-	case Branch, TopK:
-		if net.Size[0] <= 0 || net.Size[1] <= 0 {
-			return 0, fmt.Errorf("lowering %s needs to know height and width of a frame, which the network leaves open: fix the input's shape (--input-shapes), or use gather", opt.Lowering)
-		}
-	default:
-		return 0, fmt.Errorf("unknown lowering %q: want one of %v", opt.Lowering, Lowerings)
-	}
-	if err := checkSteps(opt.Without); err != nil {
-		return 0, err
-	}
-	if opt.Lowering == TopK {
-		if err := checkBudget(net, opt.Budget, blocks); err != nil {
-			return 0, err
-		}
-	}
-	return blocks, nil
+	return checkSteps(opt.Without)
 }
 
 // navigator makes the inputs that navigation reads besides the clip.
-func (l *lowerer) navigator(blocks int64) *navigator {
+func (l *lowerer) navigator() *navigator {
 	n := &navigator{builder: l.builder, frames: int64(l.net.Frames)}
-	t := l.masksType(blocks)
+	t := l.masksType()
 	if l.opt.MasksInput {
 		n.masks = l.g.AddInput(MasksInName, t)
 	}
@@ -173,43 +182,27 @@ func (l *lowerer) navigator(blocks int64) *navigator {
 	return n
 }
 
-func (l *lowerer) masksType(blocks int64) graph.Type {
+func (l *lowerer) masksType() graph.Type {
+	blocks := int64(len(FocalBlocks(l.net)))
 	return graph.TensorType(graph.Float32, graph.Shape{graph.Sym("batch"), graph.D(blocks), graph.D(int64(l.net.Frames))})
 }
 
 // trunk emits stem and stages.
 func (l *lowerer) trunk(x feature) (feature, error) {
-	stages := l.net.Stages
-	if n := l.scannedStages(); n > 0 {
-		var err error
-		if x, err = l.frameScans(x, stages[:n]); err != nil {
-			return feature{}, err
-		}
-		stages = stages[n:]
-	} else {
-		x = l.stem(x, &l.net.Stem)
+	x, led, err := l.how.lead(x)
+	if err != nil {
+		return feature{}, err
 	}
-	for _, s := range stages {
-		if s.AF != nil {
-			module := l.module
-			if l.opt.Lowering == Branch && l.scanPays(x.size()) {
-				module = l.branchModule
-			}
-			var err error
-			if x, err = module(x, s); err != nil {
+	for _, s := range l.net.Stages[led:] {
+		switch {
+		case s.AF != nil:
+			if x, err = l.how.module(x, s); err != nil {
 				return feature{}, err
 			}
-			continue
-		}
-		switch {
 		case l.interleaves(x, s.Blocks):
 			x = l.interleaved(x, s.Blocks)
-		case l.opt.takes(SplitStream):
-			x = l.joined(l.splitBlocks(streamOf(x), s.Blocks, l.net.Frames, nil), s.Name)
 		default:
-			for _, blk := range s.Blocks {
-				x = l.block(x, blk, l.net.Frames)
-			}
+			x = l.blocks(x, s.Blocks, l.net.Frames, nil)
 		}
 	}
 	return x, nil
@@ -218,33 +211,4 @@ func (l *lowerer) trunk(x feature) (feature, error) {
 func (b *builder) stem(x feature, stem *afblock.Stem) feature {
 	x = b.relu(b.conv(x, convOf(&stem.Conv)), stem.Conv.Key+".relu")
 	return b.maxPool(x, stem.Pool, "maxpool")
-}
-
-// module emits an AF module. No choice depends on the focal branch, so the
-// ample branch and all choices come first.
-func (l *lowerer) module(x feature, s *afblock.Stage) (feature, error) {
-	a := x
-	chosen := make([]selection, len(s.AF.Ample))
-	for n, blk := range s.AF.Ample {
-		chosen[n] = l.nav.choose(s.AF.Navigation[n], l.average(s.AF.Navigation[n], streamOf(a)))
-		a = l.block(a, blk, l.net.Frames)
-	}
-	f := x
-	for n, blk := range s.AF.Focal {
-		var err error
-		if f, err = l.focalBlock(f, blk, chosen[n]); err != nil {
-			return feature{}, err
-		}
-	}
-	return l.block(l.mixed(a, f, s, false), s.AF.Fusion, l.net.Frames), nil
-}
-
-func (l *lowerer) focalBlock(x feature, blk *afblock.Block, s selection) (feature, error) {
-	switch l.opt.Lowering {
-	case Gather, Branch: // branch scans where that pays
-		return l.gatherBlock(x, blk, s)
-	case TopK:
-		return l.topkBlock(x, blk, s, l.opt.budgetOf(s.index))
-	}
-	return l.maskBlock(x, blk, s), nil
 }

@@ -35,7 +35,7 @@ func open(t *testing.T, net *afblock.Network, opt codegen.Options) runner {
 	if _, err := verify.Version(); err != nil {
 		t.Skip(err)
 	}
-	m, err := codegen.Lower(net, opt)
+	m, _, err := codegen.Lower(net, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +230,7 @@ func TestSameBytes(t *testing.T) {
 			t.Run(fmt.Sprintf("%s %s", s.name, lowering), func(t *testing.T) {
 				var files [2][]byte
 				for i := range files {
-					m, err := codegen.Lower(newNetwork(s), codegen.Options{Lowering: lowering, MasksOutput: true, Budget: []int{2}})
+					m, _, err := codegen.Lower(newNetwork(s), codegen.Options{Lowering: lowering, MasksOutput: true, Budget: []int{2}})
 					if err != nil {
 						t.Fatal(err)
 					}

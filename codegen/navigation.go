@@ -48,15 +48,6 @@ func (n *navigator) choose(nav *afblock.Navigation, pooled feature) selection {
 	return s
 }
 
-// average emits what navigation sees of a frame, or nothing where masks are an
-// input.
-func (b *builder) average(nav *afblock.Navigation, a stream) feature {
-	if b.opt.MasksInput {
-		return feature{}
-	}
-	return b.poolOver(a, nav.Key+".pool")
-}
-
 // logits are navigation's answers [N, T, 2]: drop, keep.
 func (n *navigator) logits(nav *afblock.Navigation, pooled feature) *graph.Value {
 	look := n.relu(n.conv(pooled, convOf(&nav.Pool)), nav.Key+".relu")

@@ -25,7 +25,7 @@ func TestWeightsComeBack(t *testing.T) {
 				if s.size[0] == 0 && !anySize(lowering) {
 					t.Skip("needs to know the size")
 				}
-				m, err := codegen.Lower(net, codegen.Options{Lowering: lowering, Budget: budgetFor(lowering, 1)})
+				m, _, err := codegen.Lower(net, codegen.Options{Lowering: lowering, Budget: budgetFor(lowering, 1)})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -86,7 +86,7 @@ func TestOpsets(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%s", s.name, lowering), func(t *testing.T) {
 				var want *graph.Tensor
 				for _, opset := range []int64{13, 14, 15, 16, 18, 19, 21, 23} { // those that change an operator used
-					m, err := codegen.Lower(newNetwork(s), codegen.Options{Lowering: lowering, Budget: budgetFor(lowering, 1), MasksOutput: true})
+					m, _, err := codegen.Lower(newNetwork(s), codegen.Options{Lowering: lowering, Budget: budgetFor(lowering, 1), MasksOutput: true})
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -18,54 +18,64 @@ import (
 // tensor leaves the blocked layout. The products are the same; sums over input
 // channels are taken in two parts.
 
-// LowerSplitStream writes a network of plain blocks as a model, like Lower,
-// with every temporal shift on a split stream. It fails on AF modules.
-func LowerSplitStream(net *afblock.Network) (*graph.Model, error) {
-	if err := checkPlain(net); err != nil {
-		return nil, err
-	}
-	opset, err := opsetOf(net)
+// LowerPlain writes a network of plain blocks as the fastest model known for ONNX
+// Runtime's CPU provider, without the metadata that ReadModel wants. It fails on
+// AF modules.
+func LowerPlain(net *afblock.Network) (*graph.Model, error) {
+	l, err := newLowerer(net, Options{Lowering: Plain})
 	if err != nil {
 		return nil, err
 	}
-	m := graph.NewModel("afc", irVersion(opset), opset)
-	frames, err := afblock.EmitPrefix(m.Graph, net)
-	if err != nil {
-		return nil, err
-	}
-	b := newBuilder(m.Graph, &Options{Lowering: Branch})
-	out := b.splitTrunk(feature{v: frames, c: net.Stem.Conv.In(), h: net.Size[0], w: net.Size[1]}, net)
-	return m, afblock.EmitSuffix(m.Graph, out.v, net)
+	_, _, err = l.network()
+	return l.model, err
 }
 
-// checkPlain refuses networks that cannot be written on a split stream.
-func checkPlain(net *afblock.Network) error {
-	plain := func(c *afblock.Conv) error {
-		switch {
-		case c == nil:
-			return nil
-		case c.Groups != 1:
-			return fmt.Errorf("%s: a convolution of %d groups does not split by channels", c.Key, c.Groups)
-		}
-		_, err := c.Weight.Bytes()
+// plain is the strategy for networks without AF modules, as optimize leaves
+// them: every shift on a split stream that goes from stage to stage.
+type plain struct{ *lowerer }
+
+func (l plain) check() error {
+	if err := splittable(&l.net.Stem.Conv); err != nil {
 		return err
 	}
-	if err := plain(&net.Stem.Conv); err != nil {
-		return err
-	}
-	for _, s := range net.Stages {
+	for _, s := range l.net.Stages {
 		if s.AF != nil {
 			return fmt.Errorf("%s is an AF module; a split stream is for plain networks", s.Name)
 		}
 		for _, blk := range s.Blocks {
 			for _, c := range append([]*afblock.Conv{blk.Downsample.Conv}, blk.Convs...) {
-				if err := plain(c); err != nil {
+				if err := splittable(c); err != nil {
 					return err
 				}
 			}
 		}
 	}
 	return nil
+}
+
+// lead emits the whole network: a stream's cuts go on from stage to stage.
+func (l plain) lead(x feature) (feature, int, error) {
+	var blocks []*afblock.Block
+	for _, s := range l.net.Stages {
+		blocks = append(blocks, s.Blocks...)
+	}
+	return l.blocks(l.stem(x, &l.net.Stem), blocks, l.net.Frames, nil), len(l.net.Stages), nil
+}
+
+func (l plain) module(_ feature, s *afblock.Stage) (feature, error) {
+	panic("BUG: check lets no AF module through: " + s.Name)
+}
+
+// splittable refuses convolutions that do not split by channels.
+func splittable(c *afblock.Conv) error {
+	switch {
+	case c == nil:
+		return nil
+	case c.Groups != 1:
+		return fmt.Errorf("%s: a convolution of %d groups does not split by channels", c.Key, c.Groups)
+	}
+	_, err := c.Weight.Bytes()
+	return err
 }
 
 // span is a range of channels.
@@ -86,10 +96,10 @@ type stream []piece
 
 func streamOf(x feature) stream { return stream{{x, span{0, x.c}}} }
 
-// split is how the stream in front of a block is cut: behind the channels that
+// cuts is how the stream in front of a block is cut: behind the channels that
 // the next shift of maps of that width moves. Blocks in between carry the cut
 // on, for joining the pieces costs more.
-func split(blocks []*afblock.Block, channels int) []span {
+func cuts(blocks []*afblock.Block, channels int) []span {
 	for _, blk := range blocks {
 		if blk.In() != channels {
 			break
@@ -99,33 +109,6 @@ func split(blocks []*afblock.Block, channels int) []span {
 		}
 	}
 	return []span{{0, channels}}
-}
-
-// splitTrunk emits stem and stages.
-func (b *builder) splitTrunk(x feature, net *afblock.Network) feature {
-	stem := &net.Stem
-	x = b.relu(b.conv(x, convOf(&stem.Conv)), stem.Conv.Key+".relu")
-	x = b.maxPool(x, stem.Pool, "maxpool")
-	var blocks []*afblock.Block
-	for _, st := range net.Stages {
-		blocks = append(blocks, st.Blocks...)
-	}
-	return b.joined(b.splitBlocks(streamOf(x), blocks, net.Frames, nil), "trunk")
-}
-
-// splitBlocks emits a run of blocks, each of whose input it shows to before.
-func (b *builder) splitBlocks(x stream, blocks []*afblock.Block, frames int, before func(n int, x stream)) stream {
-	for i, blk := range blocks {
-		if before != nil {
-			before(i, x)
-		}
-		if !splits(blk) || !b.opt.takes(SplitStream) {
-			x = streamOf(b.block(b.joined(x, blk.Key+".whole"), blk, frames))
-			continue
-		}
-		x = b.splitBlock(x, blk, split(blocks[i+1:], blk.Out()), frames)
-	}
-	return x
 }
 
 // splits reports whether a block can be written on a split stream: a grouped
@@ -293,7 +276,7 @@ func (p param) slice(s span, axis int) param {
 	return param{afblock.SliceName(p.name, s.lo, s.hi, axis), newTensor(p.tensor.DType, dims, part)}
 }
 
-// rawBytes returns the elements of a weight that checkPlain has read.
+// rawBytes returns the elements of a weight that a check has read.
 func rawBytes(t *graph.Tensor) []byte {
 	data, err := t.Bytes()
 	if err != nil {

@@ -46,7 +46,7 @@ func TestSplitStreamAgrees(t *testing.T) {
 				tc.change(net)
 			}
 			whole := open(t, net, codegen.Options{Lowering: codegen.Mask})
-			m, err := codegen.LowerSplitStream(net)
+			m, err := codegen.LowerPlain(net)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -80,7 +80,7 @@ func TestSplitStreamRefuses(t *testing.T) {
 	for name, net := range map[string]*afblock.Network{
 		"AF module": newNetwork(af),
 	} {
-		if m, err := codegen.LowerSplitStream(net); err == nil {
+		if m, err := codegen.LowerPlain(net); err == nil {
 			t.Errorf("%s: lowered to %d nodes", name, m.Graph.NumNodes())
 		}
 	}

@@ -27,16 +27,20 @@ func TestSteps(t *testing.T) {
 			var golden strings.Builder
 			for _, lowering := range info.Lowerings {
 				for _, s := range []spec{still, moving} {
-					net := newNetwork(s)
 					opt := codegen.Options{Lowering: lowering, MasksInput: true, Budget: budgetFor(lowering, 2)}
-					without := opt
-					without.Without = []codegen.Step{info.Step}
-					fmt.Fprintf(&golden, "%s, %s:%s\n", s.name, lowering, opChanges(t, net, without, opt))
-
 					inputs := map[string]*graph.Tensor{
 						afblock.DefaultInput: clip(2, s),
 						codegen.MasksInName:  masksOf(2, 6, int64(s.frames), 2),
 					}
+					if lowering == codegen.Plain {
+						s.af, s.plain, opt.MasksInput = nil, append(s.af, s.plain...), false
+						delete(inputs, codegen.MasksInName)
+					}
+					net := newNetwork(s)
+					without := opt
+					without.Without = []codegen.Step{info.Step}
+					fmt.Fprintf(&golden, "%s, %s:%s\n", s.name, lowering, opChanges(t, net, without, opt))
+
 					want, _ := open(t, net, without).run(t, inputs)
 					got, _ := open(t, net, opt).run(t, inputs)
 					same(t, fmt.Sprintf("%s, %s: logits", s.name, lowering), got, want, alike)
@@ -72,7 +76,7 @@ func opChanges(t *testing.T, net *afblock.Network, before, after codegen.Options
 // operators counts the operators of a lowered network, subgraphs included.
 func operators(t *testing.T, net *afblock.Network, opt codegen.Options) map[string]int {
 	t.Helper()
-	m, err := codegen.Lower(net, opt)
+	m, _, err := codegen.Lower(net, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +113,7 @@ func TestStepTable(t *testing.T) {
 		}
 	}
 	net := newNetwork(networks[0])
-	if _, err := codegen.Lower(net, codegen.Options{Lowering: codegen.Mask, Without: []codegen.Step{"no-such"}}); err == nil {
+	if _, _, err := codegen.Lower(net, codegen.Options{Lowering: codegen.Mask, Without: []codegen.Step{"no-such"}}); err == nil {
 		t.Error("an unknown step is accepted")
 	}
 }

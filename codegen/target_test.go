@@ -35,12 +35,12 @@ func TestChoose(t *testing.T) {
 			if c.Lowering != tc.want || c.Reason == "" {
 				t.Errorf("chose %q because %q, want %q with a reason", c.Lowering, c.Reason, tc.want)
 			}
-			if _, err := codegen.Lower(net, tc.opt); err != nil {
+			if _, _, err := codegen.Lower(net, tc.opt); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	if _, err := codegen.Lower(newNetwork(af), codegen.Options{Target: "abacus"}); err == nil {
+	if _, _, err := codegen.Lower(newNetwork(af), codegen.Options{Target: "abacus"}); err == nil {
 		t.Error("an unknown target is accepted")
 	}
 }

@@ -46,7 +46,7 @@ func rewriteAF(s *State) error {
 
 // lower writes the network as a model again.
 func lower(s *State) error {
-	m, err := codegen.Lower(s.Network, s.opt.Lower)
+	m, _, err := codegen.Lower(s.Network, s.opt.Lower)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func splitStream(s *State) error {
 	if net == nil || !slices.ContainsFunc(net.Stages, shifts) {
 		return nil
 	}
-	m, err := codegen.LowerSplitStream(net)
+	m, err := codegen.LowerPlain(net)
 	if err != nil {
 		s.note(nil, "the shift keeps its form: %v", err)
 		return nil

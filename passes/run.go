@@ -106,7 +106,7 @@ func Optimize(m *graph.Model, opt Options) (*Result, error) {
 // Lower writes a network as a model: what ToConvert does from its pass "lower"
 // on, for networks that come from a checkpoint or from a compiled model.
 func Lower(net *afblock.Network, opt codegen.Options) (*graph.Model, error) {
-	m, err := codegen.Lower(net, opt)
+	m, _, err := codegen.Lower(net, opt)
 	if err != nil {
 		return nil, err
 	}

@@ -41,14 +41,15 @@ func subject(t testing.TB, net *afblock.Network, lowering codegen.Lowering, budg
 	if len(budget) == 0 {
 		budget = []int{net.Frames}
 	}
-	m, err := codegen.Lower(net, codegen.Options{Lowering: lowering, Budget: budget})
+	m, _, err := codegen.Lower(net, codegen.Options{Lowering: lowering, Budget: budget})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &verify.Subject{
 		Model: m, Path: "af.onnx", Lowering: string(lowering), Frames: net.Frames, Size: net.Size,
 		Reference: func(masksIn bool) (*graph.Model, error) {
-			return codegen.Lower(net, codegen.Options{Lowering: codegen.Mask, MasksInput: masksIn, MasksOutput: true})
+			m, _, err := codegen.Lower(net, codegen.Options{Lowering: codegen.Mask, MasksInput: masksIn, MasksOutput: true})
+			return m, err
 		},
 	}
 	if lowering == codegen.TopK {
@@ -80,7 +81,8 @@ func converted(t testing.TB, lowering codegen.Lowering, opt afblock.RewriteOptio
 		if err != nil {
 			return nil, &verify.InapplicableError{Reason: err.Error()}
 		}
-		return codegen.Lower(all, codegen.Options{Lowering: codegen.Mask})
+		m, _, err := codegen.Lower(all, codegen.Options{Lowering: codegen.Mask})
+		return m, err
 	}
 	return s
 }

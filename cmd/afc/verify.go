@@ -175,14 +175,16 @@ func subjectOf(path string, outputs ...string) (*verify.Subject, error) {
 		s.Blocks = append(s.Blocks, verify.FocalBlock(b))
 	}
 	s.Reference = func(masksIn bool) (*graph.Model, error) {
-		return codegen.Lower(net, codegen.Options{Lowering: codegen.Mask, MasksInput: masksIn, MasksOutput: true})
+		m, _, err := codegen.Lower(net, codegen.Options{Lowering: codegen.Mask, MasksInput: masksIn, MasksOutput: true})
+		return m, err
 	}
 	s.Identity = func() (*graph.Model, error) {
 		all, err := net.AllFocal()
 		if err != nil {
 			return nil, &verify.InapplicableError{Reason: err.Error()}
 		}
-		return codegen.Lower(all, codegen.Options{Lowering: codegen.Mask})
+		m, _, err := codegen.Lower(all, codegen.Options{Lowering: codegen.Mask})
+		return m, err
 	}
 	return s, nil
 }

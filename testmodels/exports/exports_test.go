@@ -334,7 +334,7 @@ func eachRunnable(t *testing.T, fn func(t *testing.T, f facts, net *afblock.Netw
 // run lowers a network and runs it.
 func run(t *testing.T, net *afblock.Network, video *graph.Tensor) *graph.Tensor {
 	t.Helper()
-	m, err := codegen.Lower(net, codegen.Options{Lowering: codegen.Mask})
+	m, _, err := codegen.Lower(net, codegen.Options{Lowering: codegen.Mask})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,11 +7,25 @@ import (
 	"github.com/afc-project/afc/graph"
 )
 
-// topkBlock emits a focal block that computes budget frames of each clip, those
-// that navigation is most certain to keep. Those among them that are not
-// selected are masked; selected frames beyond the budget are answered as if
-// they were not, and counted as dropped.
-func (l *lowerer) topkBlock(x feature, blk *afblock.Block, s selection, budget int) (feature, error) {
+// topk is the strategy that computes a budget of frames of each clip, those that
+// navigation is most certain to keep. Those among them that are not selected are
+// masked; selected frames beyond the budget are answered as if they were not,
+// and counted as dropped.
+type topk struct{ *lowerer }
+
+func (l topk) check() error {
+	if err := l.checkSized(); err != nil {
+		return err
+	}
+	return checkBudget(l.net, l.opt.Budget)
+}
+
+func (l topk) module(x feature, s *afblock.Stage) (feature, error) {
+	return l.batchModule(x, s, l.focal)
+}
+
+func (l topk) focal(x feature, blk *afblock.Block, s selection) (feature, error) {
+	budget := l.opt.budgetOf(s.index)
 	main, residual := l.shifted(x, blk, l.net.Frames)
 	residual = l.downsample(residual, blk)
 	if budget >= l.net.Frames {
@@ -32,10 +46,7 @@ func (l *lowerer) topkBlock(x feature, blk *afblock.Block, s selection, budget i
 		rest = l.add(residual, residual.with(zero), blk.Key+".unselected")
 	}
 	y = rest.with(l.node("ScatterND", blk.Key+".place", in(rest.v, rows, y.v)))
-	if blk.FinalReLU {
-		y = l.relu(y, blk.Key+".relu")
-	}
-	return y, nil
+	return l.end(y, blk), nil
 }
 
 // topRows returns which frames of the batch to compute, [N·budget, 1].
@@ -69,7 +80,8 @@ func (o *Options) budgetOf(i int) int {
 }
 
 // checkBudget refuses budgets that do not fit the network.
-func checkBudget(net *afblock.Network, budget []int, blocks int) error {
+func checkBudget(net *afblock.Network, budget []int) error {
+	blocks := len(FocalBlocks(net))
 	if len(budget) != 1 && len(budget) != blocks {
 		return fmt.Errorf("lowering topk needs a budget of frames for each of the %d focal blocks, or one for all; got %d", blocks, len(budget))
 	}

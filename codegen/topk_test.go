@@ -70,7 +70,7 @@ func TestBudgetRefused(t *testing.T) {
 	net := newNetwork(networks[0])
 	for _, budget := range [][]int{nil, {1, 2}, {0}, {5}} {
 		t.Run(fmt.Sprint(budget), func(t *testing.T) {
-			if _, err := codegen.Lower(net, codegen.Options{Lowering: codegen.TopK, Budget: budget}); err == nil {
+			if _, _, err := codegen.Lower(net, codegen.Options{Lowering: codegen.TopK, Budget: budget}); err == nil {
 				t.Error("accepted")
 			}
 		})

@@ -7,11 +7,20 @@ import (
 	"github.com/afc-project/afc/graph"
 )
 
-// gatherBlock emits a focal block that computes the selected frames as one
-// batch of K: gather, convolutions, and a second gather that puts each answer
-// in its place and the unselected frames' one answer everywhere else. That is
-// one parallel pass over the map, where ScatterND makes a copy on one thread.
-func (l *lowerer) gatherBlock(x feature, blk *afblock.Block, s selection) (feature, error) {
+// gather is the strategy that computes the selected frames of a focal block as
+// one batch of K: a gather, the convolutions, and a second gather that puts each
+// answer in its place and the unselected frames' one answer everywhere else.
+// That is one parallel pass over the map, where ScatterND makes a copy on one
+// thread.
+type gather struct{ *lowerer }
+
+func (l gather) check() error { return nil }
+
+func (l gather) module(x feature, s *afblock.Stage) (feature, error) {
+	return l.batchModule(x, s, l.focal)
+}
+
+func (l gather) focal(x feature, blk *afblock.Block, s selection) (feature, error) {
 	main, residual := l.shifted(x, blk, l.net.Frames)
 	residual = l.downsample(residual, blk)
 

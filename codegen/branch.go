@@ -5,9 +5,33 @@ import (
 	"github.com/afc-project/afc/graph"
 )
 
+// branch is the strategy that runs frames one by one and chooses for each
+// whether a focal block is computed: whole modules frame by frame, where frames
+// do not read each other (branch_frames.go), or one Scan a block
+// (branch_shift.go). Where maps are too small for either it gathers.
+type branch struct{ *lowerer }
+
+func (l branch) check() error { return l.checkSized() }
+
+func (l branch) lead(x feature) (feature, int, error) {
+	n := l.scannedStages()
+	if n == 0 {
+		return l.lowerer.lead(x)
+	}
+	x, err := l.frameScans(x, l.net.Stages[:n])
+	return x, n, err
+}
+
+func (l branch) module(x feature, s *afblock.Stage) (feature, error) {
+	if l.scanPays(x.size()) {
+		return l.blockScans(x, s)
+	}
+	return gather{l.without(SplitStream)}.module(x, s)
+}
+
 // branchFrame emits one frame's focal block without shift, selected or not.
 // outer says that the map comes from outside the subgraph.
-func (l *lowerer) branchFrame(b *builder, x feature, ones *onesMap, blk *afblock.Block, selected, outer bool) (feature, error) {
+func (l branch) branchFrame(b *builder, x feature, ones *onesMap, blk *afblock.Block, selected, outer bool) (feature, error) {
 	if selected {
 		return b.join(b.convs(x, blk), b.downsample(x, blk), blk), nil
 	}
@@ -16,7 +40,7 @@ func (l *lowerer) branchFrame(b *builder, x feature, ones *onesMap, blk *afblock
 
 // unselectedFrame emits the answer to a frame not selected, whose residual path
 // reads x.
-func (l *lowerer) unselectedFrame(b *builder, x feature, ones *onesMap, blk *afblock.Block, outer bool) (feature, error) {
+func (l branch) unselectedFrame(b *builder, x feature, ones *onesMap, blk *afblock.Block, outer bool) (feature, error) {
 	y := b.downsample(x, blk)
 	if l.net.Unselected == afblock.UnselectedBias {
 		zero, err := b.zeroAnswer(x, ones, blk, outer && blk.Downsample.Conv == nil)
@@ -26,7 +50,7 @@ func (l *lowerer) unselectedFrame(b *builder, x feature, ones *onesMap, blk *afb
 		return b.join(y.with(zero), y, blk), nil
 	}
 	if blk.FinalReLU {
-		return b.relu(y, blk.Key+".relu"), nil
+		return b.end(y, blk), nil
 	}
 	// A subgraph must make what it returns.
 	return y.with(b.node("Identity", blk.Key+".same", in(y.v))), nil

@@ -46,7 +46,7 @@ func (b *builder) endsInChain(m *afblock.AFModule, x feature) bool {
 // select among them a subgraph of its own. Maps that cross a subgraph's bounds
 // leave ONNX Runtime's blocked layout, so a bound after each block is dear. What
 // end emits behind the last block, if given, joins the last subgraphs.
-func (l *lowerer) branchChains(b *builder, x feature, ones *onesMap, blocks []*afblock.Block, conds []*graph.Value, end func(*builder, feature) feature) (feature, error) {
+func (l branch) branchChains(b *builder, x feature, ones *onesMap, blocks []*afblock.Block, conds []*graph.Value, end func(*builder, feature) feature) (feature, error) {
 	for from := 0; from < len(blocks); {
 		n := b.chainLength(blocks[from:], x)
 		chain := blocks[from : from+n]

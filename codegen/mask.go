@@ -5,12 +5,19 @@ import (
 	"github.com/afc-project/afc/graph"
 )
 
-// maskBlock emits a focal block that computes every frame and masks those not
-// selected.
-func (l *lowerer) maskBlock(x feature, blk *afblock.Block, s selection) feature {
-	main, residual := l.shifted(x, blk, l.net.Frames)
-	residual = l.downsample(residual, blk)
-	return l.join(l.maskedConvs(main, blk, s.mask), residual, blk)
+// mask is the strategy that computes every frame and masks those not selected.
+type mask struct{ *lowerer }
+
+func (m mask) check() error { return nil }
+
+func (m mask) module(x feature, s *afblock.Stage) (feature, error) {
+	return m.batchModule(x, s, m.focal)
+}
+
+func (m mask) focal(x feature, blk *afblock.Block, s selection) (feature, error) {
+	main, residual := m.shifted(x, blk, m.net.Frames)
+	residual = m.downsample(residual, blk)
+	return m.join(m.maskedConvs(main, blk, s.mask), residual, blk), nil
 }
 
 // maskedConvs emits the main path of the frames in x, multiplied by mask (0/1,
