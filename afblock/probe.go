@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/graph/op"
 )
 
 // probe is a model looked at with its inputs at one concrete size, so that
@@ -49,12 +50,12 @@ func newProbe(m *graph.Model, inputs map[string][]int64) *probe {
 	for _, v := range slices.Clone(g.Inputs()) {
 		if dims, ok := inputs[v.Name()]; ok {
 			// An input of the graph, so the call cannot fail.
-			_ = graph.SetInputShape(p.model, v.Name(), graph.ShapeOf(dims...))
+			_ = op.SetInputShape(p.model, v.Name(), graph.ShapeOf(dims...))
 		}
 	}
 	p.weights = constantBytes(g)
 	sequencesToSlices(g)
-	graph.Infer(p.model)
+	op.Infer(p.model)
 	p.live = liveNodes(g)
 	return p
 }
@@ -235,7 +236,7 @@ func (p *probe) compute(v *graph.Value) *graph.Tensor {
 		}
 		return nil
 	}
-	if !graph.CanEval(n) || n.Is("Conv", "ConvTranspose") { // no exporter leaves these on constants; they cost most
+	if !op.CanEval(n) || n.Is("Conv", "ConvTranspose") { // no exporter leaves these on constants; they cost most
 		return nil
 	}
 	if d := p.dims(v); d != nil && elements(d) > maxConstant {
@@ -253,7 +254,7 @@ func (p *probe) compute(v *graph.Value) *graph.Tensor {
 			return nil
 		}
 	}
-	out, err := graph.Eval(n, in)
+	out, err := op.Eval(n, in)
 	if err != nil || v.ProducerIndex() >= len(out) {
 		return nil
 	}

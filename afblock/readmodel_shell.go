@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/graph/op"
 )
 
 // shell returns a model like m in which pools and one 1×1 convolution of zeros,
@@ -44,7 +45,7 @@ func (net *Network) shell(m *graph.Model, in, out *graph.Value) (s *graph.Model,
 		return nil, nil, nil, fmt.Errorf("output %q: its copy is named %q", answer.Name(), got.Name())
 	}
 	c.vals[answer].Type, c.vals[answer].Doc = answer.Type, answer.Doc
-	graph.Infer(s) // value types are not stored
+	op.Infer(s) // value types are not stored
 	return s, shellIn, shellOut, nil
 }
 

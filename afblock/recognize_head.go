@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/graph/op"
 )
 
 // headTolerance is how far a head may be from the mean it is held to, as a
@@ -347,7 +348,7 @@ func (r *recognizer) run(v *graph.Value, given map[*graph.Value]*graph.Tensor) (
 		given[v] = in[0]
 		return in[0], nil
 	}
-	out, err := graph.Eval(n, in)
+	out, err := op.Eval(n, in)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/graph/op"
 )
 
 // ExecutedCost returns what ONNX Runtime executes of one clip when the network
@@ -17,31 +18,31 @@ import (
 //
 // Every focal block adds its share independently of the others, so the cost is
 // taken with each block off and on, and mixed.
-func ExecutedCost(net *afblock.Network, opt Options, ratios []float64) (graph.Cost, error) {
+func ExecutedCost(net *afblock.Network, opt Options, ratios []float64) (op.Cost, error) {
 	opt.MasksInput, opt.Gumbel = false, false
 	m, _, err := Lower(net, opt)
 	if err != nil {
-		return graph.Cost{}, err
+		return op.Cost{}, err
 	}
 	if err := FixClip(m, net); err != nil {
-		return graph.Cost{}, err
+		return op.Cost{}, err
 	}
-	if r := graph.Infer(m); !r.OK() {
-		return graph.Cost{}, fmt.Errorf("shapes of the lowered network: %s", r)
+	if r := op.Infer(m); !r.OK() {
+		return op.Cost{}, fmt.Errorf("shapes of the lowered network: %s", r)
 	}
 	blocks := FocalBlocks(net)
-	at := func(on ...FocalNames) (graph.Cost, error) {
-		return graph.GraphCost(m.Graph, selecting(m.Graph, net.Frames, on))
+	at := func(on ...FocalNames) (op.Cost, error) {
+		return op.GraphCost(m.Graph, selecting(m.Graph, net.Frames, on))
 	}
 	sum, err := at()
 	if err != nil {
-		return graph.Cost{}, err
+		return op.Cost{}, err
 	}
 	none := sum
 	for i, b := range blocks {
 		on, err := at(b)
 		if err != nil {
-			return graph.Cost{}, err
+			return op.Cost{}, err
 		}
 		r := ratios[min(i, len(ratios)-1)]
 		sum.MACs += int64(r * float64(on.MACs-none.MACs))
@@ -81,7 +82,7 @@ func FixClip(m *graph.Model, net *afblock.Network) error {
 				return fmt.Errorf("dimension %d of input %q %s is open: give --size", i, v.Name(), v.Type.Shape)
 			}
 		}
-		if err := graph.SetInputShape(m, v.Name(), s); err != nil {
+		if err := op.SetInputShape(m, v.Name(), s); err != nil {
 			return err
 		}
 	}
@@ -90,14 +91,14 @@ func FixClip(m *graph.Model, net *afblock.Network) error {
 
 // AllSelected says what the sizes and branches of a lowered model are when
 // every block selects every frame of one clip.
-func AllSelected(m *graph.Model, net *afblock.Network) graph.CostOptions {
+func AllSelected(m *graph.Model, net *afblock.Network) op.CostOptions {
 	return selecting(m.Graph, net.Frames, FocalBlocks(net))
 }
 
 // selecting says what the sizes and branches of a lowered graph are when the
 // given focal blocks select every frame of one clip and the others none.
-func selecting(g *graph.Graph, frames int, on []FocalNames) graph.CostOptions {
-	opt := graph.CostOptions{Sizes: map[string]int64{}}
+func selecting(g *graph.Graph, frames int, on []FocalNames) op.CostOptions {
+	opt := op.CostOptions{Sizes: map[string]int64{}}
 	for n := range g.Nodes() {
 		if s := n.Output(0).Type.Shape; n.Is("NonZero") && len(s) == 2 && !s[1].Known() {
 			opt.Sizes[s[1].Param] = 0

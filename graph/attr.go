@@ -180,23 +180,32 @@ func (n *Node) Subgraphs() []*Graph {
 	return gs
 }
 
-// constantTensor is the value of a Constant node in whichever of its
-// attribute forms it is spelled (Constant, opset 12 and later have several).
+// constantTensor is the value of a Constant node, nil if it is none of numbers.
 func (n *Node) constantTensor() *Tensor {
 	for _, a := range n.attrs {
-		switch {
-		case a.RefName != "":
-		case a.Name == "value" && a.Type == AttrTensor:
-			return a.Tensor
-		case a.Name == "value_int" && a.Type == AttrInt:
-			return Int64s(nil, a.I)
-		case a.Name == "value_ints" && a.Type == AttrInts:
-			return Int64s([]int64{int64(len(a.Ints))}, a.Ints...)
-		case a.Name == "value_float" && a.Type == AttrFloat:
-			return Float32s(nil, a.F)
-		case a.Name == "value_floats" && a.Type == AttrFloats:
-			return Float32s([]int64{int64(len(a.Floats))}, a.Floats...)
+		if t := a.ConstantTensor(); t != nil {
+			return t
 		}
+	}
+	return nil
+}
+
+// ConstantTensor is the value of a Constant node with the attribute, in
+// whichever form it is spelled (Constant, opset 12 and later have several);
+// nil if the attribute says none.
+func (a *Attribute) ConstantTensor() *Tensor {
+	switch {
+	case a.RefName != "":
+	case a.Name == "value" && a.Type == AttrTensor:
+		return a.Tensor
+	case a.Name == "value_int" && a.Type == AttrInt:
+		return Int64s(nil, a.I)
+	case a.Name == "value_ints" && a.Type == AttrInts:
+		return Int64s([]int64{int64(len(a.Ints))}, a.Ints...)
+	case a.Name == "value_float" && a.Type == AttrFloat:
+		return Float32s(nil, a.F)
+	case a.Name == "value_floats" && a.Type == AttrFloats:
+		return Float32s([]int64{int64(len(a.Floats))}, a.Floats...)
 	}
 	return nil
 }

@@ -58,7 +58,7 @@ func (c *checker) run() error {
 		return err
 	}
 	for _, f := range m.Functions {
-		key := [3]string{canonicalDomain(f.Domain), f.Name, f.Overload}
+		key := [3]string{CanonicalDomain(f.Domain), f.Name, f.Overload}
 		if c.functions[key] != nil {
 			return errorf("function "+f.Name, "defined twice")
 		}
@@ -99,7 +99,7 @@ func (c *checker) run() error {
 
 // called returns the function that a node calls, nil if it is an operator.
 func (c *checker) called(n *Node) *Function {
-	return c.functions[[3]string{canonicalDomain(n.Domain), n.OpType, n.Overload}]
+	return c.functions[[3]string{CanonicalDomain(n.Domain), n.OpType, n.Overload}]
 }
 
 // calls tests that no function comes back to itself. finished is false for
@@ -140,7 +140,7 @@ func checkOpsets(os []Opset) error {
 		return errorf("", "imports %d operator sets, more than the %d that are plausible", len(os), maxOpsets)
 	}
 	for i, o := range os {
-		newest := schema.Newest(canonicalDomain(o.Domain))
+		newest := schema.Newest(CanonicalDomain(o.Domain))
 		switch {
 		case o.Version < 1:
 			return errorf("", "opset %d of domain %q is not a version", o.Version, o.Domain)
@@ -148,7 +148,7 @@ func checkOpsets(os []Opset) error {
 			return errorf("", "opset %d of domain %q is newer than %d, the newest that afc knows", o.Version, o.Domain, newest)
 		}
 		for _, p := range os[:i] {
-			if canonicalDomain(p.Domain) == canonicalDomain(o.Domain) && p.Version != o.Version {
+			if CanonicalDomain(p.Domain) == CanonicalDomain(o.Domain) && p.Version != o.Version {
 				return errorf("", "opsets %d and %d of domain %q are both imported", p.Version, o.Version, o.Domain)
 			}
 		}
@@ -160,7 +160,7 @@ func checkOpsets(os []Opset) error {
 // hand.
 func (c *checker) opset(domain string) int64 {
 	for _, o := range c.opsets {
-		if canonicalDomain(o.Domain) == canonicalDomain(domain) {
+		if CanonicalDomain(o.Domain) == CanonicalDomain(domain) {
 			return o.Version
 		}
 	}

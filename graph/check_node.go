@@ -23,7 +23,7 @@ func (c *checker) node(n *Node) error {
 			return errorf(n.String(), "attribute %q %v", a.Name, err)
 		}
 	}
-	domain := canonicalDomain(n.Domain)
+	domain := CanonicalDomain(n.Domain)
 	if c.called(n) != nil {
 		return nil
 	}

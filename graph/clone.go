@@ -21,7 +21,7 @@ func (m *Model) Clone() *Model {
 		fc.Body = f.Body.clone(nil, map[*Value]*Value{})
 		c.Functions = append(c.Functions, &fc)
 	}
-	c.own()
+	c.Own()
 	return &c
 }
 

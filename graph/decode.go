@@ -72,7 +72,7 @@ func (d *decoder) model(p *onnxpb.ModelProto) (*Model, error) {
 		}
 		m.Functions = append(m.Functions, f)
 	}
-	m.own()
+	m.Own()
 	return m, nil
 }
 

@@ -59,27 +59,15 @@
 //
 // A panic that begins with "BUG:" means that this program broke its own rules.
 //
-// # Shapes, values and costs
+// # What lies where
 //
-// What each operator means stands once, in the table of operators.go: how it is
-// evaluated, how its types follow, and which inputs it merely moves. The table
-// is a claim: the ONNX backend tests (make corpus) hold every operator in it to
-// its definition, in every opset, and fail if it has no case.
+//   - model.go, graph.go, node.go, value.go, attr.go, tensor.go, types.go: the
+//     representation; clone.go copies models, sort.go orders nodes.
+//   - decode.go, decode_tensor.go, scan.go (limits before allocation), split.go,
+//     encode.go, encode_external.go, stream.go, file.go, external.go: files.
+//   - mapping.go, mmap_*.go, release_*.go: files in memory, and [Guard].
+//   - check.go, check_node.go: [Check]. errors.go: [Error].
+//   - text.go: [Text] shows a model to people and golden tests.
 //
-// [Infer] sets the types of all values. Sizes may be symbols, and arithmetic on
-// them is kept ("8*batch"), because it runs the evaluator on what is known of
-// shape tensors: a Reshape to Concat(Shape(x)[0], 8, …) has a known shape
-// whoever wrote it. Infer sets what the operators' definitions fix, and reports
-// the rest by node; [SetInputShape] gives a model another batch or size.
-//
-// [Eval] computes a node from constant inputs, in every element type with whole
-// bytes but 8-bit floats and complex numbers, and refuses results above a
-// budget before it allocates them. [EvalRegion] computes any values from any
-// others. On a tensor of indices it shows where a region moves its elements,
-// however the region is spelled.
-//
-// [MACs], [NodeCost] and [GraphCost] count work, weights and memory from
-// inferred shapes. What is not known is an error that names the node.
-//
-// [Text] shows a model to people and golden tests.
+// What operators mean, types and costs among it, is package op's.
 package graph

@@ -39,7 +39,7 @@ type Property struct{ Key, Value string }
 // NewModel returns an empty model of the given ai.onnx opset with an empty graph.
 func NewModel(name string, irVersion, opset int64) *Model {
 	m := &Model{IRVersion: irVersion, Opsets: []Opset{{"", opset}}, Graph: NewGraph(name)}
-	m.own()
+	m.Own()
 	return m
 }
 
@@ -47,8 +47,9 @@ func NewModel(name string, irVersion, opset int64) *Model {
 // the nodes of a graph are written.
 type opsetOwner interface{ Opset(domain string) int64 }
 
-// own tells the model's graphs which opsets their nodes are written in.
-func (m *Model) own() {
+// Own tells the model's graphs which opsets their nodes are written in, where
+// a graph or function was put into it by hand.
+func (m *Model) Own() {
 	m.Graph.owner = m
 	for _, f := range m.Functions {
 		f.Body.owner = f
@@ -64,14 +65,16 @@ func (f *Function) Opset(domain string) int64 { return opsetIn(f.Opsets, domain)
 
 func opsetIn(list []Opset, domain string) int64 {
 	for _, o := range list {
-		if canonicalDomain(o.Domain) == canonicalDomain(domain) {
+		if CanonicalDomain(o.Domain) == CanonicalDomain(domain) {
 			return o.Version
 		}
 	}
 	return 0
 }
 
-func canonicalDomain(d string) string {
+// CanonicalDomain returns the one name of a domain that has two: "" for
+// "ai.onnx".
+func CanonicalDomain(d string) string {
 	if d == "ai.onnx" {
 		return ""
 	}

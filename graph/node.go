@@ -54,7 +54,20 @@ func (n *Node) Output(i int) *Value {
 
 // Is reports whether n is an ai.onnx operator of one of the types.
 func (n *Node) Is(opTypes ...string) bool {
-	return n != nil && canonicalDomain(n.Domain) == "" && slices.Contains(opTypes, n.OpType)
+	return n != nil && CanonicalDomain(n.Domain) == "" && slices.Contains(opTypes, n.OpType)
+}
+
+// Opset returns the ai.onnx version the node is written in, 0 if its graph belongs
+// to no model.
+func (n *Node) Opset() int64 {
+	g := n.graph
+	for g != nil && g.parent != nil {
+		g = g.parent.graph
+	}
+	if g == nil || g.owner == nil {
+		return 0
+	}
+	return g.owner.Opset("")
 }
 
 // SetInput makes input i read v (nil: left out), growing the list if needed.
@@ -100,7 +113,7 @@ func (n *Node) String() string {
 		return "<no node>"
 	}
 	op := n.OpType
-	if canonicalDomain(n.Domain) != "" {
+	if CanonicalDomain(n.Domain) != "" {
 		op = n.Domain + "." + op
 	}
 	if n.Name != "" {

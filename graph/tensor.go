@@ -57,8 +57,8 @@ func NewTensor(dtype DataType, dims []int64, raw []byte) (*Tensor, error) {
 	return t, nil
 }
 
-// mustTensor is NewTensor for sizes the caller made itself.
-func mustTensor(dtype DataType, dims []int64, raw []byte) *Tensor {
+// MustTensor is NewTensor for sizes the caller made itself; it panics on others.
+func MustTensor(dtype DataType, dims []int64, raw []byte) *Tensor {
 	t, err := NewTensor(dtype, dims, raw)
 	if err != nil {
 		panic("BUG: " + err.Error())
@@ -72,7 +72,7 @@ func Float32s(dims []int64, v ...float32) *Tensor {
 	for i, x := range v {
 		binary.LittleEndian.PutUint32(raw[4*i:], math.Float32bits(x))
 	}
-	return mustTensor(Float32, dims, raw)
+	return MustTensor(Float32, dims, raw)
 }
 
 // Int64s makes an int64 tensor; dims nil is a scalar.
@@ -81,17 +81,18 @@ func Int64s(dims []int64, v ...int64) *Tensor {
 	for i, x := range v {
 		binary.LittleEndian.PutUint64(raw[8*i:], uint64(x))
 	}
-	return mustTensor(Int64, dims, raw)
+	return MustTensor(Int64, dims, raw)
 }
 
 // Vec makes a one-dimensional int64 tensor, as shapes and axes are.
 func Vec(v ...int64) *Tensor { return Int64s([]int64{int64(len(v))}, v...) }
 
-// NumElements returns the product of the dimensions. It fails on negative
-// dimensions and on overflow.
-func (t *Tensor) NumElements() (int64, error) { return numElements(t.Dims) }
+// NumElements returns the product of the tensor's dimensions, see NumElements.
+func (t *Tensor) NumElements() (int64, error) { return NumElements(t.Dims) }
 
-func numElements(dims []int64) (int64, error) {
+// NumElements returns the product of dimensions. It fails on negative
+// dimensions and on overflow.
+func NumElements(dims []int64) (int64, error) {
 	n, zero := uint64(1), false
 	for _, d := range dims {
 		if d < 0 {
@@ -179,7 +180,7 @@ func (t *Tensor) Float32s() ([]float32, error) {
 	case Float16:
 		out := make([]float32, len(b)/2)
 		for i := range out {
-			out[i] = halfToFloat(binary.LittleEndian.Uint16(b[2*i:]))
+			out[i] = HalfToFloat(binary.LittleEndian.Uint16(b[2*i:]))
 		}
 		return out, nil
 	case BFloat16:
@@ -233,24 +234,10 @@ func (t *Tensor) Int64s() ([]int64, error) {
 	return out, nil
 }
 
-// Cast returns the elements as another type of number, converted as ONNX's Cast
-// converts them.
-func (t *Tensor) Cast(to DataType) (*Tensor, error) {
-	x, err := newArr(t)
-	if err != nil {
-		return nil, err
-	}
-	c := evalCall{left: math.MaxInt64}
-	if x, err = c.cast(x, to); err != nil {
-		return nil, err
-	}
-	return NewTensor(x.dtype, x.dims, x.b)
-}
-
 var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 
-// halfToFloat converts IEEE 754 binary16.
-func halfToFloat(h uint16) float32 {
+// HalfToFloat returns the value of an IEEE 754 binary16 pattern.
+func HalfToFloat(h uint16) float32 {
 	sign, exp, frac := uint32(h>>15)<<31, uint32(h>>10)&31, uint32(h)&1023
 	switch {
 	case exp == 31:

@@ -82,7 +82,7 @@ func (p *printer) start() { p.WriteString(strings.Repeat("  ", p.indent)) }
 
 func (p *printer) opsets(os []Opset) {
 	for _, o := range os {
-		if canonicalDomain(o.Domain) == "" {
+		if CanonicalDomain(o.Domain) == "" {
 			p.printf(" opset=%d", o.Version)
 		} else {
 			p.printf(" %s=%d", textName(o.Domain), o.Version)
@@ -135,7 +135,7 @@ func (p *printer) node(n *Node) {
 		p.values(n.outputs)
 		p.printf(" = ")
 	}
-	if canonicalDomain(n.Domain) != "" {
+	if CanonicalDomain(n.Domain) != "" {
 		p.printf("%s.", textName(n.Domain))
 	}
 	p.printf("%s", textName(n.OpType))

@@ -71,7 +71,7 @@ func (v *Value) Const() *Tensor {
 	if v.init != nil && !v.input {
 		return v.init
 	}
-	if v.producer != nil && v.producer.OpType == "Constant" && canonicalDomain(v.producer.Domain) == "" {
+	if v.producer != nil && v.producer.OpType == "Constant" && CanonicalDomain(v.producer.Domain) == "" {
 		return v.producer.constantTensor()
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/graph/op"
 )
 
 // smallBytes is what a folded constant may take whatever it was computed from.
@@ -23,15 +24,15 @@ func foldConstants(s *State) error {
 	}
 	for g := range graphs(s.Model) {
 		for n := range g.Nodes() {
-			if n.Is("Constant") || !graph.CanEval(n) || unused(n) || makesOutput(n) {
+			if n.Is("Constant") || !op.CanEval(n) || unused(n) || makesOutput(n) {
 				continue
 			}
 			in, bytes, ok := constantInputs(n)
 			if !ok {
 				continue
 			}
-			out, err := graph.EvalWith(n, in, graph.EvalOptions{MaxBytes: min(max(smallBytes, 2*bytes), s.foldable)})
-			if errors.Is(err, graph.ErrTooLarge) {
+			out, err := op.EvalWith(n, in, op.EvalOptions{MaxBytes: min(max(smallBytes, 2*bytes), s.foldable)})
+			if errors.Is(err, op.ErrTooLarge) {
 				s.note(n, "its result is constant, but too large to store")
 				continue
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/graph/op"
 	"github.com/afc-project/afc/internal/testutil"
 	"github.com/afc-project/afc/testmodels"
 	"github.com/afc-project/afc/verify"
@@ -143,7 +144,7 @@ func TestGoldensHaveTests(t *testing.T) {
 // runPass runs a pass alone, with types inferred as in the pipeline.
 func runPass(t *testing.T, m *graph.Model, name string) *State {
 	t.Helper()
-	graph.Infer(m)
+	op.Infer(m)
 	s := &State{Model: m, opt: &Options{}, pass: name}
 	if err := find(name).Run(s); err != nil {
 		t.Fatal(err)

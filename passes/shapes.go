@@ -4,13 +4,14 @@ import (
 	"slices"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/graph/op"
 )
 
 // foldShapes makes constants of what shape arithmetic always comes to. Sizes
 // that only a run tells keep a Reshape target from being constant as a whole,
 // but Reshape can be told to copy a size (0) or to work one out (-1).
 func foldShapes(s *State) error {
-	report := graph.Infer(s.Model)
+	report := op.Infer(s.Model)
 	for g := range graphs(s.Model) {
 		for n := range g.Nodes() {
 			if n.Is("Constant") || unused(n) || makesOutput(n) {
@@ -28,7 +29,7 @@ func foldShapes(s *State) error {
 
 // knownOutputs returns what inference found that a node makes; ok is false
 // where an output that is read is not known, or too large to store.
-func knownOutputs(report *graph.InferReport, n *graph.Node) (out []*graph.Tensor, ok bool) {
+func knownOutputs(report *op.InferReport, n *graph.Node) (out []*graph.Tensor, ok bool) {
 	for _, v := range n.Outputs() {
 		t := (*graph.Tensor)(nil)
 		if v != nil && v.NumUses() > 0 {

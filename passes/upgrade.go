@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/graph/op"
 )
 
 // oldestOpset is the first opset that upgradeOpset starts from: exporters of
@@ -25,7 +26,7 @@ func upgradeOpset(s *State) error {
 		return graphError(m, nil, "it is written for opset %d; afc reads opset %d and later: export it again, with opset %d for example",
 			from, oldestOpset, newOpset)
 	}
-	graph.Infer(m)
+	op.Infer(m)
 	for version := from + 1; version <= newOpset; version++ {
 		for n := range nodes(m) {
 			up := upgrades[version][n.OpType]

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/graph/op"
 )
 
 // layout says what the axes of a tensor of clips are, outermost first, each as
@@ -156,7 +157,7 @@ func clipTensor(elem graph.DataType, dims []int64, v []float32) (*graph.Tensor, 
 			}
 		}
 	}
-	return graph.Float32s(dims, v...).Cast(elem)
+	return op.Cast(graph.Float32s(dims, v...), elem)
 }
 
 // integerRange returns the smallest and largest number of one of clipTypes'

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/graph/op"
 	"github.com/afc-project/afc/internal/numpy"
 )
 
@@ -68,7 +69,7 @@ func (a *Arrays) take(t *graph.Tensor, frames, channels int) error {
 	case n != product(size[:]):
 		return fmt.Errorf("it holds no clips of %d frames", frames)
 	}
-	t, err := t.Cast(graph.Float32)
+	t, err := op.Cast(t, graph.Float32)
 	if err != nil {
 		return err
 	}

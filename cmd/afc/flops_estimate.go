@@ -12,6 +12,7 @@ import (
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/graph/op"
 	"github.com/afc-project/afc/passes"
 )
 
@@ -290,13 +291,13 @@ func (e *estimate) operators(r *flopsReport, m *graph.Model, net *afblock.Networ
 	if err := passes.Canonicalize(m); err != nil {
 		return passFailed(err)
 	}
-	var opt graph.CostOptions
+	var opt op.CostOptions
 	if net != nil {
 		if err := codegen.FixClip(m, net); err != nil {
 			return err
 		}
 	}
-	if report := graph.Infer(m); !report.OK() {
+	if report := op.Infer(m); !report.OK() {
 		return &graph.Error{File: e.path, Reason: report.String()}
 	}
 	if net != nil && net.FocalBlocks() > 0 {
@@ -305,7 +306,7 @@ func (e *estimate) operators(r *flopsReport, m *graph.Model, net *afblock.Networ
 	}
 	sums := map[string]*operatorCost{}
 	for n := range m.Graph.Nodes() {
-		cost, err := graph.NodeCost(n, opt)
+		cost, err := op.NodeCost(n, opt)
 		if err != nil {
 			return &graph.Error{File: e.path, Reason: err.Error() + " (give --input-shapes if an input is open)"}
 		}
@@ -323,7 +324,7 @@ func (e *estimate) operators(r *flopsReport, m *graph.Model, net *afblock.Networ
 		r.Operators = append(r.Operators, *op)
 		total.Nodes += op.Nodes
 	}
-	all, err := graph.GraphCost(m.Graph, opt) // shared weights count once
+	all, err := op.GraphCost(m.Graph, opt) // shared weights count once
 	if err != nil {
 		return &graph.Error{File: e.path, Reason: err.Error()}
 	}
@@ -334,7 +335,7 @@ func (e *estimate) operators(r *flopsReport, m *graph.Model, net *afblock.Networ
 	return nil
 }
 
-func (o *operatorCost) add(c graph.Cost) {
+func (o *operatorCost) add(c op.Cost) {
 	o.Nodes++
 	o.MACs += c.MACs
 	o.FLOPs += c.FLOPs()

@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/graph/op"
 )
 
 func inputShapesFlag() cli.Flag {
@@ -40,7 +41,7 @@ func setInputShapes(m *graph.Model, specs []string) error {
 			}
 			name = inputs[0].Name()
 		}
-		if err := graph.SetInputShape(m, name, shape); err != nil {
+		if err := op.SetInputShape(m, name, shape); err != nil {
 			return usagef("--input-shapes %s: %v", spec, err)
 		}
 	}
