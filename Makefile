@@ -42,8 +42,8 @@ check: ## format, vet, staticcheck, modules, known vulnerabilities, unsafe habit
 
 bench: ort ## the speed bars and what each step is worth, as Markdown and JSON in build/
 	mkdir -p build
-	$(GO) run ./codegen/cmd/speed -md build/bars.md -json build/bars.json
-	$(GO) run ./codegen/cmd/speed -steps -md build/steps.md -json build/steps.json
+	$(GO) run ./cmd/speed -md build/bars.md -json build/bars.json
+	$(GO) run ./cmd/speed -steps -md build/steps.md -json build/steps.json
 	$(GO) test ./passes -run '^$$' -bench . -benchtime 1x -timeout 20m > build/optimize.txt
 	@cat build/bars.md build/steps.md build/optimize.txt
 

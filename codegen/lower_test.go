@@ -14,6 +14,7 @@ import (
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/testutil"
 	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // authors is the tolerance against PyTorch's logits: float noise of a deep,
@@ -26,20 +27,20 @@ var alike = verify.Tolerance{Name: "alike", Scale: 5e-6}
 
 // runner is a lowered network on ONNX Runtime.
 type runner struct {
-	session *verify.Session
+	session *ort.Session
 }
 
 // open lowers the network and loads it; a warning of the runtime is a failure.
 func open(t *testing.T, net *afblock.Network, opt codegen.Options) runner {
 	t.Helper()
-	if _, err := verify.Version(); err != nil {
+	if _, err := ort.Version(); err != nil {
 		t.Skip(err)
 	}
 	m, _, err := codegen.Lower(net, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := verify.NewSession(m, verify.SessionOptions{Threads: 1})
+	s, err := ort.NewSession(m, ort.SessionOptions{Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

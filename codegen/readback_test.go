@@ -9,6 +9,7 @@ import (
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // TestWeightsComeBack: a written model gives back every weight bit for bit,
@@ -75,7 +76,7 @@ func budgetFor(l codegen.Lowering, frames int) []int {
 // TestOpsets: a model reads alike under every opset that codegen may write it
 // in, the oldest to the newest.
 func TestOpsets(t *testing.T) {
-	if _, err := verify.Version(); err != nil {
+	if _, err := ort.Version(); err != nil {
 		t.Skip(err)
 	}
 	s := spec{name: "tsm", frames: 3, size: [2]int{70, 66}, width: 8, af: []int{3, 3}, plain: []int{1}, shift: true}
@@ -91,7 +92,7 @@ func TestOpsets(t *testing.T) {
 						t.Fatal(err)
 					}
 					m.Opsets[0].Version, m.IRVersion = opset, 10
-					sess, err := verify.NewSession(m, verify.SessionOptions{Threads: 1})
+					sess, err := ort.NewSession(m, ort.SessionOptions{Threads: 1})
 					if err != nil {
 						t.Fatalf("opset %d: %v", opset, err)
 					}

@@ -7,7 +7,7 @@ import (
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
-	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 func TestSplitStreamAgrees(t *testing.T) {
@@ -53,7 +53,7 @@ func TestSplitStreamAgrees(t *testing.T) {
 			if err := graph.Check(m); err != nil {
 				t.Fatal(err)
 			}
-			s, err := verify.NewSession(m, verify.SessionOptions{Threads: 1})
+			s, err := ort.NewSession(m, ort.SessionOptions{Threads: 1})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/testmodels"
-	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // tsm is TSM-ResNet50 for Something-Something as the MIT code's raw export has
@@ -35,20 +35,20 @@ func BenchmarkOptimizedTSM(b *testing.B) {
 	in := random(b, rand.New(rand.NewPCG(1, 1)), raw.Graph.Inputs()[0].Type)
 	for _, threads := range []int{1, 2} {
 		b.Run(fmt.Sprintf("threads=%d", threads), func(b *testing.B) {
-			var race []verify.Contender
+			var race []ort.Contender
 			for _, c := range []struct {
 				name  string
 				model *graph.Model
 			}{{"raw", raw}, {"optimised", r.Model}, {"no shift", plain}} {
-				s, err := verify.NewSession(c.model, verify.SessionOptions{Threads: threads}.ForTiming())
+				s, err := ort.NewSession(c.model, ort.SessionOptions{Threads: threads}.ForTiming())
 				if err != nil {
 					b.Skip(err)
 				}
 				defer s.Close()
-				race = append(race, verify.Contender{Name: c.name, Session: s, Inputs: []*graph.Tensor{in}})
+				race = append(race, ort.Contender{Name: c.name, Session: s, Inputs: []*graph.Tensor{in}})
 			}
 			for b.Loop() {
-				times, err := verify.Race(context.Background(), race, verify.RaceOptions{Rounds: raceRounds})
+				times, err := ort.Race(context.Background(), race, ort.RaceOptions{Rounds: raceRounds})
 				if err != nil {
 					b.Fatal(err)
 				}

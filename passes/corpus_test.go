@@ -12,6 +12,7 @@ import (
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/testutil"
 	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // TestCorpus optimises every model of the ONNX backend corpus that is there,
@@ -53,7 +54,7 @@ func TestCorpus(t *testing.T) {
 		})
 	}
 	t.Logf("%d models compared on ONNX Runtime", compared)
-	if _, err := verify.Version(); err == nil && compared == 0 {
+	if _, err := ort.Version(); err == nil && compared == 0 {
 		t.Error("no model was compared")
 	}
 }
@@ -76,8 +77,8 @@ func tryRun(t *testing.T, m, like *graph.Model) ([]*graph.Tensor, bool) {
 			return nil, false
 		}
 	}
-	s, err := verify.NewSession(m, verify.SessionOptions{Threads: 1, OptLevel: verify.OptNone})
-	if unavailable := (*verify.UnavailableError)(nil); errors.As(err, &unavailable) {
+	s, err := ort.NewSession(m, ort.SessionOptions{Threads: 1, OptLevel: ort.OptNone})
+	if unavailable := (*ort.UnavailableError)(nil); errors.As(err, &unavailable) {
 		t.Skip(err)
 	}
 	if err != nil {
@@ -89,7 +90,7 @@ func tryRun(t *testing.T, m, like *graph.Model) ([]*graph.Tensor, bool) {
 	var in []*graph.Tensor
 	for _, v := range like.Graph.Inputs() {
 		x := random(t, r, v.Type)
-		if slices.ContainsFunc(s.Inputs(), func(io verify.IO) bool { return io.Name == v.Name() }) {
+		if slices.ContainsFunc(s.Inputs(), func(io ort.IO) bool { return io.Name == v.Name() }) {
 			in = append(in, x)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/afc-project/afc/internal/testutil"
 	"github.com/afc-project/afc/testmodels"
 	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // optimized is the tolerance of an optimised model against its source:
@@ -21,10 +22,10 @@ import (
 var optimized = verify.Tolerance{Name: "optimized", Scale: 2e-5}
 
 // open loads a model into ONNX Runtime; a warning is a failure.
-func open(t *testing.T, m *graph.Model) *verify.Session {
+func open(t *testing.T, m *graph.Model) *ort.Session {
 	t.Helper()
-	s, err := verify.NewSession(m, verify.SessionOptions{Threads: 1})
-	if unavailable := (*verify.UnavailableError)(nil); errors.As(err, &unavailable) {
+	s, err := ort.NewSession(m, ort.SessionOptions{Threads: 1})
+	if unavailable := (*ort.UnavailableError)(nil); errors.As(err, &unavailable) {
 		t.Skip(err)
 	}
 	if err != nil {
@@ -34,7 +35,7 @@ func open(t *testing.T, m *graph.Model) *verify.Session {
 	return s
 }
 
-func compute(t *testing.T, s *verify.Session, in *graph.Tensor) *graph.Tensor {
+func compute(t *testing.T, s *ort.Session, in *graph.Tensor) *graph.Tensor {
 	t.Helper()
 	out, err := s.Run(context.Background(), in)
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/afc-project/afc/internal/testutil"
 	"github.com/afc-project/afc/testmodels"
 	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // builder makes tiny graphs.
@@ -174,8 +175,8 @@ func sameOutputs(t *testing.T, before, after *graph.Model, tol verify.Tolerance)
 // outputs runs a model on seeded random input.
 func outputs(t *testing.T, m *graph.Model) []*graph.Tensor {
 	t.Helper()
-	session, err := verify.NewSession(m, verify.SessionOptions{Threads: 1, OptLevel: verify.OptNone})
-	if unavailable := (*verify.UnavailableError)(nil); errors.As(err, &unavailable) {
+	session, err := ort.NewSession(m, ort.SessionOptions{Threads: 1, OptLevel: ort.OptNone})
+	if unavailable := (*ort.UnavailableError)(nil); errors.As(err, &unavailable) {
 		t.Skip(err)
 	}
 	if err != nil {

@@ -12,7 +12,7 @@ show() {
 }
 
 echo "A TSN ResNet-50 of 8 frames, 112², with random weights:"
-show go run ./testmodels/cmd/testmodel -size 112 -o "$dir/tsn.onnx"
+show go run ./cmd/testmodel -size 112 -o "$dir/tsn.onnx"
 show bin/afc convert "$dir/tsn.onnx" -o "$dir/af.onnx"
 show bin/afc verify "$dir/tsn.onnx" "$dir/af.onnx"
 show bin/afc flops estimate "$dir/tsn.onnx"

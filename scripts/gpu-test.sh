@@ -23,4 +23,4 @@ if [ -z "${VK_ICD_FILENAMES:-}" ] && [ -z "${VK_DRIVER_FILES:-}" ]; then
 	fi
 fi
 export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-${TMPDIR:-/tmp}}"
-exec go test -count=1 -timeout 20m -run 'WebGPU|Provider' -v ./verify
+exec go test -count=1 -timeout 20m -run 'WebGPU|Provider' -v ./verify/...

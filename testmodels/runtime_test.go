@@ -9,15 +9,15 @@ import (
 
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/testmodels"
-	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // logits runs a model on ONNX Runtime on a random clip of unit variance.
 func logits(t *testing.T, m *graph.Model, seed uint64) []float32 {
 	t.Helper()
 	m.Path = t.Name()
-	s, err := verify.NewSession(m, verify.SessionOptions{Threads: 1})
-	var missing *verify.UnavailableError
+	s, err := ort.NewSession(m, ort.SessionOptions{Threads: 1})
+	var missing *ort.UnavailableError
 	if errors.As(err, &missing) {
 		t.Skip(err)
 	}

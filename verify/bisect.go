@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // bisectChunk is how many intermediate values are looked at in one run where
@@ -120,7 +121,7 @@ func (p *prover) blame(m, ref *graph.Model) string {
 	// Small clips have small maps: look at more of them at once.
 	atOnce := bisectChunk * max(1, 8*224*224/(len(p.clips)*p.sample()*p.h*p.w))
 	d, err := firstDifference(m, ref, Reordered, atOnce, func(m *graph.Model) (*outcome, error) {
-		s, err := NewSession(m, p.unoptimised())
+		s, err := ort.NewSession(m, p.unoptimised())
 		if err != nil {
 			return nil, err
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // checks is the table of checks, in the order they run: first what the others
@@ -150,12 +151,12 @@ func (d Difference) worse(than Difference) bool {
 // checkLoad loads the file itself, where there is one, on the CPU: what another
 // provider says of nodes it leaves to the CPU is the provider's check.
 func (p *prover) checkLoad() (Check, error) {
-	var s *Session
+	var s *ort.Session
 	var err error
 	if path := p.s.Model.Path; path != "" {
-		s, err = OpenSession(path, SessionOptions{Threads: p.opt.Threads})
+		s, err = ort.OpenSession(path, ort.SessionOptions{Threads: p.opt.Threads})
 	} else {
-		s, err = NewSession(p.s.Model, SessionOptions{Threads: p.opt.Threads})
+		s, err = ort.NewSession(p.s.Model, ort.SessionOptions{Threads: p.opt.Threads})
 	}
 	if err != nil {
 		return Check{}, err

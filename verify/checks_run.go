@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 func (p *prover) checkOptimised() (Check, error) {
@@ -17,7 +18,7 @@ func (p *prover) checkOptimised() (Check, error) {
 	if err != nil {
 		return Check{}, err
 	}
-	got, err := p.run(p.shown(p.s.Model), SessionOptions{Threads: p.opt.Threads}, p.clips)
+	got, err := p.run(p.shown(p.s.Model), ort.SessionOptions{Threads: p.opt.Threads}, p.clips)
 	if err != nil {
 		return Check{}, err
 	}
@@ -46,7 +47,7 @@ func (p *prover) sameButForTies(name string, got, want *outcome, tol Tolerance) 
 // notHeld reports whether a model did not load because nodes of it would have
 // run on the CPU though the provider was to take all.
 func notHeld(err error) bool {
-	var e *RunError
+	var e *ort.RunError
 	return errors.As(err, &e) && e.Call == "load" && strings.Contains(e.Text, "fallback to CPU EP has been explicitly disabled")
 }
 
@@ -69,8 +70,8 @@ func (p *prover) checkProvider() (Check, error) {
 		return Check{}, err
 	}
 	p.r.Placement = profile.ByProvider()
-	own := p.opt.Provider.executionProvider()
-	p.r.Fallbacks = profile.By(func(e NodeEvent) string {
+	own := p.opt.Provider.ExecutionProvider()
+	p.r.Fallbacks = profile.By(func(e ort.NodeEvent) string {
 		if e.Provider == own {
 			return ""
 		}
@@ -85,7 +86,7 @@ func (p *prover) checkProvider() (Check, error) {
 }
 
 // tallyText lists names with their numbers of nodes.
-func tallyText(tallies []Tally) string {
+func tallyText(tallies []ort.Tally) string {
 	parts := make([]string, len(tallies))
 	for i, t := range tallies {
 		parts[i] = fmt.Sprintf("%s (%d)", t.Name, t.Nodes)
@@ -97,14 +98,14 @@ func tallyText(tallies []Tally) string {
 const profiledRuns = 3
 
 // profiled runs a model on clips, traced.
-func (p *prover) profiled(m *graph.Model, so SessionOptions, clips [][]float32) (*Profile, *outcome, error) {
+func (p *prover) profiled(m *graph.Model, so ort.SessionOptions, clips [][]float32) (*ort.Profile, *outcome, error) {
 	dir, err := os.MkdirTemp("", "afc-profile-")
 	if err != nil {
 		return nil, nil, err
 	}
 	defer os.RemoveAll(dir)
 	so.ProfilePrefix = filepath.Join(dir, "trace")
-	s, err := NewSession(m, so)
+	s, err := ort.NewSession(m, so)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // checkAgreement runs model and source on every video.
@@ -121,7 +122,7 @@ func (p *prover) checkLatency() (Check, error) {
 	if p.s.Source != nil {
 		entries = append(entries, entry{p.s.Source, "source", p.sourceFrames})
 	}
-	var contenders []Contender
+	var contenders []ort.Contender
 	defer func() {
 		for _, c := range contenders {
 			c.Session.Close()
@@ -136,16 +137,16 @@ func (p *prover) checkLatency() (Check, error) {
 		if clips[i], err = p.videos(0, max(int(in.batch()), 1), e.frames); err != nil {
 			return Check{}, err
 		}
-		s, err := NewSession(e.m, p.optimised().ForTiming())
+		s, err := ort.NewSession(e.m, p.optimised().ForTiming())
 		if err != nil {
 			return Check{}, err
 		}
-		contenders = append(contenders, Contender{Name: e.name, Session: s})
+		contenders = append(contenders, ort.Contender{Name: e.name, Session: s})
 		if contenders[i].Inputs, err = p.inputs(e.m, s, clips[i], nil); err != nil {
 			return Check{}, err
 		}
 	}
-	times, err := Race(p.ctx, contenders, RaceOptions{Rounds: p.opt.Rounds})
+	times, err := ort.Race(p.ctx, contenders, ort.RaceOptions{Rounds: p.opt.Rounds})
 	if err != nil {
 		return Check{}, err
 	}
@@ -156,11 +157,11 @@ func (p *prover) checkLatency() (Check, error) {
 		if err != nil {
 			return Check{}, err
 		}
-		if l.Resident, err = p.resident(entries[i].m, contenders[i].Session, contenders[i].Inputs); err != nil {
+		if l.Resident, err = p.resident(entries[i].m, contenders[i]); err != nil {
 			return Check{}, err
 		}
 		l.Activations, l.Ops, l.Stages = profile.PeakMemory, profile.ByOp(), profile.By(stageOf)
-		slices.SortStableFunc(l.Stages, func(a, b Tally) int { return strings.Compare(a.Name, b.Name) }) // in network order
+		slices.SortStableFunc(l.Stages, func(a, b ort.Tally) int { return strings.Compare(a.Name, b.Name) }) // in network order
 		p.r.Latency = append(p.r.Latency, l)
 	}
 	model := &p.r.Latency[0]
@@ -179,11 +180,20 @@ func (p *prover) checkLatency() (Check, error) {
 	return c, nil
 }
 
+// resident measures the memory that a contender's model takes, where it is a
+// file and the caller says how.
+func (p *prover) resident(m *graph.Model, c ort.Contender) (int64, error) {
+	if p.opt.Resident == nil || m.Path == "" {
+		return 0, nil
+	}
+	return ort.Resident(p.ctx, p.opt.Resident, m.Path, c.Session, c.Inputs)
+}
+
 var stagePattern = regexp.MustCompile(`layer[1-9]`)
 
 // stageOf is the stage whose weights' names a node's name bears. ONNX Runtime
 // names the nodes it fuses after theirs.
-func stageOf(e NodeEvent) string {
+func stageOf(e ort.NodeEvent) string {
 	if s := stagePattern.FindString(e.Node); s != "" {
 		return s
 	}

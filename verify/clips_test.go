@@ -6,6 +6,7 @@ import (
 
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // pixelMeans returns a model of clips, as many as the shape's first dimension
@@ -25,7 +26,7 @@ func pixelMeans(clips graph.Dim, spoil func(g *graph.Graph, y *graph.Value) *gra
 // TestClipsApart: rows that look at clips beside each other, with any number of
 // clips, a fixed number and one.
 func TestClipsApart(t *testing.T) {
-	if _, err := verify.Version(); err != nil {
+	if _, err := ort.Version(); err != nil {
 		t.Skip(err)
 	}
 	sound := func(_ *graph.Graph, y *graph.Value) *graph.Value { return y }

@@ -7,13 +7,14 @@ import (
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // TestWebGPU runs on a GPU, or on a software driver of one: make gpu-test sets
 // VK_ICD_FILENAMES to the SwiftShader of Debian's chromium.
 func TestWebGPU(t *testing.T) {
-	provider := verify.Provider{Name: "webgpu"}
-	if err := verify.ProbeProvider(provider); err != nil {
+	provider := ort.Provider{Name: "webgpu"}
+	if err := ort.ProbeProvider(provider); err != nil {
 		t.Skip(err)
 	}
 	half := afblock.RewriteOptions{Navigation: afblock.Pattern{Ratio: 0.5}}
@@ -66,8 +67,8 @@ func TestWebGPU(t *testing.T) {
 
 // TestWebGPUStrict refuses a model that the provider does not hold whole.
 func TestWebGPUStrict(t *testing.T) {
-	provider := verify.Provider{Name: "webgpu"}
-	if err := verify.ProbeProvider(provider); err != nil {
+	provider := ort.Provider{Name: "webgpu"}
+	if err := ort.ProbeProvider(provider); err != nil {
 		t.Skip(err)
 	}
 	s := subject(t, network(t, 0), codegen.Gather)
@@ -87,8 +88,8 @@ func TestWebGPUStrict(t *testing.T) {
 func TestProviderUnavailable(t *testing.T) {
 	s := subject(t, network(t, 0), codegen.Mask)
 	for _, name := range []string{"cuda", "tensorrt", "coreml", "openvino"} {
-		provider := verify.Provider{Name: name}
-		if verify.ProbeProvider(provider) == nil {
+		provider := ort.Provider{Name: name}
+		if ort.ProbeProvider(provider) == nil {
 			continue // it is there
 		}
 		_, err := verify.Verify(t.Context(), s, verify.Options{Provider: provider})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // Measured is what a model did with one clip.
@@ -19,7 +21,7 @@ func Measure(ctx context.Context, s *Subject, opt Options) ([]Measured, error) {
 	if len(s.Blocks) == 0 {
 		return nil, fmt.Errorf("%s: it is not an AFNet that afc wrote: no block selects frames", s.Path)
 	}
-	if err := ProbeProvider(opt.Provider); err != nil {
+	if err := ort.ProbeProvider(opt.Provider); err != nil {
 		return nil, err
 	}
 	opt.Batch = 1

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // Options are the choices of Verify.
@@ -16,7 +17,7 @@ type Options struct {
 	Videos   Videos // nil: Random with seed 0
 	Batch    int    // clips at once where the model takes any number; 0: 2
 	Threads  int    // intra-op threads; 0: one a core
-	Provider Provider
+	Provider ort.Provider
 
 	// Only and Skip name checks to run and not to run; Only nil: all.
 	Only, Skip []string
@@ -28,7 +29,7 @@ type Options struct {
 	MinTop1 float64
 
 	// Resident are the arguments with which this program, started anew, calls
-	// RunResident and ends, to measure the memory that a model takes; nil: it is
+	// ort.RunResident and ends, to measure the memory that a model takes; nil: it is
 	// not measured.
 	Resident []string
 
@@ -63,7 +64,7 @@ func Verify(ctx context.Context, s *Subject, opt Options) (*Report, error) {
 			return nil, fmt.Errorf("unknown check %q: expected one of %s", name, strings.Join(CheckNames(), ", "))
 		}
 	}
-	if err := ProbeProvider(opt.Provider); err != nil {
+	if err := ort.ProbeProvider(opt.Provider); err != nil {
 		return nil, err
 	}
 	p, err := newProver(ctx, s, opt)
@@ -78,9 +79,9 @@ func Verify(ctx context.Context, s *Subject, opt Options) (*Report, error) {
 		if opt.Progress != nil {
 			opt.Progress(c.title, i, len(chosen))
 		}
-		p.r.keep(chosen)
+		keepInterim(p.r, chosen)
 		row, err := c.run(p)
-		var unavailable *UnavailableError
+		var unavailable *ort.UnavailableError
 		reason, skipped := inapplicable(err)
 		switch {
 		case ctx.Err() != nil:
@@ -148,7 +149,7 @@ func newProver(ctx context.Context, s *Subject, opt Options) (*prover, error) {
 	p.r.Inputs = opt.Videos.String()
 	p.addModel("model", s.Model, s.Path, s.Lowering)
 	if s.Source != nil {
-		p.addModel("source", s.Source, modelName(s.Source), "")
+		p.addModel("source", s.Source, ort.ModelName(s.Source), "")
 	}
 	if p.channels = s.Channels; p.channels == 0 {
 		p.channels = 3
@@ -266,17 +267,17 @@ func (p *prover) reference(masksIn bool) (*graph.Model, error) {
 
 // unoptimised is how models are run where they are compared: as they are
 // written.
-func (p *prover) unoptimised() SessionOptions {
-	return SessionOptions{Threads: p.opt.Threads, OptLevel: OptNone}
+func (p *prover) unoptimised() ort.SessionOptions {
+	return ort.SessionOptions{Threads: p.opt.Threads, OptLevel: ort.OptNone}
 }
 
 // optimised is how users run models, on the provider.
-func (p *prover) optimised() SessionOptions {
-	return SessionOptions{Threads: p.opt.Threads, Provider: p.opt.Provider}
+func (p *prover) optimised() ort.SessionOptions {
+	return ort.SessionOptions{Threads: p.opt.Threads, Provider: p.opt.Provider}
 }
 
 // run runs a model on clips.
-func (p *prover) run(m *graph.Model, so SessionOptions, clips [][]float32) (*outcome, error) {
+func (p *prover) run(m *graph.Model, so ort.SessionOptions, clips [][]float32) (*outcome, error) {
 	s, err := p.sessions.open(m, so)
 	if err != nil {
 		return nil, err
@@ -288,22 +289,30 @@ func (p *prover) run(m *graph.Model, so SessionOptions, clips [][]float32) (*out
 	return p.runSession(s, inputs)
 }
 
-func (p *prover) runSession(s *Session, inputs []*graph.Tensor) (*outcome, error) {
+func (p *prover) runSession(s *ort.Session, inputs []*graph.Tensor) (*outcome, error) {
 	out, err := s.Run(p.ctx, inputs...)
 	if err != nil {
 		return nil, err
 	}
 	o := &outcome{outputs: map[string]*graph.Tensor{}}
-	for i, io := range s.Outputs() {
-		o.names = append(o.names, io.Name)
-		o.outputs[io.Name] = out[i]
+	for i, name := range outputNames(s) {
+		o.names = append(o.names, name)
+		o.outputs[name] = out[i]
 	}
 	return o, nil
 }
 
+func outputNames(s *ort.Session) []string {
+	names := make([]string, len(s.Outputs()))
+	for i, io := range s.Outputs() {
+		names[i] = io.Name
+	}
+	return names
+}
+
 // inputs arranges clips as a model takes them. Masks go to the input
 // "masks_in"; inputs beside those get zeros.
-func (p *prover) inputs(m *graph.Model, s *Session, clips [][]float32, masks *graph.Tensor) ([]*graph.Tensor, error) {
+func (p *prover) inputs(m *graph.Model, s *ort.Session, clips [][]float32, masks *graph.Tensor) ([]*graph.Tensor, error) {
 	frames := len(clips[0]) / (p.channels * p.h * p.w)
 	in, err := clipsInput(m, frames, p.channels)
 	if err != nil {
@@ -311,7 +320,7 @@ func (p *prover) inputs(m *graph.Model, s *Session, clips [][]float32, masks *gr
 	}
 	n := int64(len(clips))
 	if fixed := in.batch(); fixed != 0 && fixed != n {
-		return nil, &InapplicableError{fmt.Sprintf("%s takes batches of %d clips only", modelName(m), fixed)}
+		return nil, &InapplicableError{fmt.Sprintf("%s takes batches of %d clips only", ort.ModelName(m), fixed)}
 	}
 	inputs := make([]*graph.Tensor, len(s.Inputs()))
 	for i, io := range s.Inputs() {
@@ -324,7 +333,7 @@ func (p *prover) inputs(m *graph.Model, s *Session, clips [][]float32, masks *gr
 			inputs[i], err = zeros(io.Type, n)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: input %s %s: %w", modelName(m), io.Name, io.Type, err)
+			return nil, fmt.Errorf("%s: input %s %s: %w", ort.ModelName(m), io.Name, io.Type, err)
 		}
 	}
 	return inputs, nil
@@ -354,12 +363,12 @@ type sessionCache struct{ entries []cachedSession }
 type cachedSession struct {
 	m       *graph.Model
 	key     string
-	session *Session
+	session *ort.Session
 }
 
 const cachedSessions = 3
 
-func (c *sessionCache) open(m *graph.Model, so SessionOptions) (*Session, error) {
+func (c *sessionCache) open(m *graph.Model, so ort.SessionOptions) (*ort.Session, error) {
 	key := fmt.Sprintf("%+v", so)
 	for i, e := range c.entries {
 		if e.m == m && e.key == key {
@@ -371,7 +380,7 @@ func (c *sessionCache) open(m *graph.Model, so SessionOptions) (*Session, error)
 		c.entries[0].session.Close()
 		c.entries = slices.Delete(c.entries, 0, 1)
 	}
-	s, err := NewSession(m, so)
+	s, err := ort.NewSession(m, so)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // Status is the outcome of a check.
@@ -24,7 +26,7 @@ const (
 
 // Check is a row of the report.
 type Check struct {
-	Name   string `json:"name"` // short, stable: what --check and scripts use
+	Name   string `json:"name"` // short, stable: what --only and scripts use
 	Title  string `json:"title"`
 	Status Status `json:"status"`
 	Figure string `json:"figure,omitempty"` // what was measured
@@ -103,14 +105,14 @@ type Latency struct {
 	// Activations is the most memory, in bytes, that the runtime had in use on
 	// the CPU for activations, Resident what a process that loads and runs the
 	// model had resident; both at their peaks, 0 where it is not told.
-	Activations int64     `json:"peak_activation_bytes,omitempty"`
-	Resident    int64     `json:"peak_resident_bytes,omitempty"`
-	Samples     []float64 `json:"samples_ms"`
-	Ops         []Tally   `json:"operators"` // of the profiled run, longest first
-	Stages      []Tally   `json:"stages"`
+	Activations int64       `json:"peak_activation_bytes,omitempty"`
+	Resident    int64       `json:"peak_resident_bytes,omitempty"`
+	Samples     []float64   `json:"samples_ms"`
+	Ops         []ort.Tally `json:"operators"` // of the profiled run, longest first
+	Stages      []ort.Tally `json:"stages"`
 }
 
-func latencyOf(t Timing) Latency {
+func latencyOf(t ort.Timing) Latency {
 	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 	l := Latency{
 		Model: t.Name, Clips: t.Clips, Runs: len(t.Runs), First: ms(t.First),
@@ -135,14 +137,14 @@ type Report struct {
 	Errors    []Difference `json:"errors,omitempty"` // of every comparison, for charts
 	Latency   []Latency    `json:"latency,omitempty"`
 	Agreement *Agreement   `json:"agreement,omitempty"`
-	Placement []Tally      `json:"placement,omitempty"` // nodes by provider
-	Fallbacks []Tally      `json:"fallbacks,omitempty"` // operators that ran elsewhere than on the provider
+	Placement []ort.Tally  `json:"placement,omitempty"` // nodes by provider
+	Fallbacks []ort.Tally  `json:"fallbacks,omitempty"` // operators that ran elsewhere than on the provider
 }
 
 // newReport starts a report with what is known of the machine.
-func newReport(p Provider) *Report {
+func newReport(p ort.Provider) *Report {
 	r := &Report{Provider: p.String(), Machine: fmt.Sprintf("%s/%s, %d processors", runtime.GOOS, runtime.GOARCH, runtime.NumCPU())}
-	if v, err := Version(); err == nil {
+	if v, err := ort.Version(); err == nil {
 		r.Runtime = v
 	}
 	return r

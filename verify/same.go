@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // SameOptions are the choices of Same.
@@ -26,7 +27,7 @@ type SameOptions struct {
 	Iterations   int   // with other random inputs each; 0: 1
 	Batch        int64 // first dimension of random inputs that leave it open; 0: 2
 
-	Session SessionOptions // of both
+	Session ort.SessionOptions // of both
 	// Bisect looks for the first value that differs when an output does.
 	Bisect   bool
 	Progress func(step string, done, total int) // nil: nobody is told
@@ -101,14 +102,14 @@ func (o SameOptions) tolerance(output string) Tolerance {
 func Same(ctx context.Context, a, b *graph.Model, opt SameOptions) (*Report, error) {
 	r := newReport(opt.Session.Provider)
 	p := &prover{ctx: ctx, r: r}
-	p.addModel("a", a, modelName(a), "")
-	p.addModel("b", b, modelName(b), "")
-	sa, err := NewSession(a, opt.Session)
+	p.addModel("a", a, ort.ModelName(a), "")
+	p.addModel("b", b, ort.ModelName(b), "")
+	sa, err := ort.NewSession(a, opt.Session)
 	if err != nil {
 		return nil, err
 	}
 	defer sa.Close()
-	sb, err := NewSession(b, opt.Session)
+	sb, err := ort.NewSession(b, opt.Session)
 	if err != nil {
 		return nil, err
 	}
@@ -184,10 +185,10 @@ func sameRow(d Difference, tol Tolerance) Check {
 }
 
 // matchOutputs pairs the outputs of two sessions.
-func matchOutputs(a, b *Session) ([]pair, error) {
+func matchOutputs(a, b *ort.Session) ([]pair, error) {
 	var byName []pair
 	for _, o := range a.Outputs() {
-		if slices.ContainsFunc(b.Outputs(), func(io IO) bool { return io.Name == o.Name }) {
+		if slices.ContainsFunc(b.Outputs(), func(io ort.IO) bool { return io.Name == o.Name }) {
 			byName = append(byName, pair{o.Name, o.Name})
 		}
 	}
@@ -195,7 +196,7 @@ func matchOutputs(a, b *Session) ([]pair, error) {
 		return byName, nil
 	}
 	if len(a.Outputs()) != len(b.Outputs()) {
-		return nil, fmt.Errorf("the models share no output: %s has %s, %s has %s", a.Model, ioNames(a.Outputs()), b.Model, ioNames(b.Outputs()))
+		return nil, fmt.Errorf("the models share no output: %s has %s, %s has %s", a.Model, strings.Join(outputNames(a), ", "), b.Model, strings.Join(outputNames(b), ", "))
 	}
 	for i, o := range a.Outputs() {
 		byName = append(byName, pair{o.Name, b.Outputs()[i].Name})
@@ -204,7 +205,7 @@ func matchOutputs(a, b *Session) ([]pair, error) {
 }
 
 // given looks up what is given for an input, "" standing for an only one.
-func given[T any](m map[string]T, s *Session, name string) T {
+func given[T any](m map[string]T, s *ort.Session, name string) T {
 	if v, ok := m[name]; ok || len(s.Inputs()) > 1 {
 		return v
 	}
@@ -212,7 +213,7 @@ func given[T any](m map[string]T, s *Session, name string) T {
 }
 
 // describe says what the models are run on.
-func (o SameOptions) describe(s *Session, iterations int) string {
+func (o SameOptions) describe(s *ort.Session, iterations int) string {
 	count := 0
 	for _, io := range s.Inputs() {
 		if given(o.Inputs, s, io.Name) != nil {
@@ -226,7 +227,7 @@ func (o SameOptions) describe(s *Session, iterations int) string {
 }
 
 // inputs makes the i-th set of inputs.
-func (o SameOptions) inputs(s *Session, i uint64) (map[string]*graph.Tensor, error) {
+func (o SameOptions) inputs(s *ort.Session, i uint64) (map[string]*graph.Tensor, error) {
 	inputs := map[string]*graph.Tensor{}
 	for k, io := range s.Inputs() {
 		if t := given(o.Inputs, s, io.Name); t != nil {
@@ -289,10 +290,10 @@ func (o SameOptions) random(elem graph.DataType, dims []int64, stream uint64) (*
 // bisectRow names the first value that differs.
 func bisectRow(ctx context.Context, a, b *graph.Model, inputs map[string]*graph.Tensor, opt SameOptions) (Check, error) {
 	so := opt.Session
-	so.OptLevel = OptNone // fused nodes would hide the values between them
+	so.OptLevel = ort.OptNone // fused nodes would hide the values between them
 	c := Check{Name: "bisect", Title: "first value that differs", Status: Info}
 	d, err := firstDifference(a, b, opt.tolerance(""), bisectChunk, func(m *graph.Model) (*outcome, error) {
-		s, err := NewSession(m, so)
+		s, err := ort.NewSession(m, so)
 		if err != nil {
 			return nil, err
 		}
@@ -301,7 +302,7 @@ func bisectRow(ctx context.Context, a, b *graph.Model, inputs map[string]*graph.
 		if err != nil {
 			return nil, err
 		}
-		return &outcome{names: names(s.Outputs()), outputs: out}, nil
+		return &outcome{names: outputNames(s), outputs: out}, nil
 	})
 	switch {
 	case err != nil:
@@ -313,7 +314,7 @@ func bisectRow(ctx context.Context, a, b *graph.Model, inputs map[string]*graph.
 	c.Figure = d.Figure()
 	node := a.Graph.Value(d.Output).Producer()
 	c.Where = fmt.Sprintf("%s, made by %s %s; %s", d.Output, node.OpType, node.Name, d.Where())
-	if s := stageOf(NodeEvent{Node: d.Output}); s != "other" {
+	if s := stageOf(ort.NodeEvent{Node: d.Output}); s != "other" {
 		c.Where = "in " + s + ": " + c.Where
 	}
 	return c, nil

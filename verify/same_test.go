@@ -7,12 +7,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 func TestSame(t *testing.T) {
 	needRuntime(t)
 	shapes := map[string][]int64{"": {3, 2}}
-	opt := SameOptions{Shapes: shapes, Iterations: 2, Session: SessionOptions{Threads: 1}, Bisect: true}
+	opt := SameOptions{Shapes: shapes, Iterations: 2, Session: ort.SessionOptions{Threads: 1}, Bisect: true}
 	r, err := Same(t.Context(), affine(2, 1), affine(2, 1), opt)
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +49,7 @@ func TestSameNeedsShapes(t *testing.T) {
 	x := m.Graph.Value("x")
 	x.Type = graph.TensorType(graph.Float32, graph.Shape{graph.Sym("n"), graph.Sym("m")})
 	m.Graph.Value("y").Type = x.Type
-	if _, err := Same(t.Context(), m, m.Clone(), SameOptions{Session: SessionOptions{Threads: 1}}); err == nil || !strings.Contains(err.Error(), "--input-shapes x:") {
+	if _, err := Same(t.Context(), m, m.Clone(), SameOptions{Session: ort.SessionOptions{Threads: 1}}); err == nil || !strings.Contains(err.Error(), "--input-shapes x:") {
 		t.Errorf("error %v does not say which shape to give", err)
 	}
 }
@@ -86,4 +87,30 @@ func TestPairs(t *testing.T) {
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(pair{})); d != "" {
 		t.Errorf("pairs (-want +got)\n%s", d)
 	}
+}
+
+// needRuntime skips a test where there is no ONNX Runtime.
+func needRuntime(t testing.TB) {
+	t.Helper()
+	if _, err := ort.Version(); err != nil {
+		t.Skip(err)
+	}
+}
+
+// affine returns a model y = relu(a·x + b), z = the shape of x, of any batch.
+func affine(a, b float32) *graph.Model {
+	m := graph.NewModel("affine", 8, 17)
+	g := m.Graph
+	x := g.AddInput("x", graph.TensorType(graph.Float32, graph.Shape{graph.Sym("n"), graph.D(2)}))
+	scale := g.AddInitializer("a", graph.Float32s(nil, a))
+	shift := g.AddInitializer("b", graph.Float32s(nil, b))
+	ax := g.NewNode("Mul", "scaled", []*graph.Value{x, scale}, 1).Output(0)
+	axb := g.NewNode("Add", "shifted", []*graph.Value{ax, shift}, 1).Output(0)
+	y := g.AddNode("Relu", "", "relu", []*graph.Value{axb}, []string{"y"}).Output(0)
+	y.Type = x.Type
+	z := g.AddNode("Shape", "", "shape", []*graph.Value{x}, []string{"z"}).Output(0)
+	z.Type = graph.TensorType(graph.Int64, graph.ShapeOf(2))
+	g.AddOutput(y)
+	g.AddOutput(z)
+	return m
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // Subject is what Verify is to prove things about. This package knows models,
@@ -109,7 +110,7 @@ func clipsInput(m *graph.Model, frames, channels int) (frameInput, error) {
 	if reason == "" {
 		reason = "no input takes clips: expected one of 4 or 5 dimensions"
 	}
-	return frameInput{}, fmt.Errorf("%s: %s", modelName(m), reason)
+	return frameInput{}, fmt.Errorf("%s: %s", ort.ModelName(m), reason)
 }
 
 func typeNames(types []graph.DataType) string {

@@ -13,6 +13,7 @@ import (
 	"github.com/afc-project/afc/internal/testutil"
 	"github.com/afc-project/afc/testmodels"
 	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // network makes a tiny AFNet of random weights: two AF modules, ten channels
@@ -35,7 +36,7 @@ func network(t testing.TB, shiftDiv int) *afblock.Network {
 // topk's, every frame if not given.
 func subject(t testing.TB, net *afblock.Network, lowering codegen.Lowering, budget ...int) *verify.Subject {
 	t.Helper()
-	if _, err := verify.Version(); err != nil {
+	if _, err := ort.Version(); err != nil {
 		t.Skip(err)
 	}
 	if len(budget) == 0 {
@@ -214,7 +215,7 @@ func TestVerifyHalf(t *testing.T) {
 		g.AddOutput(y)
 		return m
 	}
-	if _, err := verify.Version(); err != nil {
+	if _, err := ort.Version(); err != nil {
 		t.Skip(err)
 	}
 	for _, c := range []struct {

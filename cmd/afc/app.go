@@ -16,7 +16,7 @@ import (
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/progress"
-	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // app is one run of the program: where it reads and writes.
@@ -63,7 +63,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	code := exitCode(err)
 	switch {
 	case errors.As(err, new(*childError)): // it printed why
-	case code == exitInterrupted && verify.Guarded(): // the parent says so
+	case code == exitInterrupted && ort.Guarded(): // the parent says so
 	case code == exitInterrupted:
 		fmt.Fprintln(stderr, "afc: interrupted")
 	case err != nil:

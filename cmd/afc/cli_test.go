@@ -10,7 +10,7 @@ import (
 
 	"github.com/afc-project/afc/internal/testutil"
 	"github.com/afc-project/afc/testmodels"
-	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // small is a network that converts in no time.
@@ -149,13 +149,13 @@ func TestOutputNotTaken(t *testing.T) {
 // TestNoRuntime: without ONNX Runtime verify says what to do, with a code of
 // its own; convert does not need it.
 func TestNoRuntime(t *testing.T) {
-	t.Setenv(verify.LibraryVariable, filepath.Join(t.TempDir(), "none.so"))
+	t.Setenv(ort.LibraryVariable, filepath.Join(t.TempDir(), "none.so"))
 	model := modelFile(t, small)
 	af := filepath.Join(t.TempDir(), "af.onnx")
 	mustRun(t, "convert", model, "-o", af)
 	for _, args := range [][]string{{"verify", model, af}, {"doctor"}, {"flops", "measure", af}} {
 		o := afc(t, args...)
-		if o.code != exitUnavailable || !strings.Contains(o.stderr, verify.LibraryVariable) || strings.Count(o.stderr, "\n") != 1 {
+		if o.code != exitUnavailable || !strings.Contains(o.stderr, ort.LibraryVariable) || strings.Count(o.stderr, "\n") != 1 {
 			t.Errorf("afc %s: exit %d, stderr %q", args[0], o.code, o.stderr)
 		}
 	}
@@ -182,7 +182,7 @@ func TestNoRuntime(t *testing.T) {
 // TestEndToEnd converts, verifies, exports and converts back, as users do. The
 // verification runs as a process of its own.
 func TestEndToEnd(t *testing.T) {
-	if _, err := verify.Version(); err != nil {
+	if _, err := ort.Version(); err != nil {
 		t.Skip(err)
 	}
 	dir := t.TempDir()

@@ -10,12 +10,13 @@ import (
 
 	"github.com/afc-project/afc/testmodels"
 	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // TestKindsOfClips takes sources of other clips than normalised RGB all the
 // way: recognised, converted, verified, counted and measured.
 func TestKindsOfClips(t *testing.T) {
-	if _, err := verify.Version(); err != nil {
+	if _, err := ort.Version(); err != nil {
 		t.Skip(err)
 	}
 	tiny := testmodels.Spec{Blocks: []int{2, 2, 2, 2}, Width: 8, Frames: 4, Size: 33, Classes: 7, Dynamic: true}
@@ -71,7 +72,7 @@ func TestKindsOfClips(t *testing.T) {
 // TestClipsOfAnotherType: clips that the input's type cannot hold are the
 // caller's slip, not failed checks.
 func TestClipsOfAnotherType(t *testing.T) {
-	if _, err := verify.Version(); err != nil {
+	if _, err := ort.Version(); err != nil {
 		t.Skip(err)
 	}
 	spec := small

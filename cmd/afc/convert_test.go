@@ -11,7 +11,7 @@ import (
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/testmodels"
-	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // ports names a model's inputs that callers give, and its outputs.
@@ -77,7 +77,7 @@ func TestConvertPlainWeights(t *testing.T) {
 			t.Errorf("afc %s\n%s%s", strings.Join(args, " "), o.stdout, o.stderr)
 		}
 	}
-	if _, err := verify.Version(); err != nil {
+	if _, err := ort.Version(); err != nil {
 		t.Skip(err)
 	}
 	mustRun(t, "verify", "--same", without, with, "--threads", "1")
@@ -87,7 +87,7 @@ func TestConvertPlainWeights(t *testing.T) {
 // TestConvertToOneFrame: a clip of one frame has the layout of a batch of
 // frames too.
 func TestConvertToOneFrame(t *testing.T) {
-	if _, err := verify.Version(); err != nil {
+	if _, err := ort.Version(); err != nil {
 		t.Skip(err)
 	}
 	source := modelFile(t, small)

@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/afc-project/afc/testmodels"
-	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // crashSpec is large enough that a conversion can be hit while it reads,
@@ -327,7 +327,7 @@ func TestOutputIsSource(t *testing.T) {
 			{"verify", "--same", source, source, "--report", out},
 		} {
 			t.Run(args[0], func(t *testing.T) {
-				if _, err := verify.Version(); args[0] == "verify" && err != nil {
+				if _, err := ort.Version(); args[0] == "verify" && err != nil {
 					t.Skip(err)
 				}
 				if o := afc(t, args...); o.code != exitUsage {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // diagnosis is what doctor reports.
@@ -62,19 +62,19 @@ func diagnose() (diagnosis, error) {
 	if path, err := exec.LookPath("dot"); err == nil {
 		d.Graphviz = path
 	}
-	lib, err := verify.Find()
+	lib, err := ort.Find()
 	if err == nil {
 		d.Runtime.Path, d.Runtime.From = lib.Path, lib.From
-		d.Runtime.Version, err = verify.Version()
+		d.Runtime.Version, err = ort.Version()
 	}
 	if err != nil {
 		d.Runtime.Missing = err.Error()
 		return d, err
 	}
-	for _, name := range verify.Providers {
+	for _, name := range ort.Providers {
 		p := providerState{Name: name}
-		var missing *verify.UnavailableError
-		if err := verify.ProbeProvider(verify.Provider{Name: name}); errors.As(err, &missing) {
+		var missing *ort.UnavailableError
+		if err := ort.ProbeProvider(ort.Provider{Name: name}); errors.As(err, &missing) {
 			p.Missing, p.Do = oneLine(missing.Reason), missing.Do
 		} else if err != nil {
 			p.Missing = oneLine(err.Error())

@@ -8,7 +8,7 @@ import (
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
-	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // The exit codes.
@@ -47,8 +47,8 @@ func exitCode(err error) int {
 		usage         *usageError
 		mismatch      *mismatchError
 		notRecognized *afblock.NotRecognizedError
-		unavailable   *verify.UnavailableError
-		crash         *verify.CrashError
+		unavailable   *ort.UnavailableError
+		crash         *ort.CrashError
 		model         *graph.Error
 		child         *childError
 		path          *fs.PathError

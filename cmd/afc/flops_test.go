@@ -10,7 +10,7 @@ import (
 
 	"github.com/afc-project/afc/internal/testutil"
 	"github.com/afc-project/afc/testmodels"
-	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 func flopsJSON(t *testing.T, args ...string) flopsReport {
@@ -116,7 +116,7 @@ func TestFlopsPlot(t *testing.T) {
 
 // TestFlopsMeasure holds the measured ratio to the fixed pattern of the file.
 func TestFlopsMeasure(t *testing.T) {
-	if _, err := verify.Find(); err != nil {
+	if _, err := ort.Find(); err != nil {
 		t.Skip(err)
 	}
 	source := modelFile(t, testmodels.Spec{Depth: 18, Width: 8, Frames: 4, Size: 64, Classes: 5})

@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // guarded runs a command that loads models into ONNX Runtime as a child of
@@ -15,7 +16,7 @@ import (
 // first, whether the runtime is there or not.
 func (a *app) guarded(c *cli.Context, read func(*cli.Context) (verify.Options, error), action func(*cli.Context, verify.Options) error) error {
 	opt, err := read(c)
-	if verify.Guarded() {
+	if ort.Guarded() {
 		defer asChild()
 		if err == nil {
 			err = action(c, opt)
@@ -25,18 +26,20 @@ func (a *app) guarded(c *cli.Context, read func(*cli.Context) (verify.Options, e
 	if err != nil {
 		return err
 	}
-	if _, err := verify.Find(); err != nil {
+	if _, err := ort.Find(); err != nil {
 		return err
 	}
-	g := verify.Guard{Args: a.args, Timeout: c.Duration("timeout"), Stdin: a.stdin, Stdout: a.stdout.to, Stderr: a.stderr}
+	g := ort.Guard{Args: a.args, Timeout: c.Duration("timeout"), Stdin: a.stdin, Stdout: a.stdout.to, Stderr: a.stderr}
 	code, err := g.Run(c.Context)
-	var crash *verify.CrashError
-	switch {
-	case errors.As(err, &crash) && crash.Report != nil:
-		if err := a.writeReport(c, crash.Report); err != nil {
-			return err
+	var crash *ort.CrashError
+	if errors.As(err, &crash) {
+		if report := verify.Interim(crash); report != nil {
+			if err := a.writeReport(c, report); err != nil {
+				return err
+			}
 		}
-	case err == nil && code != exitOK:
+	}
+	if err == nil && code != exitOK {
 		return &childError{code}
 	}
 	return err
@@ -44,7 +47,7 @@ func (a *app) guarded(c *cli.Context, read func(*cli.Context) (verify.Options, e
 
 // asChild tells the parent that the child ended by itself. It is deferred.
 func asChild() {
-	defer verify.Done()
+	defer ort.Done()
 	if r := recover(); r != nil { // a fault of afc's own, whose stack is worth seeing
 		debug.SetTraceback("single")
 		panic(r)
@@ -57,7 +60,7 @@ func (a *app) residentCommand() *cli.Command {
 	return &cli.Command{
 		Name:   residentName,
 		Hidden: true,
-		Action: func(c *cli.Context) error { return verify.RunResident(c.Context, a.stdin, a.stdout) },
+		Action: func(c *cli.Context) error { return ort.RunResident(c.Context, a.stdin, a.stdout) },
 	}
 }
 

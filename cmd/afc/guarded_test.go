@@ -9,12 +9,13 @@ import (
 
 	"github.com/afc-project/afc/testmodels"
 	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // TestVerifyMemory: the memory told is that of a process with one model in it:
 // it holds the model's weights, and not those of the model it is raced against.
 func TestVerifyMemory(t *testing.T) {
-	if _, err := verify.Version(); err != nil {
+	if _, err := ort.Version(); err != nil {
 		t.Skip(err)
 	}
 	spec := testmodels.Spec{Depth: 18, Width: 64, Frames: 2, Size: 33, Classes: 7}

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/afc-project/afc/internal/atomicfile"
-	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // grace is how long an interrupted run may take to end by itself: native code
@@ -33,7 +33,7 @@ func main() {
 		case <-signals:
 		}
 		atomicfile.RemoveTemporaries()
-		if !verify.Guarded() {
+		if !ort.Guarded() {
 			os.Stderr.WriteString("afc: interrupted\n")
 		}
 		os.Exit(exitInterrupted)

@@ -12,7 +12,7 @@ import (
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/testmodels"
-	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // asProgram, in the environment, makes the test binary be afc: for tests that
@@ -20,7 +20,7 @@ import (
 const asProgram = "AFC_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" || verify.Guarded() {
+	if os.Getenv(asProgram) != "" || ort.Guarded() {
 		main()
 	}
 	os.Exit(m.Run())

@@ -16,7 +16,7 @@ import (
 
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/testmodels"
-	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 var big = flag.Bool("big", false, "TestMemory on a model of more than 2 GB")
@@ -75,8 +75,8 @@ func TestMemory(t *testing.T) {
 			if fi, err := os.Stat(out + ".data"); err != nil || fi.Size() < weights/2 {
 				t.Errorf("its weights: %v, %v", fi, err)
 			}
-			s, err := verify.OpenSession(out, verify.SessionOptions{Threads: 2, OptLevel: verify.OptNone})
-			if errors.As(err, new(*verify.UnavailableError)) {
+			s, err := ort.OpenSession(out, ort.SessionOptions{Threads: 2, OptLevel: ort.OptNone})
+			if errors.As(err, new(*ort.UnavailableError)) {
 				t.Skip(err)
 			}
 			if err != nil {

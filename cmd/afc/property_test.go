@@ -20,7 +20,7 @@ import (
 	"github.com/afc-project/afc/internal/testutil"
 	"github.com/afc-project/afc/passes"
 	"github.com/afc-project/afc/testmodels"
-	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 var propertyChecks = flag.Int("property-checks", 300, "random networks that TestProperty makes")
@@ -37,7 +37,7 @@ const propertyLimit = 1e-4
 // Thousands of networks: go test ./cmd/afc -run TestProperty -property-checks 5000.
 // The same again: add the -rapid.seed that is printed.
 func TestProperty(t *testing.T) {
-	if _, err := verify.Version(); err != nil {
+	if _, err := ort.Version(); err != nil {
 		t.Skip(err)
 	}
 	checks := *propertyChecks
@@ -242,7 +242,7 @@ func (p *property) recognized(net *afblock.Network) {
 // input's shape alone.
 func (p *property) run(m *graph.Model, name string, frames int) []float32 {
 	m.Path = name
-	s, err := verify.NewSession(m, verify.SessionOptions{Threads: 1})
+	s, err := ort.NewSession(m, ort.SessionOptions{Threads: 1})
 	if err != nil {
 		p.Fatalf("%s: %v", name, err)
 	}

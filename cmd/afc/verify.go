@@ -11,6 +11,7 @@ import (
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/passes"
 	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 func (a *app) verifyCommand() *cli.Command {
@@ -40,7 +41,7 @@ func runFlags() []cli.Flag {
 		&cli.StringFlag{Name: "dist", Value: "normal", Usage: "random pixels: normal or uniform"},
 		&cli.IntFlag{Name: "batch", Value: 2, Usage: "clips at once, where the model takes any number"},
 		&cli.IntFlag{Name: "source-frames", Usage: "frames a clip of SOURCE.onnx, where its graph does not say"},
-		&cli.StringFlag{Name: "provider", Value: "cpu", Usage: strings.Join(verify.Providers, ", ") + "; options as in cuda:device_id=1"},
+		&cli.StringFlag{Name: "provider", Value: "cpu", Usage: strings.Join(ort.Providers, ", ") + "; options as in cuda:device_id=1"},
 		&cli.BoolFlag{Name: "allow-fallback", Usage: "let nodes the provider cannot run fall back to the CPU, and list them"},
 		&cli.IntFlag{Name: "threads", Usage: "threads of one run (default: one a core)"},
 		&cli.DurationFlag{Name: "timeout", Usage: "give up after this time, as in 5m"},
@@ -143,7 +144,7 @@ func runOptions(c *cli.Context) (verify.Options, error) {
 		return opt, usagef("--timeout %v: expected a positive time", c.Duration("timeout"))
 	}
 	opt.Videos = verify.Random{Count: c.Int("clips"), Seed: c.Uint64("seed"), Distribution: dist}
-	provider, err := verify.ParseProvider(c.String("provider"))
+	provider, err := ort.ParseProvider(c.String("provider"))
 	if err != nil {
 		return opt, usagef("%v", err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/testmodels"
 	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // endless returns a model that takes clips and never answers.
@@ -64,7 +65,7 @@ func faulty() *graph.Model {
 // TestVerifyCrash: a source that ONNX Runtime dies of fails the check that ran
 // it, by name; what was found before is not lost.
 func TestVerifyCrash(t *testing.T) {
-	if _, err := verify.Version(); err != nil {
+	if _, err := ort.Version(); err != nil {
 		t.Skip(err)
 	}
 	if runtime.GOARCH != "amd64" {
@@ -107,7 +108,7 @@ func TestVerifyCrash(t *testing.T) {
 // TestVerifyTimeout: a model that hangs ONNX Runtime costs no more than
 // --timeout, and the message says where it hung.
 func TestVerifyTimeout(t *testing.T) {
-	if _, err := verify.Version(); err != nil {
+	if _, err := ort.Version(); err != nil {
 		t.Skip(err)
 	}
 	path := encodedFile(t, endless())
@@ -124,7 +125,7 @@ func TestVerifyTimeout(t *testing.T) {
 // TestVerifyInterrupted: Ctrl-C stops a run under way, parent and child, with
 // one message.
 func TestVerifyInterrupted(t *testing.T) {
-	if _, err := verify.Version(); err != nil {
+	if _, err := ort.Version(); err != nil {
 		t.Skip(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

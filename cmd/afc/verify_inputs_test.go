@@ -14,11 +14,12 @@ import (
 
 	"github.com/afc-project/afc/testmodels"
 	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // TestVerifyVideos runs source and AFNet on labelled folders of frames.
 func TestVerifyVideos(t *testing.T) {
-	if _, err := verify.Version(); err != nil {
+	if _, err := ort.Version(); err != nil {
 		t.Skip(err)
 	}
 	dir := t.TempDir()

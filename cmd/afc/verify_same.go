@@ -8,6 +8,7 @@ import (
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/numpy"
 	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // sameFlags are the flags of verify --same.
@@ -26,7 +27,7 @@ func sameFlags() []cli.Flag {
 func (a *app) verifySame(c *cli.Context, run verify.Options) error {
 	opt := verify.SameOptions{
 		Seed: c.Uint64("seed"), Distribution: verify.Distribution(c.String("dist")), Iterations: c.Int("iterations"),
-		Session: verify.SessionOptions{Threads: run.Threads, Provider: run.Provider}, Bisect: c.Bool("bisect"),
+		Session: ort.SessionOptions{Threads: run.Threads, Provider: run.Provider}, Bisect: c.Bool("bisect"),
 	}
 	var err error
 	if opt.Tolerances, err = verify.ParseTolerances(c.StringSlice("atol"), c.StringSlice("rtol")); err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/afc-project/afc/internal/testutil"
 	"github.com/afc-project/afc/passes"
 	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // facts is what make.py knows of an export.
@@ -307,7 +308,7 @@ func firstRows(t *testing.T, x *graph.Tensor, n int64) *graph.Tensor {
 
 // eachRunnable calls fn with every export's network and recorded answer.
 func eachRunnable(t *testing.T, fn func(t *testing.T, f facts, net *afblock.Network, video, logits *graph.Tensor)) {
-	if _, err := verify.Version(); err != nil {
+	if _, err := ort.Version(); err != nil {
 		t.Skip(err)
 	}
 	all := readFacts(t)
@@ -338,7 +339,7 @@ func run(t *testing.T, net *afblock.Network, video *graph.Tensor) *graph.Tensor 
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := verify.NewSession(m, verify.SessionOptions{Threads: 1})
+	s, err := ort.NewSession(m, ort.SessionOptions{Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

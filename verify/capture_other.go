@@ -1,6 +1,0 @@
-//go:build cgo && !unix
-
-package verify
-
-// captureLog runs f; here the runtime's log cannot be caught.
-func captureLog(f func() error) ([]string, error) { return nil, f() }

@@ -1,0 +1,88 @@
+package ort
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/afc-project/afc/graph"
+)
+
+// maxInMemory is the most bytes of a model that is given to the runtime whole.
+var maxInMemory int64 = graph.MaxFileSize
+
+// NewSession loads a model. It is encoded first: the runtime sees what a file
+// would hold. Of a model too large for one file, the runtime reads the weights
+// that are still where they were read from.
+func NewSession(m *graph.Model, opt SessionOptions) (*Session, error) {
+	size, err := m.EncodedSize()
+	if err != nil {
+		return nil, err
+	}
+	src := modelSource{name: ModelName(m)}
+	if size > maxInMemory {
+		src.data, src.folder, err = m.EncodeReferring()
+	} else {
+		src.data, err = graph.EncodeBytes(m)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return newSession(m, src, opt)
+}
+
+// ModelName is how messages name a model: its path, or its graph's name.
+func ModelName(m *graph.Model) string {
+	if m.Path != "" {
+		return m.Path
+	}
+	return m.Graph.Name
+}
+
+// OpenSession loads a model file. The runtime reads the file itself; afc
+// decodes it for the interface only.
+func OpenSession(path string, opt SessionOptions) (*Session, error) {
+	m, err := graph.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return newSession(m, modelSource{name: path, path: path}, opt)
+}
+
+// newSession loads src, whose interface m has.
+func newSession(m *graph.Model, src modelSource, opt SessionOptions) (*Session, error) {
+	for _, v := range m.Graph.Inputs() {
+		if v.Initializer() == nil {
+			src.inputs = append(src.inputs, IO{v.Name(), v.Type})
+		}
+	}
+	for _, v := range m.Graph.Outputs() {
+		src.outputs = append(src.outputs, IO{v.Name(), v.Type})
+	}
+	if opt.Outputs != nil {
+		var err error
+		if src.outputs, err = selectOutputs(src, opt.Outputs); err != nil {
+			return nil, err
+		}
+	}
+	if len(src.inputs) == 0 || len(src.outputs) == 0 {
+		return nil, &RunError{src.name, "load", fmt.Sprintf("the model has %d inputs and %d outputs, afc runs models with at least one of each", len(src.inputs), len(src.outputs))}
+	}
+	Step("loading %s into ONNX Runtime", src.name)
+	engine, warnings, err := open(src, opt)
+	if err != nil {
+		return nil, err
+	}
+	return &Session{Model: src.name, Warnings: warnings, inputs: src.inputs, outputs: src.outputs, options: opt, engine: engine}, nil
+}
+
+func selectOutputs(src modelSource, names []string) ([]IO, error) {
+	selected := make([]IO, len(names))
+	for i, name := range names {
+		k := slices.IndexFunc(src.outputs, func(io IO) bool { return io.Name == name })
+		if k < 0 {
+			return nil, &RunError{src.name, "load", fmt.Sprintf("the model has no output %q; it has %s", name, ioNames(src.outputs))}
+		}
+		selected[i] = src.outputs[k]
+	}
+	return selected, nil
+}

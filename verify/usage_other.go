@@ -1,9 +1,0 @@
-//go:build !unix
-
-package verify
-
-import "time"
-
-func processTime() (time.Duration, bool) { return 0, false }
-
-func peakResident() int64 { return 0 }
