@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/verify/ort"
 )
 
 // checkRepeat runs the model twice in one session and once in another. Equal
@@ -216,4 +217,19 @@ func (p *prover) checkIsolation() (Check, error) {
 		worst.Figure += ", run by run"
 	}
 	return worst, nil
+}
+
+func (p *prover) checkOptimised() (Check, error) {
+	want, err := p.baseline(0)
+	if err != nil {
+		return Check{}, err
+	}
+	got, err := p.run(p.shown(p.s.Model), ort.SessionOptions{Threads: p.opt.Threads}, p.clips)
+	if err != nil {
+		return Check{}, err
+	}
+	if err := p.readMasks(got, len(p.clips)); err != nil {
+		return Check{}, err
+	}
+	return p.sameButForTies("optimised", got, want, Folded)
 }

@@ -2,13 +2,38 @@ package verify
 
 import (
 	"fmt"
-	"regexp"
-	"slices"
-	"strings"
 
 	"github.com/afc-project/afc/graph"
-	"github.com/afc-project/afc/verify/ort"
 )
+
+func (p *prover) checkIdentity() (Check, error) {
+	switch {
+	case p.s.Source == nil:
+		return Check{}, &InapplicableError{"no source model is given"}
+	case p.s.Identity == nil:
+		return Check{}, &InapplicableError{"the model is not an AFNet that afc wrote"}
+	}
+	m, err := p.s.Identity()
+	if err != nil {
+		return Check{}, err
+	}
+	got, err := p.run(m, p.unoptimised(), p.clips)
+	if err != nil {
+		return Check{}, err
+	}
+	got.take(masksOutput)
+	want, err := p.run(p.s.Source, p.unoptimised(), p.clips)
+	if err != nil {
+		return Check{}, err
+	}
+	tol := Folded
+	for _, out := range want.outputs {
+		if out.DType == graph.Float16 {
+			tol = Half
+		}
+	}
+	return p.same("identity", got, want, tol)
+}
 
 // checkAgreement runs model and source on every video.
 func (p *prover) checkAgreement() (Check, error) {
@@ -105,97 +130,4 @@ func meanRow(t *graph.Tensor) ([]float64, error) {
 		mean[i%classes] += x * float64(classes) / float64(len(v))
 	}
 	return mean, nil
-}
-
-// checkLatency times model and source side by side, one clip a run where they
-// take any number.
-func (p *prover) checkLatency() (Check, error) {
-	if p.opt.Rounds < 0 {
-		return Check{}, &InapplicableError{"not asked for"}
-	}
-	type entry struct {
-		m      *graph.Model
-		name   string
-		frames int
-	}
-	entries := []entry{{p.s.Model, "model", p.sample()}}
-	if p.s.Source != nil {
-		entries = append(entries, entry{p.s.Source, "source", p.sourceFrames})
-	}
-	var contenders []ort.Contender
-	defer func() {
-		for _, c := range contenders {
-			c.Session.Close()
-		}
-	}()
-	clips := make([][][]float32, len(entries))
-	for i, e := range entries {
-		in, err := clipsInput(e.m, e.frames, p.channels)
-		if err != nil {
-			return Check{}, err
-		}
-		if clips[i], err = p.videos(0, max(int(in.batch()), 1), e.frames); err != nil {
-			return Check{}, err
-		}
-		s, err := ort.NewSession(e.m, p.optimised().ForTiming())
-		if err != nil {
-			return Check{}, err
-		}
-		contenders = append(contenders, ort.Contender{Name: e.name, Session: s})
-		if contenders[i].Inputs, err = p.inputs(e.m, s, clips[i], nil); err != nil {
-			return Check{}, err
-		}
-	}
-	times, err := ort.Race(p.ctx, contenders, ort.RaceOptions{Rounds: p.opt.Rounds})
-	if err != nil {
-		return Check{}, err
-	}
-	for i, t := range times {
-		t.Clips = int64(len(clips[i]))
-		l := latencyOf(t)
-		profile, _, err := p.profiled(entries[i].m, p.optimised(), clips[i])
-		if err != nil {
-			return Check{}, err
-		}
-		if l.Resident, err = p.resident(entries[i].m, contenders[i]); err != nil {
-			return Check{}, err
-		}
-		l.Activations, l.Ops, l.Stages = profile.PeakMemory, profile.ByOp(), profile.By(stageOf)
-		slices.SortStableFunc(l.Stages, func(a, b ort.Tally) int { return strings.Compare(a.Name, b.Name) }) // in network order
-		p.r.Latency = append(p.r.Latency, l)
-	}
-	model := &p.r.Latency[0]
-	c := Check{Status: Info, Figure: fmt.Sprintf("median %.1f ms a clip", model.P50/float64(model.Clips))}
-	if len(times) < 2 {
-		return c, nil
-	}
-	ratio, err := times[0].RatioTo(times[1])
-	if err != nil {
-		return Check{}, err
-	}
-	perClip := float64(len(clips[1])) / float64(len(clips[0]))
-	model.Ratio, p.r.Latency[1].Ratio = ratio.Median*perClip, 1
-	c.Figure += fmt.Sprintf(", %.3f of the source's", model.Ratio)
-	c.Where = fmt.Sprintf("quartiles %.3f to %.3f over %d rounds", ratio.Low*perClip, ratio.Up*perClip, len(times[0].Runs))
-	return c, nil
-}
-
-// resident measures the memory that a contender's model takes, where it is a
-// file and the caller says how.
-func (p *prover) resident(m *graph.Model, c ort.Contender) (int64, error) {
-	if p.opt.Resident == nil || m.Path == "" {
-		return 0, nil
-	}
-	return ort.Resident(p.ctx, p.opt.Resident, m.Path, c.Session, c.Inputs)
-}
-
-var stagePattern = regexp.MustCompile(`layer[1-9]`)
-
-// stageOf is the stage whose weights' names a node's name bears. ONNX Runtime
-// names the nodes it fuses after theirs.
-func stageOf(e ort.NodeEvent) string {
-	if s := stagePattern.FindString(e.Node); s != "" {
-		return s
-	}
-	return "other"
 }

@@ -3,7 +3,6 @@ package verify
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/owulveryck/onnx-go"
@@ -51,35 +50,6 @@ func onnxGoNodes(data []byte) (nodes []string, err error) {
 		return nil, fmt.Errorf("onnx-go does not read it: %w", err)
 	}
 	return b.nodes, nil
-}
-
-// checkFile holds the model to the rules of ONNX.
-func (p *prover) checkFile() (Check, error) {
-	c := Check{Status: Pass, Limit: "none"}
-	if err := graph.Check(p.s.Model); err != nil {
-		return c, err
-	}
-	c.Figure = "no rule broken"
-	return c, nil
-}
-
-// fileBytes returns the file a model was read from as it is, or what would be
-// written.
-func fileBytes(m *graph.Model) ([]byte, error) {
-	if m.Path != "" {
-		return os.ReadFile(m.Path)
-	}
-	return graph.EncodeBytes(m)
-}
-
-// checkOnnxGo has another decoder read the model: its graph, and each body of a
-// branch or loop as a model of its own, since onnx-go knows no subgraphs.
-func (p *prover) checkOnnxGo() (Check, error) {
-	data, err := fileBytes(p.s.Model)
-	if err != nil {
-		return Check{}, err
-	}
-	return readByOnnxGo(data, p.s.Model)
 }
 
 // readByOnnxGo holds what onnx-go sees in an encoded model to what afc decoded.

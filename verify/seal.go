@@ -86,34 +86,3 @@ func blockOf(name string) string {
 	}
 	return strings.Join(parts[:len(parts)-2], ".")
 }
-
-// checkSeal compares the weights with the seal.
-func (p *prover) checkSeal() (Check, error) {
-	seal := p.s.Model.Meta(SealKey)
-	if seal == "" {
-		return Check{}, &InapplicableError{"the file carries no seal: afc did not write it"}
-	}
-	got, err := weightDigests(p.s.Model)
-	if err != nil {
-		return Check{}, err
-	}
-	c := Check{Status: Pass, Limit: "none changed"}
-	n := 0
-	for line := range strings.SplitSeq(seal, "\n") {
-		n++
-		block, digest, _ := strings.Cut(line, " ")
-		if got[block] != digest {
-			c.Status, c.Figure = Fail, "changed"
-			c.Where = "weights of " + block + " are not those that were written"
-			return c, nil
-		}
-		delete(got, block)
-	}
-	if len(got) > 0 {
-		c.Status, c.Figure = Fail, "added"
-		c.Where = "weights of " + slices.Min(slices.Collect(maps.Keys(got))) + " were not there when the file was written"
-		return c, nil
-	}
-	c.Figure = fmt.Sprintf("%d blocks", n)
-	return c, nil
-}

@@ -1,7 +1,10 @@
 package architecture
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -11,60 +14,122 @@ import (
 
 const module = "github.com/afc-project/afc/"
 
-// rooms says which packages of ours each room may import (docs/ARCHITECTURE.md).
-// Helpers under internal/ are open to all; they may import only graph.
-var rooms = map[string][]string{
-	"graph":      {},
-	"afblock":    {"graph"},
-	"codegen":    {"afblock", "graph"},
-	"passes":     {"graph", "afblock", "codegen"},
-	"verify":     {"graph"},
-	"testmodels": {"graph"},
-	"internal":   {"graph"},
-	"scripts":    {},
-	"cmd":        {"graph", "afblock", "codegen", "passes", "verify"},
+// goPackage is a package of the repository as go list tells it, its path
+// without the module's, and what it imports (its tests apart).
+type goPackage struct {
+	path, dir string
+	files     []string
+	imports   []string
 }
 
-// onlyIn says in which folder an import from outside may stand.
-var onlyIn = map[string]string{
-	"google.golang.org/protobuf/":     "graph",
-	"github.com/yalue/onnxruntime_go": "verify",
-	"github.com/urfave/cli/":          "cmd",
-	"testing":                         "internal/testutil",
-}
-
-func TestImports(t *testing.T) {
-	list := exec.Command("go", "list", "-f", `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}`, "./...")
+// packages lists the packages that have more than tests.
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	list := exec.Command("go", "list", "-f", `{{.ImportPath}}|{{.Dir}}|{{join .GoFiles " "}} {{join .CgoFiles " "}} {{join .IgnoredGoFiles " "}}|{{join .Imports " "}}`, "./...")
 	list.Dir = testutil.Root(t)
 	out, err := list.Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	if len(lines) < len(rooms) {
-		t.Fatalf("go list names only %d packages", len(lines))
+	var found []goPackage
+	for line := range strings.SplitSeq(strings.TrimSpace(string(out)), "\n") {
+		fields := strings.Split(line, "|")
+		if files := strings.Fields(fields[2]); len(files) > 0 {
+			path := strings.TrimPrefix(strings.TrimSuffix(fields[0], "/"), strings.TrimSuffix(module, "/"))
+			found = append(found, goPackage{strings.TrimPrefix(path, "/"), fields[1], files, strings.Fields(fields[3])})
+		}
 	}
-	for _, line := range lines {
-		fields := strings.Fields(line)
-		pkg := strings.TrimPrefix(fields[0], module)
-		room, rest, _ := strings.Cut(pkg, "/")
-		allowed, known := rooms[room]
+	if len(found) < 10 {
+		t.Fatalf("go list names only %d packages", len(found))
+	}
+	return found
+}
+
+var quoted = regexp.MustCompile("`([^`]+)`")
+
+// table reads a table of docs/ARCHITECTURE.md whose header begins with a word:
+// what its first and last column quote, by the first.
+func table(t *testing.T, header string) map[string][]string {
+	t.Helper()
+	doc, err := os.ReadFile(filepath.Join(testutil.Root(t), "docs", "ARCHITECTURE.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(doc), "| "+header+" |")
+	if !ok {
+		t.Fatalf("docs/ARCHITECTURE.md has no table of %q", header)
+	}
+	rows := map[string][]string{}
+	for _, line := range strings.Split(rest, "\n")[2:] {
+		if !strings.HasPrefix(line, "|") {
+			break
+		}
+		cells := strings.Split(strings.Trim(line, "|"), "|")
+		key := quoted.FindStringSubmatch(cells[0])
+		if key == nil {
+			t.Fatalf("row %q names nothing in its first column", line)
+		}
+		names := []string{}
+		for _, m := range quoted.FindAllStringSubmatch(cells[len(cells)-1], -1) {
+			names = append(names, m[1])
+		}
+		rows[key[1]] = names
+	}
+	return rows
+}
+
+// TestImports holds every package, commands and sub-packages too, to what
+// docs/ARCHITECTURE.md lets it import of ours, and that table to what is there.
+// Helpers under internal/ are open to all.
+func TestImports(t *testing.T) {
+	rooms := table(t, "package")
+	for _, pkg := range packages(t) {
+		allowed, known := rooms[pkg.path]
 		if !known {
-			t.Errorf("package %s is in no room", pkg)
+			t.Errorf("package %s has no row in docs/ARCHITECTURE.md: say what lives there and what it may import", pkg.path)
 			continue
 		}
-		for _, imp := range fields[1:] {
-			if ours, ok := strings.CutPrefix(imp, module); ok {
-				to, _, _ := strings.Cut(ours, "/")
-				command := strings.HasPrefix(rest, "cmd/") // a room's own tool
-				if to != room && to != "internal" && !slices.Contains(allowed, to) && !command {
-					t.Errorf("%s imports %s; %s may import %v", pkg, ours, room, allowed)
+		delete(rooms, pkg.path)
+		for _, imp := range pkg.imports {
+			ours, ok := strings.CutPrefix(imp, module)
+			if imp+"/" == module {
+				ours, ok = ".", true
+			}
+			if ok && !strings.HasPrefix(ours, "internal/") && !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s; docs/ARCHITECTURE.md lets it import %v", pkg.path, ours, allowed)
+			}
+		}
+		for _, name := range allowed {
+			if !slices.Contains(pkg.imports, module+name) && !(name == "." && slices.Contains(pkg.imports, strings.TrimSuffix(module, "/"))) {
+				t.Errorf("docs/ARCHITECTURE.md lets %s import %s, which it does not", pkg.path, name)
+			}
+		}
+	}
+	for name := range rooms {
+		t.Errorf("docs/ARCHITECTURE.md has a row for %s, which is no package", name)
+	}
+}
+
+// TestOutsideImports holds what comes from outside to the packages that
+// docs/ARCHITECTURE.md names; nothing else may be imported but Go's own library.
+func TestOutsideImports(t *testing.T) {
+	places := table(t, "from outside")
+	for _, pkg := range packages(t) {
+		for _, imp := range pkg.imports {
+			if strings.HasPrefix(imp+"/", module) {
+				continue
+			}
+			listed := false
+			for outside, in := range places {
+				if imp != outside && !strings.HasPrefix(imp, outside+"/") {
+					continue
+				}
+				if listed = true; !slices.Contains(in, pkg.path) {
+					t.Errorf("%s imports %s; docs/ARCHITECTURE.md keeps that to %v", pkg.path, imp, in)
 				}
 			}
-			for outside, folder := range onlyIn {
-				if strings.HasPrefix(imp+"/", strings.TrimSuffix(outside, "/")+"/") && pkg != folder && !strings.HasPrefix(pkg, folder+"/") {
-					t.Errorf("%s imports %s, which belongs in %s", pkg, imp, folder)
-				}
+			if host, _, _ := strings.Cut(imp, "/"); strings.Contains(host, ".") && !listed {
+				t.Errorf("%s imports %s, which docs/ARCHITECTURE.md does not list", pkg.path, imp)
 			}
 		}
 	}

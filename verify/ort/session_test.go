@@ -13,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/afc-project/afc/graph"
-	"github.com/afc-project/afc/internal/testutil"
 )
 
 // needRuntime skips a test where there is no ONNX Runtime.

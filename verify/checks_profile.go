@@ -6,50 +6,13 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/verify/ort"
 )
-
-func (p *prover) checkOptimised() (Check, error) {
-	want, err := p.baseline(0)
-	if err != nil {
-		return Check{}, err
-	}
-	got, err := p.run(p.shown(p.s.Model), ort.SessionOptions{Threads: p.opt.Threads}, p.clips)
-	if err != nil {
-		return Check{}, err
-	}
-	if err := p.readMasks(got, len(p.clips)); err != nil {
-		return Check{}, err
-	}
-	return p.sameButForTies("optimised", got, want, Folded)
-}
-
-// sameButForTies compares two runs that rounded differently. Where a tie of
-// navigation fell the other way, the outputs have no reason to agree.
-func (p *prover) sameButForTies(name string, got, want *outcome, tol Tolerance) (Check, error) {
-	if got.masks != nil && want.masks != nil && want.margins != nil {
-		scale := slices.Max(want.margins)
-		flips, ties, where := p.flips(got.masks, want.masks, want.margins, scale)
-		switch {
-		case flips > 0:
-			return Check{Status: Fail, Figure: fmt.Sprintf("%d flips", flips), Limit: "0", Where: where}, nil
-		case ties > 0:
-			return Check{}, &InapplicableError{fmt.Sprintf("%d ties of navigation fell the other way: outputs cannot be compared", ties)}
-		}
-	}
-	return p.same(name, got, want, tol)
-}
-
-// notHeld reports whether a model did not load because nodes of it would have
-// run on the CPU though the provider was to take all.
-func notHeld(err error) bool {
-	var e *ort.RunError
-	return errors.As(err, &e) && e.Call == "load" && strings.Contains(e.Text, "fallback to CPU EP has been explicitly disabled")
-}
 
 func (p *prover) checkProvider() (Check, error) {
 	if p.opt.Provider.CPU() {
@@ -83,6 +46,13 @@ func (p *prover) checkProvider() (Check, error) {
 		c.Where = "on the CPU: " + tallyText(p.r.Fallbacks) + "; --allow-fallback lets them"
 	}
 	return c, err
+}
+
+// notHeld reports whether a model did not load because nodes of it would have
+// run on the CPU though the provider was to take all.
+func notHeld(err error) bool {
+	var e *ort.RunError
+	return errors.As(err, &e) && e.Call == "load" && strings.Contains(e.Text, "fallback to CPU EP has been explicitly disabled")
 }
 
 // tallyText lists names with their numbers of nodes.
@@ -235,31 +205,95 @@ func kernelParts(v *graph.Value, weights []string, parts *[]string) {
 	}
 }
 
-func (p *prover) checkIdentity() (Check, error) {
-	switch {
-	case p.s.Source == nil:
-		return Check{}, &InapplicableError{"no source model is given"}
-	case p.s.Identity == nil:
-		return Check{}, &InapplicableError{"the model is not an AFNet that afc wrote"}
+// checkLatency times model and source side by side, one clip a run where they
+// take any number.
+func (p *prover) checkLatency() (Check, error) {
+	if p.opt.Rounds < 0 {
+		return Check{}, &InapplicableError{"not asked for"}
 	}
-	m, err := p.s.Identity()
-	if err != nil {
-		return Check{}, err
+	type entry struct {
+		m      *graph.Model
+		name   string
+		frames int
 	}
-	got, err := p.run(m, p.unoptimised(), p.clips)
-	if err != nil {
-		return Check{}, err
+	entries := []entry{{p.s.Model, "model", p.sample()}}
+	if p.s.Source != nil {
+		entries = append(entries, entry{p.s.Source, "source", p.sourceFrames})
 	}
-	got.take(masksOutput)
-	want, err := p.run(p.s.Source, p.unoptimised(), p.clips)
-	if err != nil {
-		return Check{}, err
-	}
-	tol := Folded
-	for _, out := range want.outputs {
-		if out.DType == graph.Float16 {
-			tol = Half
+	var contenders []ort.Contender
+	defer func() {
+		for _, c := range contenders {
+			c.Session.Close()
+		}
+	}()
+	clips := make([][][]float32, len(entries))
+	for i, e := range entries {
+		in, err := clipsInput(e.m, e.frames, p.channels)
+		if err != nil {
+			return Check{}, err
+		}
+		if clips[i], err = p.videos(0, max(int(in.batch()), 1), e.frames); err != nil {
+			return Check{}, err
+		}
+		s, err := ort.NewSession(e.m, p.optimised().ForTiming())
+		if err != nil {
+			return Check{}, err
+		}
+		contenders = append(contenders, ort.Contender{Name: e.name, Session: s})
+		if contenders[i].Inputs, err = p.inputs(e.m, s, clips[i], nil); err != nil {
+			return Check{}, err
 		}
 	}
-	return p.same("identity", got, want, tol)
+	times, err := ort.Race(p.ctx, contenders, ort.RaceOptions{Rounds: p.opt.Rounds})
+	if err != nil {
+		return Check{}, err
+	}
+	for i, t := range times {
+		t.Clips = int64(len(clips[i]))
+		l := latencyOf(t)
+		profile, _, err := p.profiled(entries[i].m, p.optimised(), clips[i])
+		if err != nil {
+			return Check{}, err
+		}
+		if l.Resident, err = p.resident(entries[i].m, contenders[i]); err != nil {
+			return Check{}, err
+		}
+		l.Activations, l.Ops, l.Stages = profile.PeakMemory, profile.ByOp(), profile.By(stageOf)
+		slices.SortStableFunc(l.Stages, func(a, b ort.Tally) int { return strings.Compare(a.Name, b.Name) }) // in network order
+		p.r.Latency = append(p.r.Latency, l)
+	}
+	model := &p.r.Latency[0]
+	c := Check{Status: Info, Figure: fmt.Sprintf("median %.1f ms a clip", model.P50/float64(model.Clips))}
+	if len(times) < 2 {
+		return c, nil
+	}
+	ratio, err := times[0].RatioTo(times[1])
+	if err != nil {
+		return Check{}, err
+	}
+	perClip := float64(len(clips[1])) / float64(len(clips[0]))
+	model.Ratio, p.r.Latency[1].Ratio = ratio.Median*perClip, 1
+	c.Figure += fmt.Sprintf(", %.3f of the source's", model.Ratio)
+	c.Where = fmt.Sprintf("quartiles %.3f to %.3f over %d rounds", ratio.Low*perClip, ratio.Up*perClip, len(times[0].Runs))
+	return c, nil
+}
+
+// resident measures the memory that a contender's model takes, where it is a
+// file and the caller says how.
+func (p *prover) resident(m *graph.Model, c ort.Contender) (int64, error) {
+	if p.opt.Resident == nil || m.Path == "" {
+		return 0, nil
+	}
+	return ort.Resident(p.ctx, p.opt.Resident, m.Path, c.Session, c.Inputs)
+}
+
+var stagePattern = regexp.MustCompile(`layer[1-9]`)
+
+// stageOf is the stage whose weights' names a node's name bears. ONNX Runtime
+// names the nodes it fuses after theirs.
+func stageOf(e ort.NodeEvent) string {
+	if s := stagePattern.FindString(e.Node); s != "" {
+		return s
+	}
+	return "other"
 }

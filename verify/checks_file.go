@@ -1,0 +1,93 @@
+package verify
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/verify/ort"
+)
+
+// checkFile holds the model to the rules of ONNX.
+func (p *prover) checkFile() (Check, error) {
+	c := Check{Status: Pass, Limit: "none"}
+	if err := graph.Check(p.s.Model); err != nil {
+		return c, err
+	}
+	c.Figure = "no rule broken"
+	return c, nil
+}
+
+// checkSeal compares the weights with the seal.
+func (p *prover) checkSeal() (Check, error) {
+	seal := p.s.Model.Meta(SealKey)
+	if seal == "" {
+		return Check{}, &InapplicableError{"the file carries no seal: afc did not write it"}
+	}
+	got, err := weightDigests(p.s.Model)
+	if err != nil {
+		return Check{}, err
+	}
+	c := Check{Status: Pass, Limit: "none changed"}
+	n := 0
+	for line := range strings.SplitSeq(seal, "\n") {
+		n++
+		block, digest, _ := strings.Cut(line, " ")
+		if got[block] != digest {
+			c.Status, c.Figure = Fail, "changed"
+			c.Where = "weights of " + block + " are not those that were written"
+			return c, nil
+		}
+		delete(got, block)
+	}
+	if len(got) > 0 {
+		c.Status, c.Figure = Fail, "added"
+		c.Where = "weights of " + slices.Min(slices.Collect(maps.Keys(got))) + " were not there when the file was written"
+		return c, nil
+	}
+	c.Figure = fmt.Sprintf("%d blocks", n)
+	return c, nil
+}
+
+// fileBytes returns the file a model was read from as it is, or what would be
+// written.
+func fileBytes(m *graph.Model) ([]byte, error) {
+	if m.Path != "" {
+		return os.ReadFile(m.Path)
+	}
+	return graph.EncodeBytes(m)
+}
+
+// checkOnnxGo has another decoder read the model: its graph, and each body of a
+// branch or loop as a model of its own, since onnx-go knows no subgraphs.
+func (p *prover) checkOnnxGo() (Check, error) {
+	data, err := fileBytes(p.s.Model)
+	if err != nil {
+		return Check{}, err
+	}
+	return readByOnnxGo(data, p.s.Model)
+}
+
+// checkLoad loads the file itself, where there is one, on the CPU: what another
+// provider says of nodes it leaves to the CPU is the provider's check.
+func (p *prover) checkLoad() (Check, error) {
+	var s *ort.Session
+	var err error
+	if path := p.s.Model.Path; path != "" {
+		s, err = ort.OpenSession(path, ort.SessionOptions{Threads: p.opt.Threads})
+	} else {
+		s, err = ort.NewSession(p.s.Model, ort.SessionOptions{Threads: p.opt.Threads})
+	}
+	if err != nil {
+		return Check{}, err
+	}
+	defer s.Close()
+	c := Check{Status: Pass, Figure: fmt.Sprintf("%d warnings", len(s.Warnings)), Limit: "0"}
+	if len(s.Warnings) > 0 {
+		c.Status, c.Where = Fail, s.Warnings[0]
+	}
+	return c, nil
+}
