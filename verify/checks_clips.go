@@ -105,7 +105,7 @@ func (p *prover) checkBatch() (Check, error) {
 	}
 	for i, clip := range p.clips {
 		// A batch that is fixed is filled with the one clip.
-		n := int(max(in.batch(), 1))
+		n := int(max(in.Batch(), 1))
 		alone, err := p.run(p.s.Model, p.optimised(), slices.Repeat([][]float32{clip}, n))
 		if err != nil {
 			return Check{}, err

@@ -124,7 +124,7 @@ func (p *prover) checkSkipping() (Check, error) {
 		c.Limit = "rows = budget"
 	}
 	spare := int64(0) // where sizes are open, F(0) is computed along, from a frame of zeros
-	if in, err := clipsInput(p.s.Model, p.frames, p.channels); err == nil && (in.size("H") == 0 || in.size("W") == 0) {
+	if in, err := clipsInput(p.s.Model, p.frames, p.channels); err == nil && (in.Size("H") == 0 || in.Size("W") == 0) {
 		spare = 1
 		c.Limit += " and one of zeros"
 	}
@@ -232,7 +232,7 @@ func (p *prover) checkLatency() (Check, error) {
 		if err != nil {
 			return Check{}, err
 		}
-		if clips[i], err = p.videos(0, max(int(in.batch()), 1), e.frames); err != nil {
+		if clips[i], err = p.videos(0, max(int(in.Batch()), 1), e.frames); err != nil {
 			return Check{}, err
 		}
 		s, err := ort.NewSession(e.m, p.optimised().ForTiming())

@@ -93,7 +93,7 @@ func (p *prover) scores(m *graph.Model, frames int) ([][]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	batch := max(int(in.batch()), 1)
+	batch := max(int(in.Batch()), 1)
 	var scores [][]float64
 	for i := 0; i < p.opt.Videos.Len(); i += batch {
 		clips, err := p.videos(i, batch, frames)

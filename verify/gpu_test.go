@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/verify"
 	"github.com/afc-project/afc/verify/ort"
@@ -30,7 +31,7 @@ func TestWebGPU(t *testing.T) {
 			s := converted(t, tt.lowering, half, 2)
 			opt := verify.Options{
 				Only:     []string{"load", "provider", "repeat", "latency"},
-				Videos:   verify.Random{Count: 2, Seed: 1},
+				Videos:   clips.Random{Count: 2, Seed: 1},
 				Threads:  1,
 				Rounds:   2,
 				Provider: provider,

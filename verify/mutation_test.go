@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/verify"
@@ -208,7 +209,7 @@ func TestMutations(t *testing.T) {
 	}
 	only := []string{"seal", "load", "reference", "masks", "tie", "repeat", "batch", "skipping"}
 	run := func(t *testing.T, s *verify.Subject) *verify.Report {
-		r, err := verify.Verify(t.Context(), s, verify.Options{Only: only, Videos: verify.Random{Count: 3, Seed: 1}, Threads: 1, Batch: 3})
+		r, err := verify.Verify(t.Context(), s, verify.Options{Only: only, Videos: clips.Random{Count: 3, Seed: 1}, Threads: 1, Batch: 3})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,15 +8,16 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/verify/ort"
 )
 
 // Options are the choices of Verify.
 type Options struct {
-	Videos   Videos // nil: Random with seed 0
-	Batch    int    // clips at once where the model takes any number; 0: 2
-	Threads  int    // intra-op threads; 0: one a core
+	Videos   clips.Videos // nil: clips.Random with seed 0
+	Batch    int          // clips at once where the model takes any number; 0: 2
+	Threads  int          // intra-op threads; 0: one a core
 	Provider ort.Provider
 
 	// Only and Skip name checks to run and not to run; Only nil: all.
@@ -140,7 +141,7 @@ const maxBatches = 4
 
 func newProver(ctx context.Context, s *Subject, opt Options) (*prover, error) {
 	if opt.Videos == nil {
-		opt.Videos = Random{Count: 2}
+		opt.Videos = clips.Random{Count: 2}
 	}
 	if opt.Videos.Len() == 0 {
 		return nil, fmt.Errorf("%s: no videos to run on", opt.Videos)
@@ -158,28 +159,28 @@ func newProver(ctx context.Context, s *Subject, opt Options) (*prover, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := in.batch()
+	n := in.Batch()
 	if n == 0 {
 		if n = int64(opt.Batch); n == 0 {
 			n = 2
 		}
 	}
-	p.h, p.w = in.frameSize(s.Size)
-	p.pixels = in.pixels()
-	p.frames, p.crops = in.sample(), 1
+	p.h, p.w = in.FrameSize(s.Size)
+	p.pixels = in.Pixels()
+	p.frames, p.crops = in.Sample(), 1
 	if s.Frames > 0 {
 		p.frames, p.crops = s.Frames, p.frames/s.Frames
 	}
-	if p.sample() != in.sample() || p.frames == 0 {
-		return nil, fmt.Errorf("%s: input %s %s does not hold clips of %d frames of %d channels", s.Path, in.name, in.shape, p.frames, p.channels)
+	if p.sample() != in.Sample() || p.frames == 0 {
+		return nil, fmt.Errorf("%s: input %s %s does not hold clips of %d frames of %d channels", s.Path, in.Name, in.Shape, p.frames, p.channels)
 	}
 	for i := 0; i < opt.Videos.Len() && len(p.batches) < maxBatches; i += int(n) {
 		clips, err := p.videos(i, int(n), p.sample())
 		if err != nil {
 			return nil, err
 		}
-		if _, err := in.tensor(clips, p.sample(), [2]int{p.h, p.w}); err != nil {
-			return nil, fmt.Errorf("%s: for input %s of %s: %w", opt.Videos, in.name, s.Path, err)
+		if _, err := in.Tensor(clips, p.sample(), [2]int{p.h, p.w}); err != nil {
+			return nil, fmt.Errorf("%s: for input %s of %s: %w", opt.Videos, in.Name, s.Path, err)
 		}
 		p.batches = append(p.batches, clips)
 	}
@@ -199,7 +200,7 @@ func (p *prover) framesOfSource() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if t := in.sample(); t > 0 && in.layout[0] != "NT" {
+	if t := in.Sample(); t > 0 && in.Layout[0] != "NT" {
 		return t, nil
 	}
 	return p.sample(), nil // its input does not say: as the model has
@@ -211,15 +212,15 @@ func (p *prover) sample() int { return p.frames * p.crops }
 // videos returns n clips from the i-th on, the last again and again where there
 // are fewer.
 func (p *prover) videos(i, n, frames int) ([][]float32, error) {
-	clips := make([][]float32, n)
-	for k := range clips {
+	form := clips.Form{Frames: frames, Channels: p.channels, Height: p.h, Width: p.w, Pixels: p.pixels}
+	batch := make([][]float32, n)
+	for k := range batch {
 		var err error
-		form := Form{Frames: frames, Channels: p.channels, Height: p.h, Width: p.w, Pixels: p.pixels}
-		if clips[k], err = p.opt.Videos.Clip(p.ctx, min(i+k, p.opt.Videos.Len()-1), form); err != nil {
+		if batch[k], err = p.opt.Videos.Clip(p.ctx, min(i+k, p.opt.Videos.Len()-1), form); err != nil {
 			return nil, err
 		}
 	}
-	return clips, nil
+	return batch, nil
 }
 
 func product(dims []int64) int64 {
@@ -319,14 +320,14 @@ func (p *prover) inputs(m *graph.Model, s *ort.Session, clips [][]float32, masks
 		return nil, err
 	}
 	n := int64(len(clips))
-	if fixed := in.batch(); fixed != 0 && fixed != n {
+	if fixed := in.Batch(); fixed != 0 && fixed != n {
 		return nil, &InapplicableError{fmt.Sprintf("%s takes batches of %d clips only", ort.ModelName(m), fixed)}
 	}
 	inputs := make([]*graph.Tensor, len(s.Inputs()))
 	for i, io := range s.Inputs() {
 		switch {
-		case i == in.index:
-			inputs[i], err = in.tensor(clips, frames, [2]int{p.h, p.w})
+		case i == in.Index:
+			inputs[i], err = in.Tensor(clips, frames, [2]int{p.h, p.w})
 		case masks != nil && io.Name == masksInput:
 			inputs[i] = masks
 		default:

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/verify/ort"
 )
@@ -23,7 +24,7 @@ type SameOptions struct {
 	Inputs       map[string]*graph.Tensor
 	Shapes       map[string][]int64 // of random inputs that the model leaves open; "": of an only input
 	Seed         uint64
-	Distribution Distribution
+	Distribution clips.Distribution
 	Iterations   int   // with other random inputs each; 0: 1
 	Batch        int64 // first dimension of random inputs that leave it open; 0: 2
 
@@ -266,7 +267,7 @@ func (o SameOptions) random(elem graph.DataType, dims []int64, stream uint64) (*
 	if elem == graph.Float32 {
 		v := make([]float32, n)
 		for i := range v {
-			if v[i] = float32(rng.NormFloat64()); o.Distribution == Uniform {
+			if v[i] = float32(rng.NormFloat64()); o.Distribution == clips.Uniform {
 				v[i] = rng.Float32()
 			}
 		}

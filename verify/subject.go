@@ -3,9 +3,8 @@ package verify
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
+	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/verify/ort"
 )
@@ -73,111 +72,11 @@ func inapplicable(err error) (string, bool) {
 	return "", false
 }
 
-// frameInput is how a model takes clips: its one input of pixels.
-type frameInput struct {
-	index    int // among the inputs that callers give
-	name     string
-	elem     graph.DataType // one of clipTypes
-	shape    graph.Shape
-	layout   layout
-	frames   int // of a clip; 0: not known
-	channels int // of a frame
-}
-
-// clipsInput finds the input that takes clips, in one of the layouts. Frames a
-// clip need not be known (0) where the input tells.
-func clipsInput(m *graph.Model, frames, channels int) (frameInput, error) {
-	i := -1
-	var reason string
-	for _, v := range m.Graph.Inputs() {
-		if v.Initializer() != nil {
-			continue
-		}
-		i++
-		if n := len(v.Type.Shape); n < 4 || n > 5 {
-			continue
-		}
-		in := frameInput{i, v.Name(), v.Type.Elem, v.Type.Shape, layoutOf(v.Type.Shape, frames, channels), frames, channels}
-		switch {
-		case !slices.Contains(clipTypes, in.elem):
-			reason = fmt.Sprintf("input %s is %s: clips are made of %s", v.Name(), v.Type, typeNames(clipTypes))
-		case in.layout == nil:
-			reason = fmt.Sprintf("input %s is %s, which holds no clips of frames with %d channels", v.Name(), v.Type, channels)
-		default:
-			return in, nil
-		}
+// clipsInput finds the input of a model that takes clips.
+func clipsInput(m *graph.Model, frames, channels int) (clips.Input, error) {
+	in, err := clips.InputOf(m, frames, channels)
+	if err != nil {
+		return in, fmt.Errorf("%s: %w", ort.ModelName(m), err)
 	}
-	if reason == "" {
-		reason = "no input takes clips: expected one of 4 or 5 dimensions"
-	}
-	return frameInput{}, fmt.Errorf("%s: %s", ort.ModelName(m), reason)
-}
-
-func typeNames(types []graph.DataType) string {
-	names := make([]string, len(types))
-	for i, t := range types {
-		names[i] = t.String()
-	}
-	return strings.Join(names, ", ")
-}
-
-// pixels reports whether the input takes pixels as they are decoded, 0 to 255.
-func (in frameInput) pixels() bool { return !in.elem.IsFloat() }
-
-// size returns what the input fixes of a letter of its layout, 0 if any goes.
-func (in frameInput) size(letter string) int64 {
-	axis := in.layout.axis(letter)
-	d := in.shape[axis]
-	if !d.Known() {
-		return 0
-	}
-	switch counts := in.layout[axis]; counts {
-	case "TC":
-		return d.Size / int64(in.channels) // frames
-	case "NT":
-		return d.Size / int64(max(in.frames, 1)) // clips
-	}
-	return d.Size
-}
-
-// batch returns the number of clips a model's input fixes, 0 if it takes any.
-func (in frameInput) batch() int64 { return in.size("N") }
-
-// sample returns how many frames a sample of the input has: what its shape
-// fixes, or the frames of a clip.
-func (in frameInput) sample() int {
-	if in.layout[0] == "NT" {
-		return max(in.frames, 1)
-	}
-	if t := in.size("T"); t > 0 {
-		return int(t)
-	}
-	return in.frames
-}
-
-// tensor arranges samples, each [T, C, H, W], as the input takes them.
-func (in frameInput) tensor(clips [][]float32, frames int, size [2]int) (*graph.Tensor, error) {
-	s := sizes{int64(len(clips)), int64(frames), int64(in.channels), int64(size[0]), int64(size[1])}
-	dims := in.layout.dims(s)
-	for i, d := range in.shape {
-		if d.Known() && d.Size != dims[i] {
-			return nil, fmt.Errorf("%d clips of %d frames of %d×%d do not fit", len(clips), frames, size[0], size[1])
-		}
-	}
-	return clipTensor(in.elem, dims, in.layout.arrange(slices.Concat(clips...), s))
-}
-
-// frameSize returns the size of the frames the input takes: def where it is
-// open, 224×224 where that is zero.
-func (in frameInput) frameSize(def [2]int) (h, w int) {
-	pick := func(letter string, def int) int {
-		if n := in.size(letter); n > 0 {
-			return int(n)
-		}
-		if def > 0 {
-			return def
-		}
-		return 224
-	}
-	return pick("H", def[0]), pick("W", def[1])
+	return in, nil
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/testutil"
@@ -91,7 +92,7 @@ func converted(t testing.TB, lowering codegen.Lowering, opt afblock.RewriteOptio
 // prove runs the checks with few threads and rounds.
 func prove(t testing.TB, s *verify.Subject, only ...string) *verify.Report {
 	t.Helper()
-	r, err := verify.Verify(t.Context(), s, verify.Options{Only: only, Videos: verify.Random{Count: 3, Seed: 1}, Threads: 1, Rounds: 3, Batch: 3})
+	r, err := verify.Verify(t.Context(), s, verify.Options{Only: only, Videos: clips.Random{Count: 3, Seed: 1}, Threads: 1, Rounds: 3, Batch: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +179,7 @@ func TestVerifySource(t *testing.T) {
 	}
 
 	// Held to a source it does not follow, it fails.
-	bad, err := verify.Verify(t.Context(), s, verify.Options{Only: []string{"agreement"}, Threads: 1, MinTop1: 1, Videos: verify.Random{Count: 12}})
+	bad, err := verify.Verify(t.Context(), s, verify.Options{Only: []string{"agreement"}, Threads: 1, MinTop1: 1, Videos: clips.Random{Count: 12}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/internal/table"
 	"github.com/afc-project/afc/verify"
 )
@@ -117,7 +118,7 @@ func (a *app) flopsMeasure(c *cli.Context, opt verify.Options) error {
 	return r.print(a.stdout)
 }
 
-func newMeasureReport(net *afblock.Network, s *verify.Subject, videos verify.Videos, clips []verify.Measured) (*measureReport, error) {
+func newMeasureReport(net *afblock.Network, s *verify.Subject, videos clips.Videos, clips []verify.Measured) (*measureReport, error) {
 	r := &measureReport{Model: s.Path, Inputs: videos.String(), Clips: len(clips)}
 	blocks := make([][]float64, len(s.Blocks))
 	var total, macs, flops, authors, millis []float64

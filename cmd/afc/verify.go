@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/passes"
@@ -132,10 +133,10 @@ func runOptions(c *cli.Context) (verify.Options, error) {
 	if err := checkInputFlags(c); err != nil {
 		return opt, err
 	}
-	dist := verify.Distribution(c.String("dist"))
+	dist := clips.Distribution(c.String("dist"))
 	switch {
-	case dist != verify.Normal && dist != verify.Uniform:
-		return opt, usagef("--dist %s: expected %s or %s", dist, verify.Normal, verify.Uniform)
+	case dist != clips.Normal && dist != clips.Uniform:
+		return opt, usagef("--dist %s: expected %s or %s", dist, clips.Normal, clips.Uniform)
 	case c.Int("clips") < 1 || opt.Batch < 1:
 		return opt, usagef("--clips and --batch: expected 1 or more")
 	case opt.Threads < 0:
@@ -143,7 +144,7 @@ func runOptions(c *cli.Context) (verify.Options, error) {
 	case c.Duration("timeout") < 0:
 		return opt, usagef("--timeout %v: expected a positive time", c.Duration("timeout"))
 	}
-	opt.Videos = verify.Random{Count: c.Int("clips"), Seed: c.Uint64("seed"), Distribution: dist}
+	opt.Videos = clips.Random{Count: c.Int("clips"), Seed: c.Uint64("seed"), Distribution: dist}
 	provider, err := ort.ParseProvider(c.String("provider"))
 	if err != nil {
 		return opt, usagef("%v", err)

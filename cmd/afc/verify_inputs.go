@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/verify"
 )
 
@@ -15,7 +16,7 @@ func inputFlags() []cli.Flag {
 		&cli.StringFlag{Name: "input", Usage: "clips from `FILE`.npy or .npz, as the network takes them, with \"labels\" if it has them"},
 		&cli.StringFlag{Name: "videos", Usage: "clips from frames under `DIR`: CLASS/VIDEO/img_00001.jpg"},
 		&cli.StringFlag{Name: "list", Usage: "with --videos: an annotation `FILE` of lines \"path frames label\""},
-		&cli.StringFlag{Name: "template", Value: verify.FrameTemplate, Usage: "with --videos: `NAME` of a frame, numbered from 1"},
+		&cli.StringFlag{Name: "template", Value: clips.FrameTemplate, Usage: "with --videos: `NAME` of a frame, numbered from 1"},
 		&cli.IntFlag{Name: "scale", Usage: "with --videos: resize the shorter side to `N` before the crop (default: 256/224 of the crop)"},
 		&cli.StringFlag{Name: "mean", Usage: "with --videos: `R,G,B` subtracted, of 0 to 255 (default: ImageNet's)"},
 		&cli.StringFlag{Name: "std", Usage: "with --videos: `R,G,B` divided by (default: ImageNet's)"},
@@ -44,16 +45,16 @@ func checkInputFlags(c *cli.Context) error {
 func givenVideos(c *cli.Context, s *verify.Subject, opt *verify.Options) error {
 	input, dir := c.String("input"), c.String("videos")
 	if input != "" {
-		clips, err := verify.ReadArrays(input, s.Frames, s.Channels)
+		arrays, err := clips.ReadArrays(input, s.Frames, s.Channels)
 		if err != nil {
 			return usagef("%v", err)
 		}
-		opt.Videos = clips
+		opt.Videos = arrays
 	}
 	if dir == "" {
 		return nil
 	}
-	pre := verify.Preprocessing{Scale: c.Int("scale"), BGR: c.Bool("bgr")}
+	pre := clips.Preprocessing{Scale: c.Int("scale"), BGR: c.Bool("bgr")}
 	var err error
 	if pre.Mean, err = triple(c, "mean"); err != nil {
 		return err
@@ -61,7 +62,7 @@ func givenVideos(c *cli.Context, s *verify.Subject, opt *verify.Options) error {
 	if pre.Std, err = triple(c, "std"); err != nil {
 		return err
 	}
-	videos, err := verify.ReadFrames(dir, c.String("list"), c.String("template"), pre)
+	videos, err := clips.ReadFrames(dir, c.String("list"), c.String("template"), pre)
 	if err != nil {
 		return usagef("%v", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/testmodels"
 	"github.com/afc-project/afc/verify"
 	"github.com/afc-project/afc/verify/ort"
@@ -38,7 +39,7 @@ func TestVerifyVideos(t *testing.T) {
 			if err := jpeg.Encode(&b, img, nil); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(filepath.Join(dir, name, fmt.Sprintf(verify.FrameTemplate, n)), b.Bytes(), 0o644); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, name, fmt.Sprintf(clips.FrameTemplate, n)), b.Bytes(), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/numpy"
 	"github.com/afc-project/afc/verify"
@@ -26,7 +27,7 @@ func sameFlags() []cli.Flag {
 // verifySame holds two models to the same outputs.
 func (a *app) verifySame(c *cli.Context, run verify.Options) error {
 	opt := verify.SameOptions{
-		Seed: c.Uint64("seed"), Distribution: verify.Distribution(c.String("dist")), Iterations: c.Int("iterations"),
+		Seed: c.Uint64("seed"), Distribution: clips.Distribution(c.String("dist")), Iterations: c.Int("iterations"),
 		Session: ort.SessionOptions{Threads: run.Threads, Provider: run.Provider}, Bisect: c.Bool("bisect"),
 	}
 	var err error

@@ -1,4 +1,4 @@
-package verify
+package clips
 
 import (
 	"fmt"
@@ -9,25 +9,25 @@ import (
 	"github.com/afc-project/afc/graph/op"
 )
 
-// layout says what the axes of a tensor of clips are, outermost first, each as
+// Layout says what the axes of a tensor of clips are, outermost first, each as
 // the letters of what it counts: clips N, frames T, channels C, rows H and
 // columns W. "TC" counts the channels of all frames, frame by frame.
-type layout []string
+type Layout []string
 
 var (
-	layoutSegments     = layout{"N", "T", "C", "H", "W"}
-	layoutSegmentsLast = layout{"N", "T", "H", "W", "C"}
-	layoutTime         = layout{"N", "C", "T", "H", "W"}
-	layoutFrames       = layout{"NT", "C", "H", "W"}
-	layoutFramesLast   = layout{"NT", "H", "W", "C"}
-	layoutChannels     = layout{"N", "TC", "H", "W"}
-	layoutChannelsLast = layout{"N", "H", "W", "TC"}
+	layoutSegments     = Layout{"N", "T", "C", "H", "W"}
+	layoutSegmentsLast = Layout{"N", "T", "H", "W", "C"}
+	layoutTime         = Layout{"N", "C", "T", "H", "W"}
+	layoutFrames       = Layout{"NT", "C", "H", "W"}
+	layoutFramesLast   = Layout{"NT", "H", "W", "C"}
+	layoutChannels     = Layout{"N", "TC", "H", "W"}
+	layoutChannelsLast = Layout{"N", "H", "W", "TC"}
 )
 
-// layoutOf returns how a tensor of a shape holds clips of so many frames (0: not
+// LayoutOf returns how a tensor of a shape holds clips of so many frames (0: not
 // known) of so many channels, nil if it does not. Maps are taken to be wider
 // than a clip has channels where either could be meant.
-func layoutOf(s graph.Shape, frames, channels int) layout {
+func LayoutOf(s graph.Shape, frames, channels int) Layout {
 	is := func(axis int) bool { return s[axis].Known() && s[axis].Size == int64(channels) }
 	clip := int64(max(frames, 1) * channels)
 	holds := func(axis int) bool { return s[axis].Known() && s[axis].Size%clip == 0 }
@@ -58,8 +58,8 @@ func layoutOf(s graph.Shape, frames, channels int) layout {
 	return nil
 }
 
-// axis returns the axis that counts a letter.
-func (l layout) axis(letter string) int {
+// Axis returns the axis that counts a letter.
+func (l Layout) Axis(letter string) int {
 	for i, counts := range l {
 		if strings.Contains(counts, letter) {
 			return i
@@ -68,7 +68,7 @@ func (l layout) axis(letter string) int {
 	panic("BUG: layout " + l.String() + " has no axis " + letter)
 }
 
-func (l layout) String() string {
+func (l Layout) String() string {
 	axes := make([]string, len(l))
 	for i, counts := range l {
 		axes[i] = strings.Join(strings.Split(counts, ""), "·")
@@ -76,13 +76,15 @@ func (l layout) String() string {
 	return "[" + strings.Join(axes, ", ") + "]"
 }
 
-// sizes of clips: N, T, C, H, W.
-type sizes [5]int64
+// Sizes of clips: N, T, C, H, W.
+type Sizes [5]int64
 
 const letters = "NTCHW"
 
-// dims returns the dimensions of a tensor of clips of the given sizes.
-func (l layout) dims(size sizes) []int64 {
+func (s Sizes) elements() int64 { return s[0] * s[1] * s[2] * s[3] * s[4] }
+
+// Dims returns the dimensions of a tensor of clips of the given sizes.
+func (l Layout) Dims(size Sizes) []int64 {
 	dims := make([]int64, len(l))
 	for i, counts := range l {
 		dims[i] = 1
@@ -93,9 +95,9 @@ func (l layout) dims(size sizes) []int64 {
 	return dims
 }
 
-// arrange moves the elements of clips [N, T, C, H, W] to where the layout has
+// Arrange moves the elements of clips [N, T, C, H, W] to where the layout has
 // them; back moves them back.
-func (l layout) arrange(v []float32, size sizes) []float32 {
+func (l Layout) Arrange(v []float32, size Sizes) []float32 {
 	out, at := l.moves(v, size)
 	for i, from := range at {
 		out[i] = v[from]
@@ -103,7 +105,7 @@ func (l layout) arrange(v []float32, size sizes) []float32 {
 	return out
 }
 
-func (l layout) back(v []float32, size sizes) []float32 {
+func (l Layout) Back(v []float32, size Sizes) []float32 {
 	out, at := l.moves(v, size)
 	for i, to := range at {
 		out[to] = v[i]
@@ -113,7 +115,7 @@ func (l layout) back(v []float32, size sizes) []float32 {
 
 // moves returns room for len(v) elements, and for each element in the layout's
 // order its place in [N, T, C, H, W]. Where nothing moves it returns v itself.
-func (l layout) moves(v []float32, size sizes) (out []float32, at []int) {
+func (l Layout) moves(v []float32, size Sizes) (out []float32, at []int) {
 	order := strings.Join(l, "")
 	if order == letters {
 		return v, nil

@@ -1,4 +1,4 @@
-package verify
+package clips
 
 import (
 	"context"
@@ -56,20 +56,23 @@ func ReadArrays(path string, frames, channels int) (*Arrays, error) {
 }
 
 func (a *Arrays) take(t *graph.Tensor, frames, channels int) error {
-	in := frameInput{shape: graph.ShapeOf(t.Dims...), frames: frames, channels: channels}
-	if in.layout = layoutOf(in.shape, frames, channels); in.layout == nil {
+	in := Input{Shape: graph.ShapeOf(t.Dims...), Frames: frames, Channels: channels}
+	if in.Layout = LayoutOf(in.Shape, frames, channels); in.Layout == nil {
 		return fmt.Errorf("it holds no clips of frames with %d channels", channels)
 	}
-	a.count, a.frames, a.channels = int(in.batch()), in.sample(), channels
-	a.h, a.w = int(in.size("H")), int(in.size("W"))
-	size := sizes{int64(a.count), int64(a.frames), int64(channels), int64(a.h), int64(a.w)}
-	switch n := product(t.Dims); {
+	a.count, a.frames, a.channels = int(in.Batch()), in.Sample(), channels
+	a.h, a.w = int(in.Size("H")), int(in.Size("W"))
+	size := Sizes{int64(a.count), int64(a.frames), int64(channels), int64(a.h), int64(a.w)}
+	n, err := t.NumElements()
+	switch {
+	case err != nil:
+		return err
 	case n == 0:
 		return fmt.Errorf("it is empty")
-	case n != product(size[:]):
+	case n != size.elements():
 		return fmt.Errorf("it holds no clips of %d frames", frames)
 	}
-	t, err := op.Cast(t, graph.Float32)
+	t, err = op.Cast(t, graph.Float32)
 	if err != nil {
 		return err
 	}
@@ -77,7 +80,7 @@ func (a *Arrays) take(t *graph.Tensor, frames, channels int) error {
 	if err != nil {
 		return err
 	}
-	a.clips = in.layout.back(clips, size)
+	a.clips = in.Layout.Back(clips, size)
 	return nil
 }
 
@@ -110,7 +113,3 @@ func (a *Arrays) Clip(_ context.Context, i int, form Form) ([]float32, error) {
 	}
 	return clip, nil
 }
-
-// middle returns the frame, of length many, in the middle of segment t of
-// segments many. TSN's and TSM's tests sample so.
-func middle(t, segments, length int) int { return (2*t + 1) * length / (2 * segments) }

@@ -1,4 +1,4 @@
-package verify
+package clips
 
 import (
 	"strings"
@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/graph/op"
 )
 
 func TestLayoutOf(t *testing.T) {
@@ -32,7 +33,7 @@ func TestLayoutOf(t *testing.T) {
 		{graph.Shape{n, graph.D(8), graph.D(10), hw, hw}, 8, 3, ""},
 		{graph.Shape{n, graph.D(3)}, 8, 3, ""},
 	} {
-		l := layoutOf(tt.shape, tt.frames, tt.channels)
+		l := LayoutOf(tt.shape, tt.frames, tt.channels)
 		got := ""
 		if l != nil {
 			got = l.String()
@@ -46,7 +47,7 @@ func TestLayoutOf(t *testing.T) {
 // TestLayoutArrange: two clips of two frames of two channels, one by three
 // pixels, whose values say where they stand: clip, frame, channel, column.
 func TestLayoutArrange(t *testing.T) {
-	size := sizes{2, 2, 2, 1, 3}
+	size := Sizes{2, 2, 2, 1, 3}
 	var v []float32
 	for n := range 2 {
 		for f := range 2 {
@@ -58,7 +59,7 @@ func TestLayoutArrange(t *testing.T) {
 		}
 	}
 	for _, tt := range []struct {
-		l    layout
+		l    Layout
 		dims []int64
 		want []float32 // the first clip
 	}{
@@ -68,14 +69,14 @@ func TestLayoutArrange(t *testing.T) {
 		{layoutTime, []int64{2, 2, 2, 1, 3}, []float32{0, 1, 2, 100, 101, 102, 10, 11, 12, 110, 111, 112}},
 		{layoutChannelsLast, []int64{2, 1, 3, 4}, []float32{0, 10, 100, 110, 1, 11, 101, 111, 2, 12, 102, 112}},
 	} {
-		got := tt.l.arrange(v, size)
+		got := tt.l.Arrange(v, size)
 		if d := cmp.Diff(tt.want, got[:12]); d != "" {
 			t.Errorf("%v (-want +got)\n%s", tt.l, d)
 		}
-		if d := cmp.Diff(tt.dims, tt.l.dims(size)); d != "" {
+		if d := cmp.Diff(tt.dims, tt.l.Dims(size)); d != "" {
 			t.Errorf("%v: dimensions (-want +got)\n%s", tt.l, d)
 		}
-		if d := cmp.Diff(v, tt.l.back(got, size)); d != "" {
+		if d := cmp.Diff(v, tt.l.Back(got, size)); d != "" {
 			t.Errorf("%v, there and back (-want +got)\n%s", tt.l, d)
 		}
 	}
@@ -87,11 +88,15 @@ func TestClipTensor(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", elem, err)
 		}
-		got, err := float64s(x)
+		f, err := op.Cast(x, graph.Float32)
 		if err != nil {
 			t.Fatalf("%s: %v", elem, err)
 		}
-		if d := cmp.Diff([]float64{0, 7, 255}, got); d != "" || x.DType != elem {
+		got, err := f.Float32s()
+		if err != nil {
+			t.Fatalf("%s: %v", elem, err)
+		}
+		if d := cmp.Diff([]float32{0, 7, 255}, got); d != "" || x.DType != elem {
 			t.Errorf("%s, of %s (-want +got)\n%s", elem, x.DType, d)
 		}
 	}

@@ -1,0 +1,11 @@
+// Package clips is what models are run on: video clips from folders of frames,
+// from arrays or at random, sampled and prepared as TSN and TSM do it when they
+// test, and laid out as a model's input takes them. It knows no network and no
+// runtime; whatever runs models (proof, fitting, explanation) reads clips here.
+//
+//	clips.go     Videos, the interface; Form, what a network takes
+//	frames.go    folders of images     lists.go   annotation lists
+//	arrays.go    NumPy files           random.go  pixels without meaning
+//	prepare.go   resize, crop, normalise; image.go decodes
+//	layout.go    how tensors hold clips; input.go a model's input of them
+package clips
