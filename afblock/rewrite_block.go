@@ -13,7 +13,7 @@ func (r *rewriter) renamed(c *Conv, key string) *Conv {
 	out.Key = key
 	if c.BN != nil {
 		bn := *c.BN
-		bn.Key = BatchNormKey(key)
+		bn.Key = batchNormKey(key)
 		out.BN = &bn
 	}
 	return &out
@@ -64,7 +64,7 @@ func (b *Block) setStride(stride int) {
 		}
 	}
 	if b.Downsample.Pool = nil; stride > 1 {
-		b.Downsample.Pool = ResidualPool(stride)
+		b.Downsample.Pool = residualPool(stride)
 	}
 }
 
@@ -109,7 +109,7 @@ func (r *rewriter) ample(b *Block, key string, in int, first bool) *Block {
 	}
 	stride := 1
 	if first {
-		stride = AmpleStride
+		stride = ampleStride
 	}
 	out.setStride(stride)
 	if in != c {

@@ -6,8 +6,6 @@ import (
 	"testing"
 
 	"github.com/afc-project/afc/afblock"
-	"github.com/afc-project/afc/afblock/compiled"
-	"github.com/afc-project/afc/afblock/weights"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/verify"
@@ -19,7 +17,7 @@ import (
 func TestWeightsComeBack(t *testing.T) {
 	for _, s := range networks {
 		net := newNetwork(s)
-		want, err := weights.Export(net)
+		want, err := net.StateDict()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -39,11 +37,11 @@ func TestWeightsComeBack(t *testing.T) {
 				if m, err = graph.Decode(file); err != nil {
 					t.Fatal(err)
 				}
-				back, _, err := compiled.ReadModel(m)
+				back, _, err := afblock.ReadModel(m)
 				if err != nil {
 					t.Fatal(err)
 				}
-				got, err := weights.Export(back)
+				got, err := back.StateDict()
 				if err != nil {
 					t.Fatal(err)
 				}

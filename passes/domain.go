@@ -5,15 +5,13 @@ import (
 	"slices"
 
 	"github.com/afc-project/afc/afblock"
-	"github.com/afc-project/afc/afblock/compiled/key"
-	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 )
 
-// recognizeNet reads the network off the model.
-func recognizeNet(s *State) error {
-	net, err := recognize.Network(s.Model, s.opt.Recognize)
+// recognize reads the network off the model.
+func recognize(s *State) error {
+	net, err := afblock.Recognize(s.Model, s.opt.Recognize)
 	if err != nil {
 		return err
 	}
@@ -21,11 +19,11 @@ func recognizeNet(s *State) error {
 	return nil
 }
 
-// recognizeIfAny is recognizeNet for a pipeline that also serves models that are
+// recognizeIfAny is recognize for a pipeline that also serves models that are
 // no video ResNets: those keep their own structure.
 func recognizeIfAny(s *State) error {
-	err := recognizeNet(s)
-	if refused := (*recognize.Error)(nil); errors.As(err, &refused) {
+	err := recognize(s)
+	if refused := (*afblock.NotRecognizedError)(nil); errors.As(err, &refused) {
 		s.note(nil, "%v; the model keeps its structure", err)
 		return nil
 	}
@@ -70,7 +68,7 @@ func splitStream(s *State) error {
 		return nil
 	}
 	s.lowered(m)
-	m.SetMeta(key.Optimized, s.pass)
+	m.SetMeta(afblock.OptimizedKey, s.pass)
 	return nil
 }
 

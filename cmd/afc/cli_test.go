@@ -53,6 +53,7 @@ func TestCommandLine(t *testing.T) {
 		{"help", []string{"--help"}, exitOK},
 		{"help-inspect", []string{"help", "inspect"}, exitOK},
 		{"help-convert", []string{"convert", "--help"}, exitOK},
+		{"help-fit", []string{"fit", "--help"}, exitOK},
 		{"help-verify", []string{"verify", "--help"}, exitOK},
 		{"help-optimize", []string{"optimize", "-h"}, exitOK},
 		{"help-export", []string{"export", "--help"}, exitOK},
@@ -84,6 +85,10 @@ func TestCommandLine(t *testing.T) {
 		{"bad-shape", []string{"optimize", model, "-o", out, "--input-shapes", "video:1,x"}, exitUsage},
 		{"unknown-pass", []string{"optimize", model, "-o", out, "--skip-pass", "magic"}, exitUsage},
 		{"unknown-check", []string{"verify", af, "--only", "magic"}, exitUsage},
+		{"fit-without-clips", []string{"fit", model, "-o", out}, exitUsage},
+		{"fit-for-what", []string{"fit", model, "-o", out, "--input", text, "--for", "some"}, exitUsage},
+		{"fit-without-list", []string{"fit", model, "-o", out, "--input", text, "--list", text}, exitUsage},
+		{"fit-two-outputs", []string{"fit", model, out, "-o", af, "--input", text}, exitUsage},
 		{"export-wrong-name", []string{"export", af, "-o", filepath.Join(dir, "w.pth")}, exitUsage},
 
 		{"not-onnx", []string{"convert", text, "-o", out}, exitInvalid},

@@ -7,6 +7,7 @@ func (a *app) commands() []*cli.Command {
 	return []*cli.Command{
 		a.inspectCommand(),
 		a.convertCommand(),
+		a.fitCommand(),
 		a.verifyCommand(),
 		a.flopsCommand(),
 		a.optimizeCommand(),

@@ -8,8 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/afc-project/afc/afblock/recognize"
-	"github.com/afc-project/afc/afblock/weights"
+	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/testmodels"
 	"github.com/afc-project/afc/verify/ort"
@@ -57,11 +56,11 @@ func TestConvertAgainKeepsPorts(t *testing.T) {
 // TestConvertPlainWeights: weights of a plain ResNet are rewritten into an AFNet
 // as a model's are, whether they come with a model or alone.
 func TestConvertPlainWeights(t *testing.T) {
-	net, err := recognize.Network(small.Build(), recognize.Options{})
+	net, err := afblock.Recognize(small.Build(), afblock.RecognizeOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	sd, err := weights.Export(net)
+	sd, err := net.StateDict()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,9 +10,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/afc-project/afc/afblock"
-	"github.com/afc-project/afc/afblock/compiled"
-	"github.com/afc-project/afc/afblock/describe"
-	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/graph/op"
@@ -132,7 +129,7 @@ func (e *estimate) report() (*flopsReport, error) {
 		return nil, err
 	}
 	net, err := e.network(m)
-	var no *recognize.Error
+	var no *afblock.NotRecognizedError
 	if errors.As(err, &no) {
 		r.Note = "counted by operator, one run: " + oneLine(no.Error())
 		return r, e.operators(r, m, nil)
@@ -140,7 +137,7 @@ func (e *estimate) report() (*flopsReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := describe.Network(net)
+	d := afblock.Describe(net)
 	r.Network = d.Method + " " + d.Backbone
 	p.Step("counting")
 	if by == "operator" {
@@ -151,14 +148,14 @@ func (e *estimate) report() (*flopsReport, error) {
 
 // network reads a compiled model back, or recognises a source.
 func (e *estimate) network(m *graph.Model) (*afblock.Network, error) {
-	if compiled.Is(m) {
-		net, _, err := compiled.ReadModel(m)
+	if afblock.Compiled(m) {
+		net, _, err := afblock.ReadModel(m)
 		return net, err
 	}
 	if err := passes.Canonicalize(m); err != nil {
 		return nil, passFailed(err)
 	}
-	return recognize.Network(m, recognize.Options{Frames: e.c.Int("source-frames")})
+	return afblock.Recognize(m, afblock.RecognizeOptions{Frames: e.c.Int("source-frames")})
 }
 
 // clips counts clips of every length and size asked for.

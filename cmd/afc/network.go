@@ -8,21 +8,19 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/afc-project/afc/afblock"
-	"github.com/afc-project/afc/afblock/checkpoint"
-	"github.com/afc-project/afc/afblock/weights"
 	"github.com/afc-project/afc/internal/progress"
 )
 
 // trainedNetwork reads a checkpoint for the place of a recognised network. One
 // of a plain ResNet is rewritten as the network would have been.
 func trainedNetwork(path string, src *afblock.Network, opt afblock.RewriteOptions) (*afblock.Network, error) {
-	given := weights.OptionsFrom(src)
+	given := afblock.OptionsFrom(src)
 	given.Frames, given.Unselected, given.StrideAt = opt.Frames, opt.Unselected, opt.StrideAt
 	sd, err := readCheckpoint(path)
 	if err != nil {
 		return nil, err
 	}
-	net, err := weights.FromStateDict(sd, given)
+	net, err := afblock.FromStateDict(sd, given)
 	if err != nil {
 		return nil, err
 	}
@@ -38,18 +36,18 @@ func rewritten(net *afblock.Network, opt afblock.RewriteOptions) (*afblock.Netwo
 	return afblock.Rewrite(net, opt)
 }
 
-func readCheckpoint(path string) (*checkpoint.StateDict, error) {
+func readCheckpoint(path string) (*afblock.StateDict, error) {
 	if err := readable(path); err != nil {
 		return nil, err
 	}
-	return checkpoint.Read(path)
+	return afblock.ReadCheckpoint(path)
 }
 
 // checkpointNetwork reads the network that a checkpoint alone describes. What
 // neither its shapes nor its metadata say is said by flags, or announced as a
 // default.
 func (a *app) checkpointNetwork(c *cli.Context, p *progress.Reporter, rewrite afblock.RewriteOptions) (*afblock.Network, error) {
-	opt := weights.Options{Frames: rewrite.Frames, Unselected: rewrite.Unselected, StrideAt: rewrite.StrideAt}
+	opt := afblock.CheckpointOptions{Frames: rewrite.Frames, Unselected: rewrite.Unselected, StrideAt: rewrite.StrideAt}
 	var err error
 	if opt.Size, err = frameSize(c.String("size")); err != nil {
 		return nil, err
@@ -63,7 +61,7 @@ func (a *app) checkpointNetwork(c *cli.Context, p *progress.Reporter, rewrite af
 	if err != nil {
 		return nil, err
 	}
-	net, err := weights.FromStateDict(sd, opt)
+	net, err := afblock.FromStateDict(sd, opt)
 	if err != nil {
 		return nil, err
 	}

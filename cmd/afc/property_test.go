@@ -15,7 +15,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/afc-project/afc/afblock"
-	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/testutil"
@@ -193,7 +192,7 @@ func (p *property) convert() {
 	for _, lowering := range codegen.Lowerings {
 		opt := passes.Options{
 			Check: true, Seed: p.spec.Seed,
-			Recognize: recognize.Options{Frames: given},
+			Recognize: afblock.RecognizeOptions{Frames: given},
 			Rewrite: func(net *afblock.Network) (*afblock.Network, error) {
 				p.recognized(net)
 				return afblock.Rewrite(net, options)

@@ -14,7 +14,6 @@ import (
 	"testing"
 
 	"github.com/afc-project/afc/afblock"
-	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/testutil"
@@ -29,7 +28,7 @@ type facts struct {
 	Stripped bool // weights are zeros; there is nothing to run
 	Half     bool // weights, at least, are float16
 	Tail     bool // more than a mean and softmax stands behind the linear layer
-	Flag     bool // the graph does not tell T; recognize.Options.Frames does
+	Flag     bool // the graph does not tell T; RecognizeOptions.Frames does
 
 	Frames, Depth, Width, Classes, Crops, Div, Every int
 
@@ -62,11 +61,11 @@ func names(all map[string]facts, refused bool) []string {
 	return list
 }
 
-func (f facts) options() recognize.Options {
+func (f facts) options() afblock.RecognizeOptions {
 	if f.Flag && !f.Refused {
-		return recognize.Options{Frames: f.Frames}
+		return afblock.RecognizeOptions{Frames: f.Frames}
 	}
-	return recognize.Options{}
+	return afblock.RecognizeOptions{}
 }
 
 func read(t *testing.T, name string) *graph.Model {
@@ -104,7 +103,7 @@ func TestRecognize(t *testing.T) {
 			f := all[name]
 			m := read(t, name)
 			if len(m.Functions) == 0 { // calls are inlined by the passes first
-				net, err := recognize.Network(m, f.options())
+				net, err := afblock.Recognize(m, f.options())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -113,7 +112,7 @@ func TestRecognize(t *testing.T) {
 			if err := passes.Canonicalize(m); err != nil {
 				t.Fatal(err)
 			}
-			net, err := recognize.Network(m, f.options())
+			net, err := afblock.Recognize(m, f.options())
 			if err != nil {
 				t.Fatalf("canonicalised: %v", err)
 			}
@@ -135,8 +134,8 @@ func (f facts) check(t *testing.T, net *afblock.Network) {
 	if f.Layout == "flat" {
 		segments = 0
 	}
-	if net.Frames != f.Frames || net.Shell.Clip().Layout != layouts[f.Layout] || net.Shell.Clip().Segments != segments {
-		t.Errorf("T %d, layout %s, %d frames a sample; want %d, %s, %d", net.Frames, net.Shell.Clip().Layout, net.Shell.Clip().Segments,
+	if net.Frames != f.Frames || net.Source.Layout != layouts[f.Layout] || net.Source.Segments != segments {
+		t.Errorf("T %d, layout %s, %d frames a sample; want %d, %s, %d", net.Frames, net.Source.Layout, net.Source.Segments,
 			f.Frames, layouts[f.Layout], segments)
 	}
 	if h := net.Head; h.Consensus != means[f.Consensus] || h.Softmax != f.Softmax || h.Weight.Dims[0] != int64(f.Classes) {
@@ -188,7 +187,7 @@ func TestRefused(t *testing.T) {
 	all := readFacts(t)
 	for _, name := range names(all, true) {
 		t.Run(name, func(t *testing.T) {
-			_, err := recognize.Network(read(t, name), all[name].options())
+			_, err := afblock.Recognize(read(t, name), all[name].options())
 			if err == nil {
 				t.Fatal("recognised")
 			}
@@ -220,7 +219,7 @@ func TestMoreFrames(t *testing.T) {
 	eachRunnable(t, func(t *testing.T, f facts, net *afblock.Network, video, logits *graph.Tensor) {
 		net.Frames *= 2
 		clips := int64(1)
-		switch net.Shell.Clip().Layout {
+		switch net.Source.Layout {
 		case afblock.LayoutFrames:
 			clips = video.Dims[0] / int64(f.Frames)
 			video = twice(t, video, clips, 0)
@@ -323,7 +322,7 @@ func eachRunnable(t *testing.T, fn func(t *testing.T, f facts, net *afblock.Netw
 			if err := passes.Canonicalize(m); err != nil {
 				t.Fatal(err)
 			}
-			net, err := recognize.Network(m, f.options())
+			net, err := afblock.Recognize(m, f.options())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,0 +1,177 @@
+package fit
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/graph"
+)
+
+// engine carries a fit through the network, from stem to head.
+type engine struct {
+	opt      Options
+	run      *runner
+	products *products
+	teacher  *afblock.Network
+	net      *afblock.Network
+	source   *graph.Model // the teacher, lowered
+	model    *graph.Model // the net, lowered as it now is; nil: changed since
+	masks    [][]float32  // by focal block, one number a frame of all clips
+
+	ahead     *stream // what the source's next block reads
+	aheadName string
+
+	layers []Layer
+	total  int
+}
+
+// TooFewError says that the clips do not tell a layer's weights.
+type TooFewError struct {
+	Layer          string
+	Unknowns, Rows int // of each output
+	Clips          int
+}
+
+func (e *TooFewError) Error() string {
+	if e.Rows == 0 {
+		return fmt.Sprintf("%s: no frame of the clips is selected", e.Layer)
+	}
+	need := (e.Unknowns + 1) * e.Clips
+	return fmt.Sprintf("%s: %d unknowns an output, and %d clips show %d positions of its maps: it takes %d clips or more", e.Layer, e.Unknowns, e.Clips, e.Rows, ceilDiv(need, e.Rows))
+}
+
+// student returns the network lowered, as it now is.
+func (e *engine) student() (*graph.Model, error) {
+	if e.model == nil {
+		m, err := lowered(e.net)
+		if err != nil {
+			return nil, err
+		}
+		e.model = m
+	}
+	return e.model, nil
+}
+
+// dirty says that the network was changed.
+func (e *engine) dirty() { e.model = nil }
+
+// note records what was fitted.
+func (e *engine) note(key string, inputs int, y *matrix, parts []*solution) {
+	var lost, total []float64
+	outputs := 0
+	for _, s := range parts {
+		lost, total, outputs = append(lost, s.lost...), append(total, s.total...), outputs+len(s.b)
+	}
+	l := Layer{Name: key, Inputs: inputs, Outputs: outputs, Rows: y.rows, Residual: relative(lost, total)}
+	e.layers = append(e.layers, l)
+	if e.opt.Progress != nil {
+		e.opt.Progress(len(e.layers), e.total, l)
+	}
+}
+
+// fit goes through the stages.
+func (e *engine) fit() error {
+	h := e.ahead.share()
+	name := stemOutput
+	block := 0
+	var err error
+	for i, s := range e.net.Stages {
+		if s.AF != nil {
+			h, name, err = e.module(i, h, name, block)
+			block += len(s.AF.Focal)
+		} else {
+			h, name, err = e.plain(i, h, name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	err = e.head(h)
+	h.close()
+	return err
+}
+
+// plain fits the blocks of a stage without branches.
+func (e *engine) plain(i int, h *stream, name string) (*stream, string, error) {
+	for n, b := range e.net.Stages[i].Blocks {
+		next, err := e.whole(b, e.teacher.Stages[i].Blocks[n], feed{name: name, stream: h}, wideRidge)
+		if err != nil {
+			return nil, "", err
+		}
+		h.close()
+		h, name = next, end(b)
+	}
+	return h, name, nil
+}
+
+// whole fits a block that computes every frame, the fusion block among them.
+func (e *engine) whole(b, src *afblock.Block, in feed, wide float64) (*stream, error) {
+	fit := &blockFit{blk: b, in: in, ridge: ridge, wide: wide, joint: b.Downsample.Conv != nil}
+	var taps []*tap
+	for i, at := range sizes(b, in.stream.at) {
+		t := e.draw(at, nil, b.Convs[i].Key)
+		fit.targets = append(fit.targets, t)
+		taps = append(taps, e.tap(src, i, t, nearest))
+	}
+	if err := e.pass(src, taps); err != nil {
+		return nil, err
+	}
+	return e.block(fit)
+}
+
+// tap takes rows of a value of the source as a target.
+type tap struct {
+	name string
+	*target
+	view view
+}
+
+// draw samples positions of a map for a target.
+func (e *engine) draw(at size, counts func(int) bool, salt string) *target {
+	return &target{sample: draw(e.opt.Rows, e.run.clips*e.run.frames, at, counts, e.opt.Seed, salt)}
+}
+
+// tap looks at what a source block's i-th convolution makes, or, of the last,
+// at the block's sum.
+func (e *engine) tap(src *afblock.Block, i int, t *target, v view) *tap {
+	name := output(src.Convs[i])
+	if i == len(src.Convs)-1 {
+		name = sum(src)
+	}
+	return &tap{name, t, v}
+}
+
+// pass runs the source's next block on all clips, fills the taps and keeps the
+// block's output for the next.
+func (e *engine) pass(src *afblock.Block, taps []*tap) error {
+	names := []string{end(src)}
+	for _, t := range taps {
+		if !slices.Contains(names, t.name) {
+			names = append(names, t.name)
+		}
+	}
+	var next *stream
+	err := e.run.each(e.source, []feed{{name: e.aheadName, stream: e.ahead}}, names, func(v []maps) (err error) {
+		if next == nil {
+			if next, err = newStream(e.run.clips*e.run.frames, v[0].c, v[0].at); err != nil {
+				return err
+			}
+		}
+		for _, t := range taps {
+			m := v[slices.Index(names, t.name)]
+			if t.y == nil {
+				t.y = newMatrix(t.sample.rows(), m.c)
+			}
+			t.sample.values(m, t.view, t.y)
+		}
+		return next.write(v[0].first, v[0].values)
+	})
+	if err != nil {
+		next.close()
+		return err
+	}
+	e.ahead.close()
+	e.ahead, e.aheadName = next, end(src)
+	return nil
+}

@@ -1,0 +1,170 @@
+package fit
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/clips"
+	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/verify/ort"
+)
+
+// Result is what a fit made.
+type Result struct {
+	Net    *afblock.Network `json:"-"`
+	For    Masks            `json:"for"`
+	Clips  int              `json:"clips"` // fitted on
+	Held   int              `json:"held"`  // held back from the fit
+	Seed   uint64           `json:"seed"`
+	Layers []Layer          `json:"layers"` // in the order fitted
+	// Controls is what the clips held back say: the schedule first.
+	Controls []Control `json:"controls,omitempty"`
+}
+
+// Fit fits an AFNet's weights to a source's activations on clips. Neither
+// network of the input is changed.
+func Fit(ctx context.Context, in Input, opt Options) (*Result, error) {
+	if opt.Rows == 0 {
+		opt.Rows = DefaultRows
+	}
+	if opt.For == "" {
+		opt.For = Schedule
+	}
+	if opt.ridge == 0 {
+		opt.ridge = 1
+	}
+	net := in.Net.Clone()
+	teacher := in.Source.Clone()
+	teacher.Frames = net.Frames
+	for c := range net.AllConvs() {
+		if err := folded(c); err != nil {
+			return nil, err
+		}
+	}
+	e := &engine{opt: opt, teacher: teacher, net: net, total: regressions(net)}
+	defer e.close()
+	on, held := split(in.Videos, opt.Clips, opt.Held)
+	if err := e.start(ctx, on); err != nil {
+		return nil, err
+	}
+	if err := e.fit(); err != nil {
+		return nil, err
+	}
+	net.FineTune = false
+	r := &Result{Net: net, For: opt.For, Seed: opt.Seed, Clips: on.Len(), Held: held.Len(), Layers: e.layers}
+	var err error
+	r.Controls, err = measure(ctx, net, teacher, held, opt)
+	return r, err
+}
+
+// regressions counts what there is to fit.
+func regressions(net *afblock.Network) int {
+	n := 1
+	for _, s := range net.Stages {
+		if s.AF != nil {
+			n++
+		}
+	}
+	for b := range net.AllBlocks() {
+		n += len(b.Convs)
+	}
+	return n
+}
+
+// start runs what lies before the stages on all clips.
+func (e *engine) start(ctx context.Context, videos clips.Videos) error {
+	m, err := lowered(e.teacher)
+	if err != nil {
+		return err
+	}
+	e.source = m
+	session := ort.SessionOptions{Threads: e.opt.Threads}
+	if e.products, err = newProducts(ctx, session); err != nil {
+		return err
+	}
+	feed, err := newFeeder(m, e.teacher)
+	if err != nil {
+		return err
+	}
+	if videos.Len() == 0 {
+		return fmt.Errorf("%s: no clips to fit on", videos)
+	}
+	e.run = &runner{ctx: ctx, session: session, clips: videos.Len() * feed.clips, frames: e.net.Frames}
+	if err := e.stem(feed, videos); err != nil {
+		return err
+	}
+	e.aheadName = stemOutput
+	e.select_()
+	return nil
+}
+
+// stem stores what the stem makes of the clips.
+func (e *engine) stem(feed *feeder, videos clips.Videos) error {
+	part, err := cut(e.source, nil, []string{stemOutput})
+	if err != nil {
+		return err
+	}
+	session, err := ort.NewSession(part, e.run.session)
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	perSample := feed.clips * e.run.frames
+	return feed.each(e.run.ctx, videos, func(first, use int, input *graph.Tensor) error {
+		out, err := session.Run(e.run.ctx, input)
+		if err != nil {
+			return err
+		}
+		m, err := mapsOf(out[0], first*perSample)
+		if err != nil {
+			return err
+		}
+		if e.ahead == nil {
+			if e.ahead, err = newStream(e.run.clips*e.run.frames, m.c, m.at); err != nil {
+				return err
+			}
+		}
+		return e.ahead.write(m.first, m.values[:use*perSample*e.ahead.perFrame()])
+	})
+}
+
+// select_ makes the masks of all focal blocks on all clips.
+func (e *engine) select_() {
+	rng := rand.New(rand.NewPCG(e.opt.Seed, 1))
+	for i, n := range e.net.AllNavigation() {
+		mask := make([]float32, 0, e.run.clips*e.run.frames)
+		for range e.run.clips {
+			if e.opt.For == Any {
+				p := shares[rng.IntN(len(shares))]
+				for range e.run.frames {
+					bit := float32(0)
+					if rng.Float64() < p {
+						bit = 1
+					}
+					mask = append(mask, bit)
+				}
+				continue
+			}
+			for _, s := range n.Fixed.Select(e.run.frames, i) {
+				bit := float32(0)
+				if s {
+					bit = 1
+				}
+				mask = append(mask, bit)
+			}
+		}
+		e.masks = append(e.masks, mask)
+	}
+}
+
+// shares of frames that random masks select, each clip and block one of them.
+var shares = []float64{0.25, 0.5, 0.75, 1}
+
+func (e *engine) close() {
+	e.ahead.close()
+	if e.products != nil {
+		e.products.close()
+	}
+}

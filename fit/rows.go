@@ -1,0 +1,211 @@
+package fit
+
+import (
+	"hash/fnv"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+)
+
+// matrix is dense and row-major.
+type matrix struct {
+	rows, cols int
+	v          []float32
+}
+
+func newMatrix(rows, cols int) *matrix { return &matrix{rows, cols, make([]float32, rows*cols)} }
+
+func (m *matrix) row(i int) []float32 { return m.v[i*m.cols : (i+1)*m.cols] }
+
+// columns returns a copy of the columns [from, to), nil of nil.
+func (m *matrix) columns(from, to int) *matrix {
+	if m == nil {
+		return nil
+	}
+	out := newMatrix(m.rows, to-from)
+	for i := range m.rows {
+		copy(out.row(i), m.row(i)[from:to])
+	}
+	return out
+}
+
+// pick returns a copy of some columns.
+func (m *matrix) pick(columns []int) *matrix {
+	out := newMatrix(m.rows, len(columns))
+	for i := range m.rows {
+		from, to := m.row(i), out.row(i)
+		for k, c := range columns {
+			to[k] = from[c]
+		}
+	}
+	return out
+}
+
+// beside joins matrices of the same number of rows.
+func beside(parts ...*matrix) *matrix {
+	cols := 0
+	for _, p := range parts {
+		cols += p.cols
+	}
+	out := newMatrix(parts[0].rows, cols)
+	for i := range out.rows {
+		to := out.row(i)
+		for _, p := range parts {
+			to = to[copy(to, p.row(i)):]
+		}
+	}
+	return out
+}
+
+// sample is the positions of maps of one size at which a regression looks: the
+// rows of its matrices, frame by frame. It is spread evenly over the frames that
+// count, at positions drawn anew in each.
+type sample struct {
+	at    size
+	start []int32 // of each frame's rows; one entry more than there are frames
+	place []int32 // y·w + x
+}
+
+// draw samples about n positions of the frames that count says (nil: all), all
+// of them where there are fewer.
+func draw(n, frames int, at size, counts func(frame int) bool, seed uint64, salt string) *sample {
+	s := &sample{at: at, start: make([]int32, frames+1)}
+	h := fnv.New64a()
+	h.Write([]byte(salt))
+	var chosen []int
+	for f := range frames {
+		if counts == nil || counts(f) {
+			chosen = append(chosen, f)
+		}
+	}
+	area, k := at.h*at.w, 0
+	order := make([]int32, area)
+	for f := range frames {
+		s.start[f] = int32(len(s.place))
+		if k == len(chosen) || chosen[k] != f {
+			continue
+		}
+		want := min((k+1)*n/len(chosen)-k*n/len(chosen), area)
+		k++
+		for i := range order {
+			order[i] = int32(i)
+		}
+		rng := rand.New(rand.NewPCG(seed^h.Sum64(), uint64(f)))
+		for i := range want { // Fisher and Yates, as far as needed
+			j := i + rng.IntN(area-i)
+			order[i], order[j] = order[j], order[i]
+		}
+		s.place = append(s.place, order[:want]...)
+	}
+	s.start[frames] = int32(len(s.place))
+	return s
+}
+
+// rows is the number of positions.
+func (s *sample) rows() int { return len(s.place) }
+
+// collect calls row for every position in the frames of m, several frames at a
+// time.
+func (s *sample) collect(m maps, row func(frame []float32, y, x, i int)) {
+	var wait sync.WaitGroup
+	workers := runtime.GOMAXPROCS(0)
+	for k := range workers {
+		wait.Go(func() {
+			for f := m.frames * k / workers; f < m.frames*(k+1)/workers; f++ {
+				frame := m.values[f*m.c*m.at.h*m.at.w : (f+1)*m.c*m.at.h*m.at.w]
+				for i := s.start[m.first+f]; i < s.start[m.first+f+1]; i++ {
+					row(frame, int(s.place[i])/s.at.w, int(s.place[i])%s.at.w, int(i))
+				}
+			}
+		})
+	}
+	wait.Wait()
+}
+
+// window is what a convolution of a kernel, stride and padding reads.
+type window struct{ kernel, stride, pad int }
+
+// through is the size of a map behind the window.
+func (w window) through(s size) size {
+	return size{(s.h+2*w.pad-w.kernel)/w.stride + 1, (s.w+2*w.pad-w.kernel)/w.stride + 1}
+}
+
+// inputs puts into x what a convolution reads at each position: channels
+// outermost, then the window's rows and columns, as in its weight.
+func (s *sample) inputs(m maps, w window, x *matrix) {
+	area := m.at.h * m.at.w
+	s.collect(m, func(frame []float32, y, x0, i int) {
+		to := x.row(i)
+		if w.kernel == 1 {
+			at := y*w.stride*m.at.w + x0*w.stride
+			for c := range m.c {
+				to[c] = frame[c*area+at]
+			}
+			return
+		}
+		k := 0
+		for c := range m.c {
+			for dy := range w.kernel {
+				iy := y*w.stride - w.pad + dy
+				for dx := range w.kernel {
+					ix := x0*w.stride - w.pad + dx
+					if iy >= 0 && iy < m.at.h && ix >= 0 && ix < m.at.w {
+						to[k] = frame[(c*m.at.h+iy)*m.at.w+ix]
+					}
+					k++
+				}
+			}
+		}
+	})
+}
+
+// view says how a map of the source is looked at from a coarser grid.
+type view int
+
+const (
+	nearest    view = iota // the position of a cell's first row and column; a cell's own where the grid is finer
+	mean                   // of the cell
+	pooled                 // 3×3/2 average pool, padding counted, as on the residual paths
+	pooledReLU             // the same of what ReLU leaves
+)
+
+// values puts the channels of a map into y, seen by a view from s's grid.
+func (s *sample) values(m maps, v view, y *matrix) {
+	area := m.at.h * m.at.w
+	s.collect(m, func(frame []float32, py, px, i int) {
+		to := y.row(i)
+		y0, x0 := py*m.at.h/s.at.h, px*m.at.w/s.at.w
+		if m.at.h > s.at.h {
+			y0 = ceilDiv(py*m.at.h, s.at.h)
+		}
+		if m.at.w > s.at.w {
+			x0 = ceilDiv(px*m.at.w, s.at.w)
+		}
+		if v == nearest || m.at == s.at {
+			for c := range m.c {
+				to[c] = frame[c*area+y0*m.at.w+x0]
+			}
+			return
+		}
+		y1, x1, weight := ceilDiv((py+1)*m.at.h, s.at.h), ceilDiv((px+1)*m.at.w, s.at.w), float32(1)/9
+		if v != mean {
+			y0, y1, x0, x1 = max(2*py-1, 0), min(2*py+2, m.at.h), max(2*px-1, 0), min(2*px+2, m.at.w)
+		} else {
+			weight = 1 / float32((y1-y0)*(x1-x0))
+		}
+		for c := range m.c {
+			var sum float32
+			for iy := y0; iy < y1; iy++ {
+				for _, z := range frame[c*area+iy*m.at.w+x0 : c*area+iy*m.at.w+x1] {
+					if v == pooledReLU {
+						z = max(z, 0)
+					}
+					sum += z
+				}
+			}
+			to[c] = sum * weight
+		}
+	})
+}
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }
