@@ -1,10 +1,6 @@
 package afblock
 
-import (
-	"fmt"
-
-	"github.com/afc-project/afc/graph"
-)
+import "fmt"
 
 // Convention is a way to count what a network costs. Papers' "GFLOPs" are
 // mostly the first.
@@ -141,24 +137,6 @@ func (net *Network) FocalBlocks() int {
 		n++
 	}
 	return n
-}
-
-// Ratios returns the share of frames that each block of masks [N, blocks, T]
-// selects, over all clips.
-func Ratios(masks *graph.Tensor) ([]float64, error) {
-	if len(masks.Dims) != 3 || masks.Dims[0]*masks.Dims[2] == 0 {
-		return nil, fmt.Errorf("masks: expected [N, blocks, T], found %v", masks.Dims)
-	}
-	v, err := masks.Float32s()
-	if err != nil {
-		return nil, fmt.Errorf("masks: %w", err)
-	}
-	blocks, frames := int(masks.Dims[1]), int(masks.Dims[2])
-	ratios := make([]float64, blocks)
-	for i, x := range v {
-		ratios[i/frames%blocks] += float64(x) / float64(masks.Dims[0]*masks.Dims[2])
-	}
-	return ratios, nil
 }
 
 // Cost counts what a clip costs.

@@ -1,4 +1,21 @@
 // Package afblock is the domain: video ResNets as a typed Network, the AF
-// module of AFNet (Zhang et al., NeurIPS 2022, arXiv 2211.09992), weights in
-// and out, and what a Network costs.
+// module of AFNet (Zhang et al., NeurIPS 2022, arXiv 2211.09992), and what a
+// Network costs.
+//
+//	network.go        the types: Network, Stage, Block, AFModule, Conv …
+//	network_walk.go   iterators over a network; Clone
+//	backbone.go       its name, and a stage's main line
+//	size.go           the sizes of the maps in it
+//	shell.go          what lies around the trunk, and the standard such
+//	adopt.go          a source's shell for another network
+//	rules.go          rules of AF modules: strides, residual paths, names of batch norms
+//	rewrite*.go       a plain network becomes an AFNet
+//	pattern.go        fixed selections of frames
+//	identity.go       an AFNet that computes what its source computes
+//	cost*.go          what a clip costs
+//	zero_response.go  F(0), a block's answer to a zero image
+//
+// Around it lie the packages that read, write and show a Network: checkpoint
+// (bytes and tensors by name), weights (a state dict and a Network), recognize
+// (a model and a Network), compiled (models that afc wrote), describe.
 package afblock

@@ -1,6 +1,10 @@
 package afblock
 
-import "github.com/afc-project/afc/graph"
+import (
+	"strings"
+
+	"github.com/afc-project/afc/graph"
+)
 
 // Network is a video ResNet as afc understands it: a trunk of stem and stages
 // run on [N·T, C, H, W], N clips of T frames folded into the batch axis, and a
@@ -18,10 +22,9 @@ type Network struct {
 	// Unselected says what a focal block answers for a frame not selected.
 	Unselected Unselected
 
-	// Source is where the network was recognised, nil if it came from a
-	// checkpoint alone. What lies before the stem and after the trunk is
-	// emitted from it.
-	Source *Source
+	// Shell is what lies around the trunk: of the model the network was recognised
+	// in, or the standard one.
+	Shell Shell
 
 	// Keys is how the checkpoint the weights came from spells its keys.
 	Keys KeyStyle
@@ -204,9 +207,27 @@ const (
 	PerFrame
 )
 
+func (c Consensus) String() string {
+	switch c {
+	case MeanAfterFC:
+		return "mean of the frames' scores"
+	case MeanBeforeFC:
+		return "mean of the frames' features"
+	}
+	return "scores of each frame"
+}
+
 // KeyStyle is how a checkpoint spells its keys, so that weights go back out
 // under the names they came in.
 type KeyStyle struct {
 	Prefix string // before backbone keys: "module.base_model."
 	FC     string // the linear layer's full key: "module.new_fc"
+}
+
+// FullKey is a key as the checkpoint spells it.
+func (net *Network) FullKey(key string) string {
+	if rest, ok := strings.CutPrefix(key, net.Head.Key+"."); ok {
+		return net.Keys.FC + "." + rest
+	}
+	return net.Keys.Prefix + key
 }

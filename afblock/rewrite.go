@@ -84,7 +84,7 @@ func Rewrite(net *Network, opt RewriteOptions) (*Network, error) {
 		af[i] = len(s.Blocks) >= 2 && i < len(net.Stages)-1
 		entry[i] = s.Blocks[0].Stride()
 	}
-	first, last := strideLayout(af, entry, opt.StrideAt)
+	first, last := StrideLayout(af, entry, opt.StrideAt)
 	for i, s := range net.Stages {
 		stage := &Stage{Name: fmt.Sprintf("layer%d", i+1)}
 		if af[i] {
@@ -121,8 +121,8 @@ func (r *rewriter) refuse(key, format string, args ...any) {
 		return
 	}
 	file := ""
-	if r.net.Source != nil && r.net.Source.Model != nil {
-		file = r.net.Source.Model.Path
+	if m := r.net.Shell.Model(); m != nil {
+		file = m.Path
 	}
 	r.err = &graph.Error{File: file, Node: key, Reason: fmt.Sprintf(format, args...)}
 }

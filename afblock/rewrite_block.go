@@ -13,7 +13,7 @@ func (r *rewriter) renamed(c *Conv, key string) *Conv {
 	out.Key = key
 	if c.BN != nil {
 		bn := *c.BN
-		bn.Key = batchNormKey(key)
+		bn.Key = BatchNormKey(key)
 		out.BN = &bn
 	}
 	return &out
@@ -64,7 +64,7 @@ func (b *Block) setStride(stride int) {
 		}
 	}
 	if b.Downsample.Pool = nil; stride > 1 {
-		b.Downsample.Pool = residualPool(stride)
+		b.Downsample.Pool = ResidualPool(stride)
 	}
 }
 
@@ -109,7 +109,7 @@ func (r *rewriter) ample(b *Block, key string, in int, first bool) *Block {
 	}
 	stride := 1
 	if first {
-		stride = ampleStride
+		stride = AmpleStride
 	}
 	out.setStride(stride)
 	if in != c {

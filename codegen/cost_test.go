@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/checkpoint"
+	"github.com/afc-project/afc/afblock/weights"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/internal/testutil"
 )
@@ -16,15 +18,15 @@ func TestExecutedCost(t *testing.T) {
 	// which weigh most in networks as narrow as these.
 	extra := map[codegen.Lowering]float64{codegen.Mask: 1e-3, codegen.Gather: 6e-3, codegen.TopK: 6e-3, codegen.Branch: 0.11}
 	for _, name := range []string{"afr50_tsn_t4", "afr50_tsm_t8"} {
-		sd, err := afblock.ReadCheckpoint(testutil.Shared(t, "fixtures", "afnet", name+".pth.tar"))
+		sd, err := checkpoint.Read(testutil.Shared(t, "fixtures", "afnet", name+".pth.tar"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		opt := afblock.CheckpointOptions{Size: [2]int{64, 64}}
+		opt := weights.Options{Size: [2]int{64, 64}}
 		if name == "afr50_tsm_t8" {
 			opt.ShiftDiv = 8
 		}
-		net, err := afblock.FromStateDict(sd, opt)
+		net, err := weights.FromStateDict(sd, opt)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled"
 	"github.com/afc-project/afc/graph"
 )
 
@@ -94,7 +95,7 @@ func Lower(net *afblock.Network, opt Options) (*graph.Model, Choice, error) {
 // network emits prefix, trunk and suffix. It returns what the trunk reads and
 // what it makes.
 func (l *lowerer) network() (trunkIn, trunkOut *graph.Value, err error) {
-	frames, err := afblock.EmitPrefix(l.g, l.net)
+	frames, err := l.net.Shell.Prefix(l.g, l.net)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -106,20 +107,20 @@ func (l *lowerer) network() (trunkIn, trunkOut *graph.Value, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return frames, out.v, afblock.EmitSuffix(l.g, out.v, l.net)
+	return frames, out.v, l.net.Shell.Suffix(l.g, out.v, l.net)
 }
 
 // describe adds the metadata that ReadModel needs to the source's own.
 func (l *lowerer) describe(trunkIn, trunkOut *graph.Value) {
-	info := afblock.FileInfo{Lowering: string(l.opt.Lowering), Budget: l.opt.Budget, Masks: l.opt.MasksOutput}
+	info := compiled.FileInfo{Lowering: string(l.opt.Lowering), Budget: l.opt.Budget, Masks: l.opt.MasksOutput}
 	if l.opt.Gumbel {
 		info.Sampling = "gumbel"
 	}
-	if src := l.net.Source; src != nil {
-		l.model.Metadata = slices.Clone(src.Model.Metadata)
+	if source := l.net.Shell.Model(); source != nil {
+		l.model.Metadata = slices.Clone(source.Metadata)
 		info.TrunkIn, info.TrunkOut = trunkIn.Name(), trunkOut.Name()
 	}
-	for _, p := range afblock.Metadata(l.net, info) {
+	for _, p := range compiled.Metadata(l.net, info) {
 		l.model.SetMeta(p.Key, p.Value)
 	}
 }
@@ -127,8 +128,8 @@ func (l *lowerer) describe(trunkIn, trunkOut *graph.Value) {
 // opsetOf is the opset to emit: the source's, at least minOpset.
 func opsetOf(net *afblock.Network) (int64, error) {
 	opset := int64(minOpset)
-	if net.Source != nil {
-		opset = max(opset, net.Source.Model.Opset(""))
+	if source := net.Shell.Model(); source != nil {
+		opset = max(opset, source.Opset(""))
 	}
 	if opset > maxOpset {
 		return 0, fmt.Errorf("the source speaks opset %d; afc writes up to %d: export it with opset %d or older", opset, maxOpset, maxOpset)

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/checkpoint"
+	"github.com/afc-project/afc/afblock/weights"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/testutil"
@@ -94,13 +96,13 @@ func TestAuthorsNetwork(t *testing.T) {
 		name     string
 		shiftDiv int
 	}{{"afr50_tsn_t4", 0}, {"afr50_tsm_t8", 8}} {
-		sd, err := afblock.ReadCheckpoint(testutil.Shared(t, "fixtures", "afnet", tc.name+".pth.tar"))
+		sd, err := checkpoint.Read(testutil.Shared(t, "fixtures", "afnet", tc.name+".pth.tar"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		want := testutil.NPZ(t, testutil.Shared(t, "fixtures", "afnet", tc.name+".npz"))
 		for _, size := range [][2]int{{64, 64}, {0, 0}} {
-			net, err := afblock.FromStateDict(sd, afblock.CheckpointOptions{ShiftDiv: tc.shiftDiv, Size: size})
+			net, err := weights.FromStateDict(sd, weights.Options{ShiftDiv: tc.shiftDiv, Size: size})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -38,6 +38,7 @@ func newNetwork(s spec) *afblock.Network {
 		r.groups = 2
 	}
 	net := &afblock.Network{
+		Shell:  afblock.StandardShell{},
 		Frames: s.frames, Size: s.size, Unselected: s.unselected,
 		Stem: afblock.Stem{Conv: *r.conv("conv1", "bn1", 3, s.width, 7, 2, 1), Pool: afblock.Pool{Kernel: 3, Stride: 2, Pad: 1}},
 	}

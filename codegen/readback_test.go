@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled"
+	"github.com/afc-project/afc/afblock/weights"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/verify"
@@ -17,7 +19,7 @@ import (
 func TestWeightsComeBack(t *testing.T) {
 	for _, s := range networks {
 		net := newNetwork(s)
-		want, err := net.StateDict()
+		want, err := weights.Export(net)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -37,11 +39,11 @@ func TestWeightsComeBack(t *testing.T) {
 				if m, err = graph.Decode(file); err != nil {
 					t.Fatal(err)
 				}
-				back, _, err := afblock.ReadModel(m)
+				back, _, err := compiled.ReadModel(m)
 				if err != nil {
 					t.Fatal(err)
 				}
-				got, err := back.StateDict()
+				got, err := weights.Export(back)
 				if err != nil {
 					t.Fatal(err)
 				}

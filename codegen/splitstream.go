@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled"
 	"github.com/afc-project/afc/graph"
 )
 
@@ -273,7 +274,7 @@ func (p param) slice(s span, axis int) param {
 	}
 	dims := slices.Clone(p.tensor.Dims)
 	dims[axis] = int64(s.hi - s.lo)
-	return param{afblock.SliceName(p.name, s.lo, s.hi, axis), newTensor(p.tensor.DType, dims, part)}
+	return param{compiled.SliceName(p.name, s.lo, s.hi, axis), newTensor(p.tensor.DType, dims, part)}
 }
 
 // rawBytes returns the elements of a weight that a check has read.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/passes"
 	"github.com/afc-project/afc/testmodels"
@@ -31,7 +32,7 @@ func networks(t *testing.T, spec testmodels.Spec, opt afblock.RewriteOptions, n 
 	if err := passes.Canonicalize(m); err != nil {
 		t.Fatal(err)
 	}
-	source, err := afblock.Recognize(m, afblock.RecognizeOptions{})
+	source, err := recognize.Network(m, recognize.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

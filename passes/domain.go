@@ -5,13 +5,15 @@ import (
 	"slices"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled/key"
+	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 )
 
-// recognize reads the network off the model.
-func recognize(s *State) error {
-	net, err := afblock.Recognize(s.Model, s.opt.Recognize)
+// recognizeNet reads the network off the model.
+func recognizeNet(s *State) error {
+	net, err := recognize.Network(s.Model, s.opt.Recognize)
 	if err != nil {
 		return err
 	}
@@ -19,11 +21,11 @@ func recognize(s *State) error {
 	return nil
 }
 
-// recognizeIfAny is recognize for a pipeline that also serves models that are
+// recognizeIfAny is recognizeNet for a pipeline that also serves models that are
 // no video ResNets: those keep their own structure.
 func recognizeIfAny(s *State) error {
-	err := recognize(s)
-	if refused := (*afblock.NotRecognizedError)(nil); errors.As(err, &refused) {
+	err := recognizeNet(s)
+	if refused := (*recognize.Error)(nil); errors.As(err, &refused) {
 		s.note(nil, "%v; the model keeps its structure", err)
 		return nil
 	}
@@ -68,7 +70,7 @@ func splitStream(s *State) error {
 		return nil
 	}
 	s.lowered(m)
-	m.SetMeta(afblock.OptimizedKey, s.pass)
+	m.SetMeta(key.Optimized, s.pass)
 	return nil
 }
 

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/testutil"
 	"github.com/afc-project/afc/testmodels"
@@ -85,7 +85,7 @@ func TestOptimizeFixtures(t *testing.T) {
 			compare(t, "source against PyTorch", want, arrays["logits"], verify.Folded)
 			for seed := range uint64(3) {
 				m := read(t, path)
-				r, err := Optimize(m, Options{Check: true, Seed: seed, Recognize: afblock.RecognizeOptions{Frames: tc.frames}})
+				r, err := Optimize(m, Options{Check: true, Seed: seed, Recognize: recognize.Options{Frames: tc.frames}})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -237,7 +237,7 @@ func TestOptimizedIsNoSource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var refused *afblock.NotRecognizedError
+	var refused *recognize.Error
 	if _, err := Run(ToConvert, once.Model.Clone(), Options{}); !errors.As(err, &refused) || !strings.Contains(refused.Hint, "afc optimize wrote") {
 		t.Errorf("converting: %v", err)
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled"
+	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 )
@@ -31,7 +33,7 @@ type Options struct {
 	Check bool
 	Seed  uint64
 
-	Recognize afblock.RecognizeOptions
+	Recognize recognize.Options
 	// Rewrite makes the recognised network an AFNet (ToConvert); nil leaves it.
 	Rewrite func(*afblock.Network) (*afblock.Network, error)
 	Lower   codegen.Options // ToConvert
@@ -115,7 +117,7 @@ func Lower(net *afblock.Network, opt codegen.Options) (*graph.Model, error) {
 
 // Run runs a pipeline on a model, which it changes; the model made is in the
 // result. Errors are *graph.Error for a model that no pass can help,
-// *afblock.NotRecognizedError (ToConvert), *UnknownPassError and
+// *recognize.Error (ToConvert), *UnknownPassError and
 // *RequirementError for options that cannot be met, and those of the file
 // system for dumps.
 func Run(p Pipeline, m *graph.Model, opt Options) (*Result, error) {
@@ -127,8 +129,8 @@ func Run(p Pipeline, m *graph.Model, opt Options) (*Result, error) {
 	if err := graph.Check(m); err != nil {
 		return nil, err
 	}
-	if p == ToOptimize && afblock.Compiled(m) {
-		return compiled(m), nil
+	if p == ToOptimize && compiled.Is(m) {
+		return leftAlone(m), nil
 	}
 	r := &runner{
 		state:  &State{Model: m, opt: &opt},
@@ -153,10 +155,10 @@ func Run(p Pipeline, m *graph.Model, opt Options) (*Result, error) {
 	return r.result, nil
 }
 
-// compiled is the result of optimising a model that afc wrote: it is as fast as
+// leftAlone is the result of optimising a model that afc wrote: it is as fast as
 // afc knows to make it, and its weights are read back by the names and the form
 // that lowering gave them.
-func compiled(m *graph.Model) *Result {
+func leftAlone(m *graph.Model) *Result {
 	return &Result{Model: m, Before: Measure(m), Notes: []Note{{Pass: "optimize", Reason: "afc compiled this AFNet; it is left as it is"}}}
 }
 

@@ -155,7 +155,7 @@ var Table = []Pass{
 	},
 	{
 		Name: "recognize", Doc: "read stem, stages of blocks, temporal shift and head off the graph",
-		In: ToConvert, Run: recognize,
+		In: ToConvert, Run: recognizeNet,
 		Requires: []Fact{noFunctions, weightsAreConstant, constantsAreInitializers, currentOpset},
 		Ensures:  []Fact{recognized},
 	},

@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/checkpoint"
+	"github.com/afc-project/afc/afblock/recognize"
+	"github.com/afc-project/afc/afblock/weights"
 	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
@@ -22,11 +25,11 @@ import (
 func network(t testing.TB, shiftDiv int) *afblock.Network {
 	t.Helper()
 	spec := testmodels.AFSpec{Blocks: []int{3, 3, 2}, Width: 16, Frames: 4, Classes: 7, Dense: true, Seed: 3}
-	sd := afblock.NewStateDict()
+	sd := checkpoint.New()
 	for _, e := range spec.Checkpoint() {
 		sd.Set(e.Key, e.Tensor)
 	}
-	net, err := afblock.FromStateDict(sd, afblock.CheckpointOptions{Frames: 4, Size: [2]int{33, 33}, ShiftDiv: shiftDiv})
+	net, err := weights.FromStateDict(sd, weights.Options{Frames: 4, Size: [2]int{33, 33}, ShiftDiv: shiftDiv})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +71,7 @@ func subject(t testing.TB, net *afblock.Network, lowering codegen.Lowering, budg
 func converted(t testing.TB, lowering codegen.Lowering, opt afblock.RewriteOptions, budget ...int) *verify.Subject {
 	t.Helper()
 	source := testmodels.Spec{Blocks: []int{3, 3, 2, 2}, Width: 8, Frames: 4, Size: 33, Classes: 7, Shift: testmodels.ShiftConcat, Seed: 5}.Build()
-	plain, err := afblock.Recognize(source, afblock.RecognizeOptions{})
+	plain, err := recognize.Network(source, recognize.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
-	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/checkpoint"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/progress"
 	"github.com/afc-project/afc/verify/ort"
@@ -74,7 +74,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 // message is one line, but for the list of tensors that do not fit.
 func message(err error) string {
-	var list *afblock.CheckpointError
+	var list *checkpoint.Error
 	if errors.As(err, &list) {
 		return err.Error()
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/checkpoint"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/testmodels"
 )
@@ -23,12 +23,12 @@ var checkpointFormats = map[string]func(*testing.T, []testmodels.Entry) []byte{
 
 func asSafetensors(t *testing.T, entries []testmodels.Entry) []byte {
 	t.Helper()
-	sd := afblock.NewStateDict()
+	sd := checkpoint.New()
 	for _, e := range entries {
 		sd.Set(e.Key, e.Tensor)
 	}
 	var b bytes.Buffer
-	if err := afblock.WriteSafetensors(&b, sd); err != nil {
+	if err := checkpoint.WriteSafetensors(&b, sd); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()

@@ -9,6 +9,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled"
+	"github.com/afc-project/afc/afblock/recognize"
+	"github.com/afc-project/afc/afblock/weights"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/progress"
@@ -115,7 +118,7 @@ func (a *app) convertModel(c *cli.Context, p *progress.Reporter, in string, rewr
 	if err := setInputShapes(m, c.StringSlice("input-shapes")); err != nil {
 		return rewriteReport{}, err
 	}
-	if afblock.Compiled(m) {
+	if compiled.Is(m) {
 		return a.convertAgain(c, p, m, rewrite, lower, out)
 	}
 	opt := a.passOptions(c)
@@ -150,7 +153,7 @@ func (a *app) convertModel(c *cli.Context, p *progress.Reporter, in string, rewr
 func convertPipeline(c *cli.Context, m *graph.Model, opt passes.Options) (*passes.Result, error) {
 	opt.Recognize.Frames = c.Int("source-frames")
 	result, err := passes.Run(passes.ToConvert, m, opt)
-	var no *afblock.NotRecognizedError
+	var no *recognize.Error
 	if errors.As(err, &no) && no.NeedFrames && opt.Recognize.Frames == 0 && c.Int("frames") > 0 {
 		opt.Recognize.Frames = c.Int("frames")
 		return passes.Run(passes.ToConvert, m, opt)
@@ -171,7 +174,7 @@ func (a *app) convertCheckpoint(c *cli.Context, p *progress.Reporter, rewrite af
 // after fine-tuning, those of a checkpoint. Inputs and outputs beside clips and
 // answer stay unless flags say otherwise.
 func (a *app) convertAgain(c *cli.Context, p *progress.Reporter, m *graph.Model, rewrite afblock.RewriteOptions, lower codegen.Options, out string) (rewriteReport, error) {
-	net, file, err := afblock.ReadModel(m)
+	net, file, err := compiled.ReadModel(m)
 	if err != nil {
 		return rewriteReport{}, err
 	}
@@ -186,7 +189,7 @@ func (a *app) convertAgain(c *cli.Context, p *progress.Reporter, m *graph.Model,
 		if err != nil {
 			return rewriteReport{}, err
 		}
-		if net, err = net.WithWeights(sd); err != nil {
+		if net, err = weights.Replace(net, sd); err != nil {
 			return rewriteReport{}, err
 		}
 	}

@@ -8,7 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/recognize"
+	"github.com/afc-project/afc/afblock/weights"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/testmodels"
 	"github.com/afc-project/afc/verify/ort"
@@ -56,11 +57,11 @@ func TestConvertAgainKeepsPorts(t *testing.T) {
 // TestConvertPlainWeights: weights of a plain ResNet are rewritten into an AFNet
 // as a model's are, whether they come with a model or alone.
 func TestConvertPlainWeights(t *testing.T) {
-	net, err := afblock.Recognize(small.Build(), afblock.RecognizeOptions{})
+	net, err := recognize.Network(small.Build(), recognize.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	sd, err := net.StateDict()
+	sd, err := weights.Export(net)
 	if err != nil {
 		t.Fatal(err)
 	}

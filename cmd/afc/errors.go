@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 
-	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/verify/ort"
 )
@@ -46,7 +46,7 @@ func exitCode(err error) int {
 	var (
 		usage         *usageError
 		mismatch      *mismatchError
-		notRecognized *afblock.NotRecognizedError
+		notRecognized *recognize.Error
 		unavailable   *ort.UnavailableError
 		crash         *ort.CrashError
 		model         *graph.Error

@@ -6,7 +6,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/checkpoint"
+	"github.com/afc-project/afc/afblock/compiled"
+	"github.com/afc-project/afc/afblock/weights"
 	"github.com/afc-project/afc/internal/atomicfile"
 )
 
@@ -40,11 +42,11 @@ func (a *app) export(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	net, _, err := afblock.ReadModel(m)
+	net, _, err := compiled.ReadModel(m)
 	if err != nil {
 		return err
 	}
-	sd, err := net.StateDict()
+	sd, err := weights.Export(net)
 	if err != nil {
 		return err
 	}
@@ -54,7 +56,7 @@ func (a *app) export(c *cli.Context) error {
 		return cannotWrite(out, err)
 	}
 	defer f.Discard()
-	if err := afblock.WriteSafetensors(f, sd); err != nil {
+	if err := checkpoint.WriteSafetensors(f, sd); err != nil {
 		return cannotWrite(out, err)
 	}
 	if err := c.Context.Err(); err != nil {

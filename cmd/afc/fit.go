@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled"
 	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/fit"
@@ -102,7 +103,7 @@ func (a *app) fit(c *cli.Context, call fitCall) error {
 	if err != nil {
 		return err
 	}
-	if afblock.Compiled(m) {
+	if compiled.Is(m) {
 		return &graph.Error{File: call.in, Reason: "is an AFNet already; give the TSN or TSM that it was made from"}
 	}
 	if err := setInputShapes(m, c.StringSlice("input-shapes")); err != nil {

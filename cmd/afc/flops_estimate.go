@@ -10,6 +10,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled"
+	"github.com/afc-project/afc/afblock/describe"
+	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/graph/op"
@@ -129,7 +132,7 @@ func (e *estimate) report() (*flopsReport, error) {
 		return nil, err
 	}
 	net, err := e.network(m)
-	var no *afblock.NotRecognizedError
+	var no *recognize.Error
 	if errors.As(err, &no) {
 		r.Note = "counted by operator, one run: " + oneLine(no.Error())
 		return r, e.operators(r, m, nil)
@@ -137,7 +140,7 @@ func (e *estimate) report() (*flopsReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := afblock.Describe(net)
+	d := describe.Network(net)
 	r.Network = d.Method + " " + d.Backbone
 	p.Step("counting")
 	if by == "operator" {
@@ -148,14 +151,14 @@ func (e *estimate) report() (*flopsReport, error) {
 
 // network reads a compiled model back, or recognises a source.
 func (e *estimate) network(m *graph.Model) (*afblock.Network, error) {
-	if afblock.Compiled(m) {
-		net, _, err := afblock.ReadModel(m)
+	if compiled.Is(m) {
+		net, _, err := compiled.ReadModel(m)
 		return net, err
 	}
 	if err := passes.Canonicalize(m); err != nil {
 		return nil, passFailed(err)
 	}
-	return afblock.Recognize(m, afblock.RecognizeOptions{Frames: e.c.Int("source-frames")})
+	return recognize.Network(m, recognize.Options{Frames: e.c.Int("source-frames")})
 }
 
 // clips counts clips of every length and size asked for.

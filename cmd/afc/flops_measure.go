@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled"
 	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/internal/table"
 	"github.com/afc-project/afc/verify"
@@ -98,7 +99,7 @@ func (a *app) flopsMeasure(c *cli.Context, opt verify.Options) error {
 	if err := givenVideos(c, s, &opt); err != nil {
 		return err
 	}
-	net, _, err := afblock.ReadModel(s.Model)
+	net, _, err := compiled.ReadModel(s.Model)
 	if err != nil {
 		return err
 	}

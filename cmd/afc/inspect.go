@@ -9,7 +9,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled"
+	"github.com/afc-project/afc/afblock/describe"
+	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/atomicfile"
 	"github.com/afc-project/afc/passes"
@@ -47,9 +49,9 @@ func (a *app) inspect(c *cli.Context) error {
 		return err
 	}
 	p.Step("recognising %s", path)
-	d, err := describe(m, c.Int("frames"))
+	d, err := describeModel(m, c.Int("frames"))
 	if err != nil {
-		var no *afblock.NotRecognizedError
+		var no *recognize.Error
 		if c.Bool("json") && errors.As(err, &no) {
 			if err := a.writeJSON(refusal{Refused: no}); err != nil {
 				return err
@@ -78,19 +80,19 @@ func (a *app) inspect(c *cli.Context) error {
 
 // refusal is inspect's JSON for a model that is not recognised.
 type refusal struct {
-	Refused *afblock.NotRecognizedError `json:"not_recognized"`
+	Refused *recognize.Error `json:"not_recognized"`
 }
 
-// describe reads a model back if afc wrote it, else recognises its canonical
+// describeModel reads a model back if afc wrote it, else recognises its canonical
 // form. Opset and IR version are the file's own.
-func describe(m *graph.Model, frames int) (*afblock.Description, error) {
+func describeModel(m *graph.Model, frames int) (*describe.Description, error) {
 	opset, ir := m.Opset(""), m.IRVersion
-	if !afblock.Compiled(m) {
+	if !compiled.Is(m) {
 		if err := passes.Canonicalize(m); err != nil {
 			return nil, err
 		}
 	}
-	d, err := afblock.DescribeModel(m, afblock.RecognizeOptions{Frames: frames})
+	d, err := describe.Model(m, recognize.Options{Frames: frames})
 	if err == nil {
 		d.Opset, d.IR = opset, ir
 	}

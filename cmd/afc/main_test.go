@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/checkpoint"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/testmodels"
 	"github.com/afc-project/afc/verify/ort"
@@ -59,7 +59,7 @@ func mustRun(t *testing.T, args ...string) outcome {
 // checkpointFile writes a random AFNet checkpoint.
 func checkpointFile(t *testing.T, spec testmodels.AFSpec) string {
 	t.Helper()
-	sd := afblock.NewStateDict()
+	sd := checkpoint.New()
 	for _, e := range spec.Checkpoint() {
 		sd.Set(e.Key, e.Tensor)
 	}
@@ -67,10 +67,10 @@ func checkpointFile(t *testing.T, spec testmodels.AFSpec) string {
 }
 
 // weightsFile writes a checkpoint.
-func weightsFile(t *testing.T, sd *afblock.StateDict) string {
+func weightsFile(t *testing.T, sd *checkpoint.StateDict) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := afblock.WriteSafetensors(&b, sd); err != nil {
+	if err := checkpoint.WriteSafetensors(&b, sd); err != nil {
 		t.Fatal(err)
 	}
 	return writeFile(t, "weights.safetensors", b.Bytes())

@@ -9,7 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/atomicfile"
 	"github.com/afc-project/afc/verify"
@@ -102,7 +102,7 @@ type written struct {
 // AFNet is sealed. Weights go to a file of their own if external, or if the
 // model is too large otherwise.
 func writeModel(ctx context.Context, m *graph.Model, path string, external bool) (w written, err error) {
-	if afblock.Compiled(m) {
+	if compiled.Is(m) {
 		if err := verify.Seal(m); err != nil {
 			return w, err
 		}

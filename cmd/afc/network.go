@@ -8,19 +8,21 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/checkpoint"
+	"github.com/afc-project/afc/afblock/weights"
 	"github.com/afc-project/afc/internal/progress"
 )
 
 // trainedNetwork reads a checkpoint for the place of a recognised network. One
 // of a plain ResNet is rewritten as the network would have been.
 func trainedNetwork(path string, src *afblock.Network, opt afblock.RewriteOptions) (*afblock.Network, error) {
-	given := afblock.OptionsFrom(src)
+	given := weights.OptionsFrom(src)
 	given.Frames, given.Unselected, given.StrideAt = opt.Frames, opt.Unselected, opt.StrideAt
 	sd, err := readCheckpoint(path)
 	if err != nil {
 		return nil, err
 	}
-	net, err := afblock.FromStateDict(sd, given)
+	net, err := weights.FromStateDict(sd, given)
 	if err != nil {
 		return nil, err
 	}
@@ -36,18 +38,18 @@ func rewritten(net *afblock.Network, opt afblock.RewriteOptions) (*afblock.Netwo
 	return afblock.Rewrite(net, opt)
 }
 
-func readCheckpoint(path string) (*afblock.StateDict, error) {
+func readCheckpoint(path string) (*checkpoint.StateDict, error) {
 	if err := readable(path); err != nil {
 		return nil, err
 	}
-	return afblock.ReadCheckpoint(path)
+	return checkpoint.Read(path)
 }
 
 // checkpointNetwork reads the network that a checkpoint alone describes. What
 // neither its shapes nor its metadata say is said by flags, or announced as a
 // default.
 func (a *app) checkpointNetwork(c *cli.Context, p *progress.Reporter, rewrite afblock.RewriteOptions) (*afblock.Network, error) {
-	opt := afblock.CheckpointOptions{Frames: rewrite.Frames, Unselected: rewrite.Unselected, StrideAt: rewrite.StrideAt}
+	opt := weights.Options{Frames: rewrite.Frames, Unselected: rewrite.Unselected, StrideAt: rewrite.StrideAt}
 	var err error
 	if opt.Size, err = frameSize(c.String("size")); err != nil {
 		return nil, err
@@ -61,7 +63,7 @@ func (a *app) checkpointNetwork(c *cli.Context, p *progress.Reporter, rewrite af
 	if err != nil {
 		return nil, err
 	}
-	net, err := afblock.FromStateDict(sd, opt)
+	net, err := weights.FromStateDict(sd, opt)
 	if err != nil {
 		return nil, err
 	}

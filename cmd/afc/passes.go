@@ -7,7 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/passes"
 )
 
@@ -53,7 +53,7 @@ func (a *app) passOptions(c *cli.Context) passes.Options {
 // passFailed makes usage errors of options that the pipeline cannot meet. That
 // a model was not recognised needs no pass's name.
 func passFailed(err error) error {
-	var no *afblock.NotRecognizedError
+	var no *recognize.Error
 	if errors.As(err, &no) {
 		return no
 	}

@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/testutil"
@@ -192,7 +193,7 @@ func (p *property) convert() {
 	for _, lowering := range codegen.Lowerings {
 		opt := passes.Options{
 			Check: true, Seed: p.spec.Seed,
-			Recognize: afblock.RecognizeOptions{Frames: given},
+			Recognize: recognize.Options{Frames: given},
 			Rewrite: func(net *afblock.Network) (*afblock.Network, error) {
 				p.recognized(net)
 				return afblock.Rewrite(net, options)

@@ -6,7 +6,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled"
+	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
@@ -161,12 +162,12 @@ func subjectOf(path string, outputs ...string) (*verify.Subject, error) {
 		return nil, err
 	}
 	s := &verify.Subject{Model: m, Path: path}
-	if !afblock.Compiled(m) {
+	if !compiled.Is(m) {
 		clips := clipsOf(path, 0)
 		s.Frames, s.Channels = clips.frames, clips.channels
 		return s, nil
 	}
-	net, file, err := afblock.ReadModel(m)
+	net, file, err := compiled.ReadModel(m)
 	if err != nil {
 		return nil, err
 	}
@@ -210,9 +211,9 @@ func clipsOf(path string, frames int) clipFacts {
 	if err := passes.Canonicalize(m); err != nil {
 		return given
 	}
-	net, err := afblock.Recognize(m, afblock.RecognizeOptions{Frames: frames})
+	net, err := recognize.Network(m, recognize.Options{Frames: frames})
 	if err != nil {
 		return given
 	}
-	return clipFacts{net.Frames, net.Stem.Conv.In(), net.Source.Segments == 0}
+	return clipFacts{net.Frames, net.Stem.Conv.In(), net.Shell.Clip().Segments == 0}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/passes"
@@ -64,7 +65,7 @@ func (m model) build() (*graph.Model, float64, error) {
 		spec.Shift = testmodels.ShiftScatter
 	}
 	opt := passes.Options{
-		Recognize: afblock.RecognizeOptions{Frames: sourceFrames},
+		Recognize: recognize.Options{Frames: sourceFrames},
 		Lower:     codegen.Options{Lowering: m.lowering, Without: m.without},
 	}
 	if m.af {

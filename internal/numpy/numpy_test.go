@@ -109,7 +109,7 @@ func FuzzDecode(f *testing.F) {
 // FuzzArchive reads .npz archives.
 func FuzzArchive(f *testing.F) {
 	for _, name := range []string{"numpy.npz", "compressed.npz", "big.npz"} {
-		raw, err := os.ReadFile(filepath.Join("..", "..", "afblock", "testdata", "checkpoints", name))
+		raw, err := os.ReadFile(filepath.Join("..", "..", "afblock", "checkpoint", "testdata", "checkpoints", name))
 		if err != nil {
 			f.Fatal(err)
 		}

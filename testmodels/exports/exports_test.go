@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/testutil"
@@ -28,7 +29,7 @@ type facts struct {
 	Stripped bool // weights are zeros; there is nothing to run
 	Half     bool // weights, at least, are float16
 	Tail     bool // more than a mean and softmax stands behind the linear layer
-	Flag     bool // the graph does not tell T; RecognizeOptions.Frames does
+	Flag     bool // the graph does not tell T; recognize.Options.Frames does
 
 	Frames, Depth, Width, Classes, Crops, Div, Every int
 
@@ -61,11 +62,11 @@ func names(all map[string]facts, refused bool) []string {
 	return list
 }
 
-func (f facts) options() afblock.RecognizeOptions {
+func (f facts) options() recognize.Options {
 	if f.Flag && !f.Refused {
-		return afblock.RecognizeOptions{Frames: f.Frames}
+		return recognize.Options{Frames: f.Frames}
 	}
-	return afblock.RecognizeOptions{}
+	return recognize.Options{}
 }
 
 func read(t *testing.T, name string) *graph.Model {
@@ -103,7 +104,7 @@ func TestRecognize(t *testing.T) {
 			f := all[name]
 			m := read(t, name)
 			if len(m.Functions) == 0 { // calls are inlined by the passes first
-				net, err := afblock.Recognize(m, f.options())
+				net, err := recognize.Network(m, f.options())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -112,7 +113,7 @@ func TestRecognize(t *testing.T) {
 			if err := passes.Canonicalize(m); err != nil {
 				t.Fatal(err)
 			}
-			net, err := afblock.Recognize(m, f.options())
+			net, err := recognize.Network(m, f.options())
 			if err != nil {
 				t.Fatalf("canonicalised: %v", err)
 			}
@@ -134,8 +135,8 @@ func (f facts) check(t *testing.T, net *afblock.Network) {
 	if f.Layout == "flat" {
 		segments = 0
 	}
-	if net.Frames != f.Frames || net.Source.Layout != layouts[f.Layout] || net.Source.Segments != segments {
-		t.Errorf("T %d, layout %s, %d frames a sample; want %d, %s, %d", net.Frames, net.Source.Layout, net.Source.Segments,
+	if net.Frames != f.Frames || net.Shell.Clip().Layout != layouts[f.Layout] || net.Shell.Clip().Segments != segments {
+		t.Errorf("T %d, layout %s, %d frames a sample; want %d, %s, %d", net.Frames, net.Shell.Clip().Layout, net.Shell.Clip().Segments,
 			f.Frames, layouts[f.Layout], segments)
 	}
 	if h := net.Head; h.Consensus != means[f.Consensus] || h.Softmax != f.Softmax || h.Weight.Dims[0] != int64(f.Classes) {
@@ -187,7 +188,7 @@ func TestRefused(t *testing.T) {
 	all := readFacts(t)
 	for _, name := range names(all, true) {
 		t.Run(name, func(t *testing.T) {
-			_, err := afblock.Recognize(read(t, name), all[name].options())
+			_, err := recognize.Network(read(t, name), all[name].options())
 			if err == nil {
 				t.Fatal("recognised")
 			}
@@ -219,7 +220,7 @@ func TestMoreFrames(t *testing.T) {
 	eachRunnable(t, func(t *testing.T, f facts, net *afblock.Network, video, logits *graph.Tensor) {
 		net.Frames *= 2
 		clips := int64(1)
-		switch net.Source.Layout {
+		switch net.Shell.Clip().Layout {
 		case afblock.LayoutFrames:
 			clips = video.Dims[0] / int64(f.Frames)
 			video = twice(t, video, clips, 0)
@@ -322,7 +323,7 @@ func eachRunnable(t *testing.T, fn func(t *testing.T, f facts, net *afblock.Netw
 			if err := passes.Canonicalize(m); err != nil {
 				t.Fatal(err)
 			}
-			net, err := afblock.Recognize(m, f.options())
+			net, err := recognize.Network(m, f.options())
 			if err != nil {
 				t.Fatal(err)
 			}

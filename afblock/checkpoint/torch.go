@@ -1,0 +1,234 @@
+package checkpoint
+
+import (
+	"archive/zip"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"strings"
+
+	"github.com/nlpodyssey/gopickle/types"
+
+	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/internal/limits"
+)
+
+// decodeTorchZip reads what torch.save writes since PyTorch 1.6: data.pkl with
+// the objects, data/KEY with the bytes of each storage.
+func decodeTorchZip(z *zip.Reader, prefix string, mem *limits.Budget) (*StateDict, error) {
+	entries := make(map[string]*zip.File, len(z.File))
+	for _, f := range z.File {
+		entries[f.Name] = f
+	}
+	if f := entries[prefix+"byteorder"]; f != nil {
+		order, err := limits.Unpack(f, mem)
+		if err != nil {
+			return nil, err
+		}
+		if string(order) != "little" {
+			return nil, fmt.Errorf("its numbers are %s-endian; save it on a little-endian machine", order)
+		}
+	}
+	program, err := limits.Unpack(entries[prefix+"data.pkl"], mem)
+	if err != nil {
+		return nil, err
+	}
+	top, _, err := unpickle(program, mem, persistentStorage)
+	if err != nil {
+		return nil, err
+	}
+	loaded := map[string][]byte{}
+	return collectTensors(top, mem, func(s *storageRef) ([]byte, error) {
+		if raw, ok := loaded[s.key]; ok {
+			return raw, nil
+		}
+		f := entries[prefix+"data/"+s.key]
+		if f == nil {
+			return nil, fmt.Errorf("storage %q is missing", s.key)
+		}
+		raw, err := limits.Unpack(f, mem)
+		if err != nil {
+			return nil, err
+		}
+		loaded[s.key] = raw
+		return raw, nil
+	})
+}
+
+// persistentStorage makes a storageRef of torch's persistent id
+// ("storage", type, key, location, count[, view]).
+func persistentStorage(id any) (any, error) {
+	t, ok := id.(*types.Tuple)
+	if !ok || t.Len() < 5 || t.Get(0) != "storage" {
+		return foreign{}, nil
+	}
+	if t.Len() > 5 && t.Get(5) != nil {
+		return nil, errors.New("a storage is a view of another one, as PyTorch before 0.4 wrote them: save it again with a newer version")
+	}
+	dtype, ok := t.Get(1).(storageType)
+	key, ok2 := t.Get(2).(string)
+	count, ok3 := t.Get(4).(int)
+	if !ok || !ok2 || !ok3 || count < 0 {
+		return nil, fmt.Errorf("storage %v has an unknown type", t.Get(2))
+	}
+	return &storageRef{key, graph.DataType(dtype), int64(count)}, nil
+}
+
+// legacyMagic opens what torch.save wrote before PyTorch 1.6.
+var legacyMagic, _ = new(big.Int).SetString("1950a86a20f9469cfc6c", 16)
+
+// decodeTorchLegacy reads PyTorch's older format: pickles of a magic number,
+// protocol version, system information, the objects and the storage keys, then
+// each storage as a count and bytes.
+func decodeTorchLegacy(r io.ReaderAt, size int64, mem *limits.Budget) (*StateDict, error) {
+	if err := mem.Take(size); err != nil {
+		return nil, err
+	}
+	data := make([]byte, size)
+	if _, err := r.ReadAt(data, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	magic, data, err := unpickle(data, mem, nil)
+	if err != nil {
+		return nil, err
+	}
+	if n, ok := magic.(*big.Int); !ok || n.Cmp(legacyMagic) != 0 {
+		return nil, errors.New("a pickle, but not one that torch.save wrote")
+	}
+	version, data, err := unpickle(data, mem, nil)
+	if err != nil {
+		return nil, err
+	}
+	if version != 1001 {
+		return nil, fmt.Errorf("PyTorch file version %v; 1001 is supported", version)
+	}
+	system, data, err := unpickle(data, mem, nil)
+	if err != nil {
+		return nil, err
+	}
+	if d, ok := system.(*types.Dict); ok {
+		if little, ok := d.Get("little_endian"); ok && little != true {
+			return nil, errors.New("its numbers are big-endian; save it on a little-endian machine")
+		}
+	}
+	storages := map[string]*storageRef{}
+	top, data, err := unpickle(data, mem, func(id any) (any, error) {
+		s, err := persistentStorage(id)
+		if ref, ok := s.(*storageRef); ok {
+			storages[ref.key] = ref
+		}
+		return s, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	keys, data, err := unpickle(data, mem, nil)
+	if err != nil {
+		return nil, err
+	}
+	list, ok := keys.(*types.List)
+	if !ok {
+		return nil, errors.New("storage keys are missing")
+	}
+	loaded := map[string][]byte{}
+	for _, k := range *list {
+		key, _ := k.(string)
+		ref := storages[key]
+		if ref == nil || len(data) < 8 {
+			return nil, fmt.Errorf("storage %v is unknown or missing", k)
+		}
+		count := binary.LittleEndian.Uint64(data)
+		data = data[8:]
+		if count > uint64(len(data)/ref.dtype.Size()) {
+			return nil, fmt.Errorf("storage %q claims %d elements, %d bytes are left", key, count, len(data))
+		}
+		n := int(count) * ref.dtype.Size()
+		loaded[key], data = data[:n], data[n:]
+	}
+	return collectTensors(top, mem, func(s *storageRef) ([]byte, error) {
+		raw, ok := loaded[s.key]
+		if !ok {
+			return nil, fmt.Errorf("storage %q is missing", s.key)
+		}
+		return raw, nil
+	})
+}
+
+// stateKeys are the names that training code saves a model's state dict under,
+// the authors' first.
+var stateKeys = []string{"state_dict", "model_state_dict", "model", "net"}
+
+// collectTensors makes the state dict of an unpickled checkpoint: the tensors
+// under one of stateKeys, or those at the top.
+func collectTensors(top any, mem *limits.Budget, bytesOf func(*storageRef) ([]byte, error)) (*StateDict, error) {
+	entries, ok := dictEntries(top)
+	if !ok {
+		return nil, errors.New("holds no dictionary: save {'state_dict': model.state_dict()} or model.state_dict()")
+	}
+	entries = stateEntries(entries)
+	sd := New()
+	for _, e := range entries {
+		name, ok := e.Key.(string)
+		ref, ok2 := e.Value.(*tensorRef)
+		if !ok || !ok2 {
+			continue
+		}
+		raw, err := bytesOf(ref.storage)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		size := int64(ref.storage.dtype.Size())
+		if ref.storage.count > int64(len(raw))/size {
+			return nil, fmt.Errorf("%s: its storage holds %d elements of the %d claimed", name, int64(len(raw))/size, ref.storage.count)
+		}
+		raw = raw[:ref.storage.count*size]
+		if ref.offset > ref.storage.count {
+			return nil, fmt.Errorf("%s: starts at element %d of a storage of %d", name, ref.offset, ref.storage.count)
+		}
+		t, err := arrange(ref.storage.dtype, ref.dims, ref.strides, raw[ref.offset*size:], mem)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		sd.Set(name, t)
+	}
+	if sd.Len() == 0 {
+		var found []string
+		for _, e := range entries[:min(len(entries), 8)] {
+			if key, ok := e.Key.(string); ok {
+				found = append(found, fmt.Sprintf("%.40q", key))
+			}
+		}
+		return nil, fmt.Errorf("holds no tensors; found the keys [%s]", strings.Join(found, " "))
+	}
+	return sd, nil
+}
+
+// stateEntries are the entries of the dictionary under the first of stateKeys
+// that there is, top itself where there is none.
+func stateEntries(top []types.DictEntry) []types.DictEntry {
+	for _, key := range stateKeys {
+		for _, e := range top {
+			if inner, ok := dictEntries(e.Value); ok && e.Key == key {
+				return inner
+			}
+		}
+	}
+	return top
+}
+
+func dictEntries(v any) ([]types.DictEntry, bool) {
+	switch d := v.(type) {
+	case *types.Dict:
+		return *d, true
+	case *types.OrderedDict:
+		var out []types.DictEntry
+		for e := d.List.Front(); e != nil; e = e.Next() {
+			entry := e.Value.(*types.OrderedDictEntry)
+			out = append(out, types.DictEntry{Key: entry.Key, Value: entry.Value})
+		}
+		return out, true
+	}
+	return nil, false
+}

@@ -1,0 +1,3 @@
+// Package key has the keys of the properties that afc adds to the models and
+// checkpoints it writes.
+package key

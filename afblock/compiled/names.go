@@ -1,0 +1,291 @@
+package compiled
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/afc-project/afc/afblock/checkpoint"
+	"github.com/afc-project/afc/graph"
+)
+
+// Initializers of a compiled model carry the key of the state dict that their
+// weights belong to, so that the weights can be read back. A lowering that
+// needs only part of a tensor, or its negative, says so behind the key:
+//
+//	layer1.fusion.0.conv1.weight            the tensor
+//	layer1.fusion.0.conv1.weight[0:16]@1    channels 0 to 15 of axis 1
+//	….weight[0:16]@1[4:8]@0                 of these, rows 4 to 7
+//	….weight[0:16]@1!neg                    negated
+//
+// Constants derived from weights ("afc.…") are not read back.
+const (
+	negSuffix     = "!neg"
+	derivedPrefix = "afc."
+)
+
+// SliceName is the name of elements lo to hi−1 along an axis of the tensor
+// called name, which may be a slice itself.
+func SliceName(name string, lo, hi, axis int) string {
+	return fmt.Sprintf("%s[%d:%d]@%d", name, lo, hi, axis)
+}
+
+// NegName is the name of the negated tensor.
+func NegName(name string) string { return name + negSuffix }
+
+// Derived reports whether the name is that of a constant computed from
+// weights, not of a weight.
+func Derived(name string) bool { return strings.HasPrefix(name, derivedPrefix) }
+
+// TensorName is an initializer's name taken apart.
+type TensorName struct {
+	Key    string       // of the state dict, without prefix
+	Slices []TensorPart // each of what the one before leaves
+	Neg    bool
+}
+
+// TensorPart is the elements Lo to Hi−1 along an axis.
+type TensorPart struct{ Lo, Hi, Axis int }
+
+// ParseName takes an initializer's name apart. It fails on a malformed suffix.
+func ParseName(name string) (TensorName, error) {
+	end := strings.IndexAny(name, "[!")
+	if end < 0 {
+		return TensorName{Key: name}, nil
+	}
+	out := TensorName{Key: name[:end]}
+	bad := fmt.Errorf("initializer name %q: expected KEY[lo:hi]@axis or KEY!neg", name)
+	for rest := name[end:]; rest != ""; {
+		if after, ok := strings.CutPrefix(rest, negSuffix); ok {
+			out.Neg = !out.Neg
+			rest = after
+			continue
+		}
+		span, after, ok := strings.Cut(strings.TrimPrefix(rest, "["), "]@")
+		lo, hi, ok2 := strings.Cut(span, ":")
+		if rest[0] != '[' || !ok || !ok2 {
+			return TensorName{}, bad
+		}
+		end := strings.IndexAny(after, "[!")
+		if end < 0 {
+			end = len(after)
+		}
+		var part TensorPart
+		for _, f := range []struct {
+			text string
+			to   *int
+		}{{lo, &part.Lo}, {hi, &part.Hi}, {after[:end], &part.Axis}} {
+			n, err := strconv.ParseUint(f.text, 10, 31)
+			if err != nil {
+				return TensorName{}, bad
+			}
+			*f.to = int(n)
+		}
+		if part.Lo >= part.Hi {
+			return TensorName{}, bad
+		}
+		out.Slices = append(out.Slices, part)
+		rest = after[end:]
+	}
+	return out, nil
+}
+
+// origin returns where a tensor of the given dimensions, named n, starts in
+// the whole tensor, and how far along each axis it is known to be cut (0: that
+// axis is whole).
+func (n TensorName) origin(dims []int64) (start, cut []int64, err error) {
+	start, cut = make([]int64, len(dims)), make([]int64, len(dims))
+	length := slices.Repeat([]int64{math.MaxInt64}, len(dims))
+	for _, p := range n.Slices {
+		if p.Axis >= len(dims) {
+			return nil, nil, fmt.Errorf("%s: axis %d of a tensor %v", n.Key, p.Axis, dims)
+		}
+		if int64(p.Hi) > length[p.Axis] {
+			return nil, nil, fmt.Errorf("%s: slice to %d of %d elements along axis %d", n.Key, p.Hi, length[p.Axis], p.Axis)
+		}
+		start[p.Axis] += int64(p.Lo)
+		length[p.Axis] = int64(p.Hi - p.Lo)
+		cut[p.Axis] = 1
+	}
+	for i, l := range length {
+		if cut[i] != 0 && l != dims[i] {
+			return nil, nil, fmt.Errorf("%s: slice of %d elements along axis %d is stored with %d", n.Key, l, i, dims[i])
+		}
+	}
+	return start, cut, nil
+}
+
+// NamedTensor is a tensor under the name it has in a file.
+type NamedTensor struct {
+	Name   string
+	Tensor *graph.Tensor
+}
+
+// Reassemble makes whole tensors of those an afc model stores whole, sliced or
+// negated, keyed as the state dict has them, in order of first appearance.
+// Derived constants are left out. It fails where slices leave a gap or
+// contradict each other.
+func Reassemble(stored []NamedTensor) (*checkpoint.StateDict, error) {
+	type piece struct {
+		name   TensorName
+		tensor *graph.Tensor
+	}
+	var keys []string
+	pieces := map[string][]piece{}
+	for _, s := range stored {
+		if Derived(s.Name) {
+			continue
+		}
+		n, err := ParseName(s.Name)
+		if err != nil {
+			return nil, err
+		}
+		if pieces[n.Key] == nil {
+			keys = append(keys, n.Key)
+		}
+		pieces[n.Key] = append(pieces[n.Key], piece{n, s.Tensor})
+	}
+	sd := checkpoint.New()
+	for _, key := range keys {
+		ps := pieces[key]
+		if i := slices.IndexFunc(ps, func(p piece) bool { return len(p.name.Slices) == 0 }); i >= 0 {
+			t, err := signed(ps[i].tensor, ps[i].name.Neg)
+			if err != nil {
+				return nil, err
+			}
+			sd.Set(key, t)
+			continue
+		}
+		var asm assembler
+		for _, p := range ps {
+			t, err := signed(p.tensor, p.name.Neg)
+			if err != nil {
+				return nil, err
+			}
+			if err := asm.add(p.name, t); err != nil {
+				return nil, err
+			}
+		}
+		t, err := asm.whole(key)
+		if err != nil {
+			return nil, err
+		}
+		sd.Set(key, t)
+	}
+	return sd, nil
+}
+
+// signed returns t, or −t: the sign bits are turned, so that it is exact.
+func signed(t *graph.Tensor, neg bool) (*graph.Tensor, error) {
+	if !neg {
+		return t, nil
+	}
+	if !t.DType.IsFloat() {
+		return nil, fmt.Errorf("initializer %q: negated, yet %s", t.Name, t.DType)
+	}
+	b, err := t.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	b = slices.Clone(b)
+	for i := t.DType.Size() - 1; i < len(b); i += t.DType.Size() {
+		b[i] ^= 0x80
+	}
+	return graph.NewTensor(t.DType, t.Dims, b)
+}
+
+// assembler puts slices of one tensor together.
+type assembler struct {
+	dtype  graph.DataType
+	dims   []int64 // of the whole, as far as the slices seen reach
+	pieces []placed
+}
+
+type placed struct {
+	start, dims []int64
+	raw         []byte
+}
+
+func (a *assembler) add(n TensorName, t *graph.Tensor) error {
+	start, cut, err := n.origin(t.Dims)
+	if err != nil {
+		return err
+	}
+	raw, err := t.Bytes()
+	if err != nil {
+		return err
+	}
+	if a.pieces == nil {
+		a.dtype, a.dims = t.DType, make([]int64, len(t.Dims))
+	}
+	if t.DType != a.dtype || len(t.Dims) != len(a.dims) {
+		return fmt.Errorf("%s: slices of different type or rank", n.Key)
+	}
+	for i, d := range t.Dims {
+		if cut[i] == 0 && len(a.pieces) > 0 && a.dims[i] != d {
+			return fmt.Errorf("%s: slices disagree about axis %d: %d and %d", n.Key, i, a.dims[i], d)
+		}
+		a.dims[i] = max(a.dims[i], start[i]+d)
+	}
+	a.pieces = append(a.pieces, placed{start, t.Dims, raw})
+	return nil
+}
+
+// whole returns the tensor, once every element of it was added.
+func (a *assembler) whole(key string) (*graph.Tensor, error) {
+	var stored int64
+	for _, p := range a.pieces {
+		stored += int64(len(p.raw))
+	}
+	size := int64(a.dtype.Size())
+	shape := graph.Tensor{DType: a.dtype, Dims: a.dims}
+	bytes, err := shape.NumBytes()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	if bytes > stored { // also keeps lying slice bounds from asking for memory
+		return nil, fmt.Errorf("%s: slices cover %d of %d bytes", key, stored, bytes)
+	}
+	raw, seen := make([]byte, bytes), make([]bool, bytes/size)
+	for _, p := range a.pieces {
+		if err := a.place(p, raw, seen, size); err != nil {
+			return nil, fmt.Errorf("%s: %w", key, err)
+		}
+	}
+	if gap := slices.Index(seen, false); gap >= 0 {
+		return nil, fmt.Errorf("%s: no slice covers element %d of %v", key, gap, a.dims)
+	}
+	return graph.NewTensor(a.dtype, a.dims, raw)
+}
+
+// place copies a slice, row by row of its last axis.
+func (a *assembler) place(p placed, raw []byte, seen []bool, size int64) error {
+	rank := len(a.dims)
+	row := p.dims[rank-1]
+	at := make([]int64, rank)
+	for done := int64(0); done < int64(len(p.raw)); done += row * size {
+		var to int64
+		for i, x := range at {
+			to = to*a.dims[i] + p.start[i] + x
+		}
+		src := p.raw[done : done+row*size]
+		dst := raw[to*size : (to+row)*size]
+		for i := range row {
+			old, now := dst[i*size:(i+1)*size], src[i*size:(i+1)*size]
+			if seen[to+i] && !slices.Equal(old, now) {
+				return fmt.Errorf("slices contradict each other at element %d", to+i)
+			}
+			copy(old, now)
+			seen[to+i] = true
+		}
+		for i := rank - 2; i >= 0; i-- {
+			if at[i]++; at[i] < p.dims[i] {
+				break
+			}
+			at[i] = 0
+		}
+	}
+	return nil
+}

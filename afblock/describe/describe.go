@@ -1,0 +1,285 @@
+package describe
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled"
+	"github.com/afc-project/afc/afblock/recognize"
+	"github.com/afc-project/afc/graph"
+)
+
+// Description is what afc sees in a model, for people and for scripts.
+type Description struct {
+	File     string `json:"file,omitempty"`
+	Exporter string `json:"exporter,omitempty"` // "pytorch 2.15.0"
+	Opset    int64  `json:"opset,omitempty"`
+	IR       int64  `json:"ir_version,omitempty"`
+
+	Input    *PortDescription  `json:"input,omitempty"`
+	Output   *PortDescription  `json:"output,omitempty"`
+	Method   string            `json:"method"`   // "TSN", "TSM", "AFNet-TSN", "AFNet-TSM"
+	Backbone string            `json:"backbone"` // "ResNet-50"
+	Frames   int               `json:"frames"`
+	Size     []int             `json:"size,omitempty"` // height, width; absent where any goes
+	Weights  string            `json:"weights"`        // their element type
+	BN       string            `json:"batch_norm"`     // "folded", "kept", "mixed"
+	Channels int               `json:"input_channels"`
+	Params   int64             `json:"parameters"`
+	MACs     float64           `json:"macs_per_clip,omitempty"` // every frame selected; 0 where the size is open
+	Stages   []StageDescriptor `json:"stages"`
+	Head     HeadDescription   `json:"head"`
+	AF       *AFDescription    `json:"af,omitempty"`
+}
+
+// PortDescription is an input or output of the model.
+type PortDescription struct {
+	Name   string `json:"name"`
+	Type   string `json:"type"`
+	Shape  string `json:"shape"`
+	Layout string `json:"layout,omitempty"` // of an input of clips
+	Crops  int    `json:"crops,omitempty"`  // clips of one sample, where there are several
+}
+
+// StageDescriptor is one stage of the trunk; of an AF module, Blocks counts its
+// focal blocks and the fusion block.
+type StageDescriptor struct {
+	Name     string            `json:"name"`
+	Kind     string            `json:"kind"` // "basic", "bottleneck"
+	Blocks   int               `json:"blocks"`
+	In       int               `json:"in_channels"`
+	Out      int               `json:"out_channels"`
+	Stride   int               `json:"stride"`
+	StrideAt string            `json:"stride_at,omitempty"` // "3×3", "first 1×1", "last block"
+	Shift    *ShiftDescription `json:"shift,omitempty"`
+	Params   int64             `json:"parameters"`
+	MACs     float64           `json:"macs_per_clip,omitempty"` // likewise
+	AF       *ModuleDescriptor `json:"af,omitempty"`
+}
+
+// ShiftDescription is a stage's temporal shift.
+type ShiftDescription struct {
+	Fold      string `json:"fold"`      // part of the channels each way: "1/8"
+	Placement string `json:"placement"` // "blockres", "block"
+	Blocks    []int  `json:"blocks"`    // those that shift
+}
+
+// ModuleDescriptor is what an AF module adds to a stage.
+type ModuleDescriptor struct {
+	Alpha      int    `json:"alpha"`
+	Groups     int    `json:"groups"`
+	Navigation string `json:"navigation"` // "trained", or the fixed pattern
+	Dense      bool   `json:"dense,omitempty"`
+}
+
+// HeadDescription is the linear layer and the consensus.
+type HeadDescription struct {
+	Classes   int64  `json:"classes"`
+	Features  int64  `json:"features"`
+	Consensus string `json:"consensus"`
+	Softmax   bool   `json:"softmax,omitempty"`
+}
+
+// AFDescription is what a file that afc wrote says of itself.
+type AFDescription struct {
+	compiled.FileInfo
+	Unselected string `json:"unselected"`
+	FineTune   bool   `json:"fine_tune,omitempty"` // weights transplanted, not trained
+}
+
+// Network says what is in a network, and in the model it was recognised in.
+func Network(net *afblock.Network) *Description {
+	d := &Description{
+		Method: "TSN", Backbone: net.Backbone(), Frames: net.Frames,
+		Weights: net.Stem.Conv.Weight.DType.String(), BN: batchNorms(net), Channels: net.Stem.Conv.In(),
+		Head: HeadDescription{
+			Classes: net.Head.Weight.Dims[0], Features: net.Head.Weight.Dims[1],
+			Consensus: net.Head.Consensus.String(), Softmax: net.Head.Softmax,
+		},
+	}
+	if net.Size[0] > 0 {
+		d.Size = net.Size[:]
+	}
+	if m := net.Shell.Model(); m != nil {
+		d.describeSource(m, net)
+	}
+	for b := range net.AllBlocks() {
+		if b.Shift != nil {
+			d.Method = "TSM"
+		}
+	}
+	d.Params = countParams(net.Stem.Conv) + linearParams(&net.Head)
+	for _, s := range net.Stages {
+		sd := describeStage(s)
+		if sd.AF != nil {
+			d.AF = &AFDescription{Unselected: net.Unselected.String(), FineTune: net.FineTune}
+		}
+		d.Params += sd.Params
+		d.Stages = append(d.Stages, sd)
+	}
+	if d.AF != nil {
+		d.Method = "AFNet-" + d.Method
+	}
+	if cost, err := net.Cost(afblock.CostOptions{}); err == nil {
+		d.MACs = cost.Total().MACs
+		for i := range d.Stages {
+			d.Stages[i].MACs = cost.Sum(func(c afblock.CostItem) bool { return c.Stage == d.Stages[i].Name }).MACs
+		}
+	}
+	return d
+}
+
+// Model says what is in a model: read back if afc wrote it, else
+// recognised.
+func Model(m *graph.Model, opt recognize.Options) (*Description, error) {
+	if !compiled.Is(m) {
+		net, err := recognize.Network(m, opt)
+		if err != nil {
+			return nil, err
+		}
+		return Network(net), nil
+	}
+	net, file, err := compiled.ReadModel(m)
+	if err != nil {
+		return nil, err
+	}
+	d := Network(net)
+	if d.AF != nil {
+		d.AF.FileInfo = file
+	}
+	return d, nil
+}
+
+func (d *Description) describeSource(m *graph.Model, net *afblock.Network) {
+	clip := net.Shell.Clip()
+	d.File, d.Opset, d.IR = m.Path, m.Opset(""), m.IRVersion
+	d.Exporter = strings.TrimSpace(m.ProducerName + " " + m.ProducerVersion)
+	d.Input = describePort(clip.Input)
+	d.Input.Layout = strings.Replace(clip.Layout.String(), "3", strconv.Itoa(net.Stem.Conv.In()), 1)
+	if clip.Layout == afblock.LayoutOther && clip.Axis > 0 {
+		d.Input.Layout = fmt.Sprintf("frames along axis %d", clip.Axis)
+	}
+	if clip.Segments > clip.Frames {
+		d.Input.Crops = clip.Segments / clip.Frames
+	}
+	d.Output = describePort(clip.Answer)
+}
+
+func describePort(v *graph.Value) *PortDescription {
+	return &PortDescription{Name: v.Name(), Type: v.Type.Elem.String(), Shape: v.Type.Shape.String()}
+}
+
+func describeStage(s *afblock.Stage) StageDescriptor {
+	blocks := s.MainLine()
+	d := StageDescriptor{
+		Name: s.Name, Kind: "basic", Blocks: len(blocks), In: blocks[0].In(), Out: blocks[len(blocks)-1].Out(),
+		Stride: 1, Shift: describeShift(blocks),
+	}
+	if blocks[0].Bottleneck() {
+		d.Kind = "bottleneck"
+	}
+	for i, b := range blocks {
+		if b.Stride() == 1 {
+			continue
+		}
+		d.Stride *= b.Stride()
+		switch {
+		case i > 0:
+			d.StrideAt = "last block"
+		case b.Convs[0].Stride > 1 && b.Bottleneck():
+			d.StrideAt = "first 1×1"
+		default:
+			d.StrideAt = "3×3"
+		}
+	}
+	all := s.Blocks
+	if m := s.AF; m != nil {
+		all = slices.Concat(m.Ample, m.Focal, []*afblock.Block{m.Fusion})
+		d.AF = &ModuleDescriptor{Alpha: m.Alpha, Groups: m.Groups, Navigation: "trained"}
+		d.Params += countParams(m.Transform) + sizes(m.Gate.W1, m.Gate.W2, m.Gate.B1, m.Gate.B2)
+		for _, n := range m.Navigation {
+			d.Params += countParams(n.Pool) + sizes(n.Weight, n.Bias)
+			d.AF.Dense = d.AF.Dense || n.Dense()
+			if n.Fixed != nil {
+				d.AF.Navigation = n.Fixed.String()
+			}
+		}
+	}
+	for _, b := range all {
+		for _, c := range b.Convs {
+			d.Params += countParams(*c)
+		}
+		if c := b.Downsample.Conv; c != nil {
+			d.Params += countParams(*c)
+		}
+	}
+	return d
+}
+
+func describeShift(blocks []*afblock.Block) *ShiftDescription {
+	var d *ShiftDescription
+	for i, b := range blocks {
+		if b.Shift == nil {
+			continue
+		}
+		if d == nil {
+			d = &ShiftDescription{Fold: foldText(b), Placement: "blockres"}
+			if b.Shift.Residual {
+				d.Placement = "block"
+			}
+		}
+		d.Blocks = append(d.Blocks, i)
+	}
+	return d
+}
+
+// foldText spells a block's fold as a part of its channels.
+func foldText(b *afblock.Block) string {
+	if in := b.In(); in%b.Shift.Fold == 0 {
+		return fmt.Sprintf("1/%d", in/b.Shift.Fold)
+	}
+	return fmt.Sprintf("%d of %d", b.Shift.Fold, b.In())
+}
+
+// batchNorms says whether batch normalisation stands apart from convolutions.
+func batchNorms(net *afblock.Network) string {
+	kept, folded := false, false
+	for c := range net.AllConvs() {
+		kept, folded = kept || c.BN != nil, folded || c.BN == nil
+	}
+	switch {
+	case kept && folded:
+		return "mixed"
+	case kept:
+		return "kept"
+	}
+	return "folded"
+}
+
+func countParams(c afblock.Conv) int64 {
+	n := sizes(c.Weight, c.Bias)
+	if c.BN != nil {
+		n += sizes(c.BN.Gamma, c.BN.Beta)
+	}
+	return n
+}
+
+func linearParams(h *afblock.Head) int64 { return sizes(h.Weight, h.Bias) }
+
+// sizes adds the elements of tensors, nil ones left out.
+func sizes(ts ...*graph.Tensor) int64 {
+	n := int64(0)
+	for _, t := range ts {
+		if t != nil {
+			size := int64(1)
+			for _, d := range t.Dims {
+				size *= d
+			}
+			n += size
+		}
+	}
+	return n
+}

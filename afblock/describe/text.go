@@ -1,0 +1,111 @@
+package describe
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+)
+
+// WriteText writes the description for people: facts line by line, then the
+// stages as a table.
+func (d *Description) WriteText(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fact := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
+	if d.File != "" {
+		fact("file", "%s", d.File)
+	}
+	if d.Opset > 0 {
+		fact("exporter", "%s, opset %d, IR version %d", cmp.Or(d.Exporter, "unknown"), d.Opset, d.IR)
+	}
+	if in := d.Input; in != nil {
+		layout := in.Layout
+		if in.Crops > 0 {
+			layout += fmt.Sprintf(" of %d crops", in.Crops)
+		}
+		fact("input", "%s: %s %s, %s", in.Name, in.Type, in.Shape, layout)
+	}
+	if out := d.Output; out != nil {
+		fact("output", "%s: %s %s", out.Name, out.Type, out.Shape)
+	}
+	fact("network", "%s, %s", d.Method, d.Backbone)
+	fact("frames", "%d", d.Frames)
+	if d.Size != nil {
+		fact("size", "%d×%d", d.Size[0], d.Size[1])
+	} else {
+		fact("size", "any")
+	}
+	fact("weights", "%s, %d parameters, batch normalisation %s", d.Weights, d.Params, d.BN)
+	softmax := ""
+	if d.Head.Softmax {
+		softmax = ", softmax"
+	}
+	fact("head", "%d → %d classes, %s%s", d.Head.Features, d.Head.Classes, d.Head.Consensus, softmax)
+	if a := d.AF; a != nil {
+		fact("lowering", "%s, unselected frames: %s", cmp.Or(a.Lowering, "none"), a.Unselected)
+		if a.FineTune {
+			fact("note", "weights were transplanted, not trained: fine-tune before use")
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return d.writeStages(w)
+}
+
+func (d *Description) writeStages(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	header := []string{"\nstage", "blocks", "channels", "stride", "shift", "parameters", "MACs a clip"}
+	if d.AF != nil {
+		header = append(header, "AF module")
+	}
+	fmt.Fprintln(t, strings.Join(header, "\t"))
+	for _, s := range d.Stages {
+		row := []string{s.Name, fmt.Sprintf("%d %s", s.Blocks, s.Kind), fmt.Sprintf("%d → %d", s.In, s.Out),
+			s.strideText(), s.Shift.text(s.Blocks), fmt.Sprint(s.Params), giga(s.MACs)}
+		if d.AF != nil {
+			row = append(row, s.AF.text())
+		}
+		fmt.Fprintln(t, strings.Join(row, "\t"))
+	}
+	return t.Flush()
+}
+
+// giga writes multiply–accumulates in 10⁹, a dash where they are not known.
+func giga(macs float64) string {
+	if macs == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.3f G", macs/1e9)
+}
+
+func (s *StageDescriptor) strideText() string {
+	if s.Stride == 1 {
+		return "1"
+	}
+	return fmt.Sprintf("%d in %s", s.Stride, s.StrideAt)
+}
+
+// text says how much is shifted, where, and in which of a stage's blocks.
+func (s *ShiftDescription) text(blocks int) string {
+	if s == nil {
+		return "–"
+	}
+	text := s.Fold + " " + s.Placement
+	if len(s.Blocks) < blocks {
+		text += fmt.Sprintf(" in %d of %d", len(s.Blocks), blocks)
+	}
+	return text
+}
+
+func (m *ModuleDescriptor) text() string {
+	if m == nil {
+		return "plain"
+	}
+	dense := ""
+	if m.Dense {
+		dense = ", dense"
+	}
+	return fmt.Sprintf("α %d, G %d, navigation %s%s", m.Alpha, m.Groups, m.Navigation, dense)
+}

@@ -1,0 +1,162 @@
+package recognize
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/graph"
+)
+
+// inputView says how the graph's input becomes what the stem reads.
+type inputView struct {
+	layout   afblock.Layout
+	axis     int // of the input, along which a clip's frames lie; −1: not known
+	segments int // S, frames of one input sample; 0 where they are not told apart from the batch
+}
+
+// view follows pixels of what the stem reads back to the graph's input,
+// through the movement and the elementwise preprocessing between.
+func (r *recognizer) view(in *graph.Value) inputView {
+	d := r.dims(in)
+	at := framePixels(d)
+	cells := r.trace(in, at)
+	unknown := inputView{afblock.LayoutOther, -1, 0}
+	for range maxPrefix {
+		v := cells[0].base
+		if v == nil || v.IsInput() {
+			break
+		}
+		if cells = r.throughElementwise(v, cells); cells == nil {
+			return unknown
+		}
+	}
+	input := cells[0].base
+	id := r.dims(input)
+	if input == nil || !input.IsInput() || elements(id) != elements(d) {
+		return unknown
+	}
+	inOrder := true
+	for i, c := range cells {
+		if c.base != input {
+			return unknown
+		}
+		inOrder = inOrder && c.at == at[i]
+	}
+	switch {
+	case !inOrder:
+		if axis := frameAxis(d, id, at, cells); axis > 0 {
+			return inputView{afblock.LayoutOther, axis, int(id[axis])}
+		}
+		return unknown
+	case slices.Equal(id, d):
+		return inputView{afblock.LayoutFrames, 0, 0}
+	case len(id) == 5 && slices.Equal(id[2:], d[1:]):
+		return inputView{afblock.LayoutSegments, 1, int(id[1])}
+	case len(id) == 4 && id[2]*id[3] == d[2]*d[3] && id[1]%d[1] == 0:
+		return inputView{afblock.LayoutChannels, 1, int(id[1] / d[1])}
+	}
+	return unknown
+}
+
+// frameAxis returns the axis of an input of dimensions id along which the
+// frames of a clip lie, if axis 0 counts the clips: channels last, or time
+// behind channels. 0: there is none.
+func frameAxis(d, id, at []int64, cells []cell) int {
+	st := strides(id)
+	for axis := 1; axis < len(id); axis++ {
+		fits := id[axis] > 1
+		for i, c := range cells {
+			frame := at[i] / (d[1] * d[2] * d[3])
+			fits = fits && c.at/st[axis]%id[axis] == frame%id[axis] && c.at/st[0] == frame/id[axis]
+		}
+		if fits {
+			return axis
+		}
+	}
+	return 0
+}
+
+// maxPrefix bounds the elementwise steps between input and stem.
+const maxPrefix = 32
+
+// framePixels are some pixels of each frame and channel of [B, C, H, W].
+func framePixels(d []int64) []int64 {
+	var at []int64
+	pixels := samplePixels(d[2], d[3])
+	for image := range min(d[0]*d[1], 4096) {
+		for _, px := range pixels {
+			at = append(at, image*d[2]*d[3]+px)
+		}
+	}
+	return at
+}
+
+// throughElementwise follows cells of v through a node of preprocessing that
+// computes element by element with constants: a cast, a scale, a mean taken
+// off. nil if v is made otherwise.
+func (r *recognizer) throughElementwise(v *graph.Value, cells []cell) []cell {
+	n := v.Producer()
+	if !n.Is("Cast", "Sub", "Add", "Mul", "Div", "Neg", "BatchNormalization", "Clip") {
+		return nil
+	}
+	var data *graph.Value
+	for _, in := range n.Inputs() {
+		if in == nil || r.constant(in) != nil {
+			continue
+		}
+		if data != nil {
+			return nil
+		}
+		data = in
+	}
+	if data == nil || !slices.Equal(r.dims(data), r.dims(v)) {
+		return nil
+	}
+	at := make([]int64, len(cells))
+	for i, c := range cells {
+		if c.base != v {
+			return nil
+		}
+		at[i] = c.at
+	}
+	return r.trace(data, at)
+}
+
+// frames settles T from what the graph shows and what the user says.
+func (r *recognizer) frames(segments, averaged int, opt Options) error {
+	r.where = "frames"
+	t := r.shiftT
+	if t == 0 {
+		t = averaged
+	}
+	if t <= 1 && segments > 0 && averaged <= 1 {
+		t = segments // one row of scores a frame, but the input holds clips
+	}
+	switch {
+	case t > 1 && opt.Frames > 0 && opt.Frames != t && !cropsOf(t, opt.Frames, r.shiftT):
+		return r.refuse(nil, fmt.Sprintf("clips of %d frames, as the graph has them", t), fmt.Sprintf("%d frames asked for", opt.Frames),
+			"leave the number of frames out, or export the model for as many")
+	case opt.Frames > 0:
+		t = opt.Frames
+	case t <= 1 && r.shiftT == 0:
+		e := r.refuse(nil, "a temporal shift, a mean over frames or an input of clips, which tell T",
+			"a network that treats every image alone", "say how many frames a clip has: --frames T").(*Error)
+		e.NeedFrames = true
+		return e
+	}
+	if averaged > 1 && averaged%t != 0 {
+		return r.refuse(nil, fmt.Sprintf("a mean over whole clips of %d frames", t), fmt.Sprintf("one over %d", averaged), "")
+	}
+	if segments > 0 && segments%t != 0 {
+		return r.refuse(nil, fmt.Sprintf("an input of whole clips of %d frames", t), fmt.Sprintf("%d frames a sample", segments), "")
+	}
+	r.net.Frames = t
+	return nil
+}
+
+// cropsOf reports whether a mean over all frames can be one over the usual
+// numbers of crops (three-crop, ten-crop and both flipped) of clips of t.
+func cropsOf(all, t, shiftT int) bool {
+	return shiftT == 0 && all%t == 0 && slices.Contains([]int{3, 10, 30}, all/t)
+}

@@ -1,0 +1,193 @@
+package recognize
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled/key"
+	"github.com/afc-project/afc/graph"
+)
+
+// Options are what a user may know that the graph does not say.
+type Options struct {
+	// Frames is T, the frames (segments) of a clip; 0: the graph says it. If
+	// both say it and differ, the model is refused.
+	Frames int
+}
+
+// Error says why a model is not a video ResNet that afc
+// understands: how far recognition came and what stopped it there.
+type Error struct {
+	File     string `json:"file,omitempty"`  // the model's, "" if it has none
+	Where    string `json:"where,omitempty"` // how far it came: "layer2, block 0"
+	Node     string `json:"node,omitempty"`  // the first node that did not fit, "" where it is none
+	Expected string `json:"expected"`
+	Found    string `json:"found"`
+	Hint     string `json:"hint,omitempty"` // what to do, "" if nothing helps
+
+	// NeedFrames is set when all that is missing is T, which
+	// Options.Frames can give.
+	NeedFrames bool `json:"needs_frames,omitempty"`
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	if e.File != "" {
+		fmt.Fprintf(&b, "%s: ", e.File)
+	}
+	b.WriteString("not recognised as a TSN or TSM ResNet")
+	if e.Where != "" {
+		fmt.Fprintf(&b, " at %s", e.Where)
+	}
+	if e.Node != "" {
+		fmt.Fprintf(&b, ": node %s", e.Node)
+	}
+	fmt.Fprintf(&b, ": expected %s, found %s", e.Expected, e.Found)
+	if e.Hint != "" {
+		fmt.Fprintf(&b, "; %s", e.Hint)
+	}
+	return b.String()
+}
+
+// Network reads a TSN or TSM ResNet out of a model, by what its nodes do and
+// not by how an exporter spells it: between one computing node and the next,
+// elements are followed through whatever moves them (trace), and the movement
+// is read off. The model is left as it is; the network shares its tensors.
+//
+// A model that is something else gives an *Error.
+func Network(m *graph.Model, opt Options) (*afblock.Network, error) {
+	if m == nil || m.Graph == nil {
+		return nil, &Error{Expected: "a graph", Found: "none"}
+	}
+	inputs, err := clipInputs(m)
+	if err == nil {
+		err = refuseInputs(m, inputs)
+	}
+	var best *Error
+	progress := -1
+	if err == nil {
+		budget := int64(traceBudget) // of all attempts together
+		for _, batch := range batches(m, inputs[0], opt) {
+			r := &recognizer{probe: newProbe(m, batch), net: &afblock.Network{}}
+			r.budget = budget
+			if err = r.network(m, opt); err == nil {
+				return r.net, nil
+			}
+			budget = r.budget
+			var no *Error
+			if !errors.As(err, &no) {
+				return nil, err
+			}
+			if r.progress > progress {
+				best, progress = no, r.progress
+			}
+		}
+		err = best
+	}
+	var no *Error
+	if errors.As(err, &no) {
+		no.File = m.Path
+		if m.Meta(key.Optimized) != "" {
+			no.Hint = "afc optimize wrote this model, its shift on a stream of its own: use the model that it was made from"
+		} else if n := vendorNode(m.Graph); n != nil && no.Hint == "" {
+			no.Hint = fmt.Sprintf("the file holds %s, as ONNX Runtime's optimiser writes: give the file as it was exported", n)
+		}
+	}
+	return nil, err
+}
+
+// vendorNode returns the first node that ONNX Runtime's optimiser made, nil if
+// there is none.
+func vendorNode(g *graph.Graph) *graph.Node {
+	for n := range g.Nodes() {
+		if strings.HasPrefix(n.Domain, "com.microsoft") {
+			return n
+		}
+	}
+	return nil
+}
+
+// network walks from stem to head.
+func (r *recognizer) network(m *graph.Model, opt Options) error {
+	in, x, err := r.stem()
+	if err != nil {
+		return err
+	}
+	out, err := r.trunk(x)
+	if err != nil {
+		return err
+	}
+	if n := len(m.Graph.Outputs()); n != 1 {
+		r.where = "head"
+		return r.refuse(nil, "one output, the scores", fmt.Sprintf("%d outputs", n), "export the network with its scores as the one output")
+	}
+	head, err := r.head(out)
+	if err != nil {
+		return err
+	}
+	view := r.view(in)
+	if err := r.frames(view.segments, head.averaged, opt); err != nil {
+		return err
+	}
+	r.net.Size = r.size(m, in, view.layout)
+	r.net.Keys = afblock.KeyStyle{FC: r.net.Head.Key}
+	r.net.Shell = r.source(m, in, out, head, r.net.Frames, view)
+	return nil
+}
+
+// source notes what was found in the probe as places of m itself.
+func (r *recognizer) source(m *graph.Model, in, out *graph.Value, head *headFound, frames int, view inputView) *Shell {
+	g := m.Graph
+	s := &Shell{
+		model: m, in: g.Value(in.Name()), out: g.Value(out.Name()), fc: g.Value(head.fc.Output(0).Name()).Producer(),
+		layout: view.layout, frames: frames, segments: view.segments,
+		answer: g.Value(head.answer.Name()), scores: g.Value(head.scores.Name()), kernel: head.kernel,
+		classes: r.net.Head.Weight.Dims[0], tail: head.tail, averaged: head.averaged, axis: view.axis, inDims: r.dims(in), outDims: r.dims(out),
+	}
+	s.clipDims = r.dims(r.model.Graph.Value(s.clipInput().Name()))
+	return s
+}
+
+// sourceAt reads what lies around a trunk that is known to reach from in to
+// out, of clips of so many frames: what a model that afc wrote has kept of its
+// source.
+func sourceAt(m *graph.Model, in, out *graph.Value, frames int) (*Shell, error) {
+	inputs, err := clipInputs(m)
+	if err != nil {
+		return nil, err
+	}
+	r := &recognizer{probe: newProbe(m, batches(m, inputs[0], Options{Frames: frames})[0]), net: &afblock.Network{}}
+	in, out = r.model.Graph.Value(in.Name()), r.model.Graph.Value(out.Name())
+	for _, v := range []*graph.Value{in, out} {
+		if len(r.dims(v)) != 4 {
+			return nil, r.refuse(v.Producer(), "a trunk on maps of known size", fmt.Sprintf("%q of shape %s", v, v.Type.Shape), "")
+		}
+	}
+	head, err := r.head(out)
+	if err != nil {
+		return nil, err
+	}
+	return r.source(m, in, out, head, frames, r.view(in)), nil
+}
+
+// size returns the frames' size if the model fixes it.
+func (r *recognizer) size(m *graph.Model, in *graph.Value, layout afblock.Layout) [2]int {
+	inputs, err := clipInputs(m)
+	if err != nil {
+		return [2]int{}
+	}
+	shape := inputs[0].Type.Shape
+	of := shape[len(shape)-2:] // height and width
+	if layout == afblock.LayoutOther {
+		of = shape[1:] // anywhere
+	}
+	for _, d := range of {
+		if !d.Known() {
+			return [2]int{}
+		}
+	}
+	d := r.dims(in)
+	return [2]int{int(d[2]), int(d[3])}
+}

@@ -1,0 +1,142 @@
+package recognize
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/graph"
+)
+
+// recognizer walks a probe from the stem to the head and builds a Network.
+type recognizer struct {
+	*probe
+	net      *afblock.Network
+	where    string // "stem", "layer1, block 0", "head"
+	progress int    // nodes recognised, to tell the better of two attempts
+	shiftT   int    // T as the shifts show it, 0 before the first
+}
+
+// reader is a computing node that reads a value, perhaps moved on the way.
+type reader struct {
+	node  *graph.Node
+	value *graph.Value // what it reads
+	index int          // as which input
+}
+
+// readers returns the live computing nodes that read v directly or through
+// data movement, in the order of the graph's edges. output is set if v, moved
+// or not, is an output of the graph.
+func (p *probe) readers(v *graph.Value) (rs []reader, output bool) {
+	if v == nil {
+		return nil, false
+	}
+	seen := map[*graph.Value]bool{v: true}
+	work := []*graph.Value{v}
+	for len(work) > 0 {
+		x := work[0]
+		work = work[1:]
+		output = output || x.IsOutput()
+	uses:
+		for _, u := range x.Uses() {
+			if !p.live[u.Node] {
+				continue
+			}
+			moves := true
+			for _, o := range u.Node.Outputs() {
+				if o == nil || o.NumUses() == 0 || p.empty(o) {
+					continue
+				}
+				if p.constant(o) != nil { // a shape of it, or zeros like it
+					continue uses
+				}
+				moves = moves && p.moved(o)
+			}
+			if !moves {
+				rs = append(rs, reader{u.Node, x, u.Index})
+				continue
+			}
+			for _, o := range u.Node.Outputs() {
+				if o != nil && !seen[o] {
+					seen[o] = true
+					work = append(work, o)
+				}
+			}
+		}
+	}
+	return rs, output
+}
+
+// empty reports whether v has no elements, as the unshifted channels have none
+// where half of them come from either side, or the frames behind a single one.
+func (p *probe) empty(v *graph.Value) bool {
+	d := p.dims(v)
+	return d != nil && elements(d) == 0
+}
+
+// onlyReader returns the one node that reads v unmoved; anything else is an error.
+func (r *recognizer) onlyReader(v *graph.Value, expected string) (*graph.Node, error) {
+	if v == nil {
+		return nil, r.refuse(nil, expected, "an output left out", "")
+	}
+	rs, output := r.readers(v)
+	if output {
+		return nil, r.refuse(v.Producer(), expected+" reading "+quote(v), "a graph output", "")
+	}
+	if len(rs) != 1 {
+		return nil, r.refuse(v.Producer(), "one node reading "+quote(v)+", "+expected, listReaders(rs), "")
+	}
+	f, m := r.readFlow(rs[0].value)
+	if m != nil {
+		return nil, r.refuse(rs[0].node, expected+" reading "+quote(v), m.found, m.hint)
+	}
+	if f.base != v || f.fold > 0 {
+		return nil, r.refuse(rs[0].node, expected+" reading "+quote(v), "a temporal shift in between", "")
+	}
+	return rs[0].node, nil
+}
+
+// refuse makes the error for the first node that does not fit. Nodes that tell
+// a kind of network afc does not know get that kind's reason.
+func (r *recognizer) refuse(n *graph.Node, expected, found, hint string) error {
+	e := &Error{Where: r.where, Expected: expected, Found: found, Hint: hint}
+	if n != nil {
+		e.Node = n.String()
+		if why, h := r.foreign(n); why != "" {
+			e.Found, e.Hint = why, h
+		}
+	}
+	return e
+}
+
+// foreign names the kind of network that a node betrays.
+func (r *recognizer) foreign(n *graph.Node) (found, hint string) {
+	rank := len(r.dims(n.Input(0)))
+	switch {
+	case n.Is("Conv") && len(r.dims(n.Input(1))) == 5:
+		return "a 3-D convolution", "afc rewrites 2-D ResNets over frames (TSN, TSM); 3-D networks (C3D, I3D, R(2+1)D, SlowFast, X3D) are others"
+	case n.Is("MaxPool", "AveragePool") && rank == 5:
+		return "pooling over time between blocks (temporal_pool)", "the clip has fewer frames behind it; afc needs one T from stem to head: train without temporal_pool"
+	case n.Is("MatMul", "Softmax", "Einsum", "Attention"):
+		return "a non-local (attention) block", "afc rewrites ResNets without non-local blocks; train without non_local"
+	}
+	return "", ""
+}
+
+func quote(v *graph.Value) string { return fmt.Sprintf("%q", v) }
+
+// listReaders names nodes for a message: "Conv "a", Add "b" and 3 more".
+func listReaders(rs []reader) string {
+	if len(rs) == 0 {
+		return "none"
+	}
+	var names []string
+	for _, u := range rs[:min(len(rs), 3)] {
+		names = append(names, u.node.String())
+	}
+	s := strings.Join(names, ", ")
+	if len(rs) > 3 {
+		s += fmt.Sprintf(" and %d more", len(rs)-3)
+	}
+	return s
+}

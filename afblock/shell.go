@@ -1,0 +1,175 @@
+package afblock
+
+import (
+	"fmt"
+
+	"github.com/afc-project/afc/graph"
+)
+
+// Shell is what a model has around the trunk: its inputs and what lies before
+// the stem, what lies behind the last stage, and its outputs.
+type Shell interface {
+	// Prefix writes the inputs and what lies before the stem into g, which must
+	// be empty, for the network's T, and returns what the stem shall read,
+	// [N·T, C, H, W].
+	Prefix(g *graph.Graph, net *Network) (*graph.Value, error)
+	// Suffix writes what lies behind the trunk into g, reading trunkOut, with the
+	// weights of the network's head, and makes the outputs.
+	Suffix(g *graph.Graph, trunkOut *graph.Value, net *Network) error
+	// Model is the model that the shell was found in; nil of the standard shell.
+	Model() *graph.Model
+	// Clip says how that model takes clips and answers.
+	Clip() Clip
+}
+
+// Clip is how a model takes clips, and where it answers.
+type Clip struct {
+	Input    *graph.Value // nil of the standard shell, as Answer is
+	Answer   *graph.Value // the output that holds the scores
+	Layout   Layout
+	Axis     int // of the input, along which a clip's frames lie; −1: not known
+	Frames   int // T of the model, which the network's may depart from
+	Segments int // frames of one input sample, T times the crops; 0 if only the batch tells
+}
+
+// Layout is how a model's input holds clips.
+type Layout int
+
+const (
+	// LayoutOther is any other view than those below.
+	LayoutOther Layout = iota
+	// LayoutFrames is [N·T, 3, H, W]: frames folded into the batch axis.
+	LayoutFrames
+	// LayoutSegments is [N, S, 3, H, W].
+	LayoutSegments
+	// LayoutChannels is [N, S·3, H, W]: frames side by side as channels (MIT TSM).
+	LayoutChannels
+)
+
+func (l Layout) String() string {
+	switch l {
+	case LayoutFrames:
+		return "[N·T, 3, H, W]"
+	case LayoutSegments:
+		return "[N, T, 3, H, W]"
+	case LayoutChannels:
+		return "[N, T·3, H, W]"
+	}
+	return "other"
+}
+
+// StandardShell is the shell of a network that was not read from a model: the
+// input "video" [N, T, C, H, W], viewed as frames, and the output "logits".
+type StandardShell struct{}
+
+// Names of the standard input and output.
+const (
+	DefaultInput  = "video"
+	DefaultOutput = "logits"
+)
+
+// Model returns nil: there is none.
+func (StandardShell) Model() *graph.Model { return nil }
+
+// Clip says how clips lie in the input.
+func (StandardShell) Clip() Clip { return Clip{Layout: LayoutSegments, Axis: 1} }
+
+// Prefix makes the input and folds the clips' frames into the batch axis.
+func (StandardShell) Prefix(g *graph.Graph, net *Network) (*graph.Value, error) {
+	if net.Frames <= 0 {
+		return nil, fmt.Errorf("network has %d frames a clip; it needs at least 1", net.Frames)
+	}
+	channels := int64(net.Stem.Conv.In())
+	h, w := graph.Sym("height"), graph.Sym("width")
+	if net.Size[0] > 0 && net.Size[1] > 0 {
+		h, w = graph.D(int64(net.Size[0])), graph.D(int64(net.Size[1]))
+	}
+	shape := graph.Shape{graph.Sym("batch"), graph.D(int64(net.Frames)), graph.D(channels), h, w}
+	video := g.AddInput(DefaultInput, graph.TensorType(graph.Float32, shape))
+
+	var target *graph.Value
+	if h.Known() {
+		target = g.NewInitializer("afc.frames_shape", graph.Vec(-1, channels, h.Size, w.Size))
+	} else {
+		// Sizes are known only at run time: take them from the input.
+		dims := g.NewNode("Shape", "afc.video_shape", []*graph.Value{video}, 1).Output(0)
+		image := g.NewNode("Slice", "afc.image_shape", []*graph.Value{dims,
+			g.NewInitializer("afc.image_from", graph.Vec(2)), g.NewInitializer("afc.image_to", graph.Vec(5))}, 1).Output(0)
+		target = g.NewNode("Concat", "afc.frames_shape", []*graph.Value{
+			g.NewInitializer("afc.any", graph.Vec(-1)), image}, 1, graph.Int("axis", 0)).Output(0)
+	}
+	frames := g.NewNode("Reshape", "afc.frames", []*graph.Value{video, target}, 1)
+	return frames.Output(0), nil
+}
+
+// Suffix makes the standard head and the output.
+func (StandardShell) Suffix(g *graph.Graph, trunkOut *graph.Value, net *Network) error {
+	logits, err := StandardSuffix(g, trunkOut, net, DefaultOutput)
+	if err != nil {
+		return err
+	}
+	g.AddOutput(logits)
+	return nil
+}
+
+// StandardSuffix is global average pool, linear layer, mean over the frames of
+// a clip, in the order net.Head.Consensus asks for, and softmax if the head has
+// it. Its result, [N, classes] or [N·T, classes] without consensus, is a value
+// of the given name. It is spelled for opset 13 and later alike.
+func StandardSuffix(g *graph.Graph, trunkOut *graph.Value, net *Network, name string) (*graph.Value, error) {
+	head := &net.Head
+	if head.Weight == nil {
+		return nil, fmt.Errorf("network has no linear layer behind its trunk")
+	}
+	pooled := g.NewNode("GlobalAveragePool", "afc.pool", []*graph.Value{trunkOut}, 1).Output(0)
+	x := g.NewNode("Flatten", "afc.features", []*graph.Value{pooled}, 1, graph.Int("axis", 1)).Output(0)
+	classes, channels := head.Weight.Dims[0], head.Weight.Dims[1]
+	if head.Consensus == MeanBeforeFC {
+		x = meanOverFrames(g, x, net.Frames, channels)
+	}
+	x = head.Gemm(g, x)
+	if head.Consensus == MeanAfterFC {
+		x = meanOverFrames(g, x, net.Frames, classes)
+	}
+	if head.Softmax {
+		x = g.NewNode("Softmax", "afc.softmax", []*graph.Value{x}, 1, graph.Int("axis", 1)).Output(0)
+	}
+	if x.Name() != name {
+		x.Rename(g.NewName(name))
+	}
+	batch := graph.Sym("batch")
+	if head.Consensus == PerFrame {
+		batch = graph.Sym("frames")
+	}
+	x.Type = graph.TensorType(graph.Float32, graph.Shape{batch, graph.D(classes)})
+	return x, nil
+}
+
+// Gemm applies the head's linear layer to rows of features.
+func (head *Head) Gemm(g *graph.Graph, x *graph.Value) *graph.Value {
+	in := []*graph.Value{x, HeadInitializer(g, head.Key+".weight", head.Weight)}
+	if head.Bias != nil {
+		in = append(in, HeadInitializer(g, head.Key+".bias", head.Bias))
+	}
+	return g.NewNode("Gemm", head.Key, in, 1, graph.Int("transB", 1)).Output(0)
+}
+
+// HeadInitializer returns a head's tensor under its key, made at first use.
+func HeadInitializer(g *graph.Graph, key string, t *graph.Tensor) *graph.Value {
+	if v := g.Value(key); v != nil && v.Initializer() == t {
+		return v
+	}
+	return g.NewInitializer(key, t)
+}
+
+// meanOverFrames turns [N·T, width] into [N, width]. A sum and a factor, since
+// ReduceMean takes its axes as an attribute up to opset 17 and as an input
+// from 18, ReduceSum as an input all along.
+func meanOverFrames(g *graph.Graph, x *graph.Value, frames int, width int64) *graph.Value {
+	clips := g.NewNode("Reshape", "afc.clips", []*graph.Value{x,
+		g.NewInitializer("afc.clips_shape", graph.Vec(-1, int64(frames), width))}, 1).Output(0)
+	sum := g.NewNode("ReduceSum", "afc.clip_sum", []*graph.Value{clips,
+		g.NewInitializer("afc.clip_axis", graph.Vec(1))}, 1, graph.Int("keepdims", 0)).Output(0)
+	factor := g.NewInitializer("afc.clip_factor", graph.Float32s(nil, 1/float32(frames)))
+	return g.NewNode("Mul", "afc.clip_mean", []*graph.Value{sum, factor}, 1).Output(0)
+}
