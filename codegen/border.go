@@ -72,10 +72,10 @@ func borderTaps(classes []float64) []float64 {
 	return taps
 }
 
-// onesMap is a map of ones [1, 1, h, w] beside a Scan, made at first use.
+// onesMap is a map of ones [1, 1, h, w] in a Scan's body, made at first use.
 type onesMap struct {
-	outer   *builder
-	s       selection
+	body    *builder
+	choice  *graph.Value // the frame's, bool
 	h, w    int
 	hint    string
 	emitted *graph.Value
@@ -85,10 +85,9 @@ type onesMap struct {
 // model: it would store borderKernel's convolution as a map.
 func (o *onesMap) value() *graph.Value {
 	if o.emitted == nil {
-		b := o.outer
-		always := b.node("Or", o.hint+".always", in(o.s.chosen, b.node("Not", o.hint+".not", in(o.s.chosen))))
-		floats := b.node("Cast", o.hint+".floats", in(always), graph.Int("to", int64(graph.Float32)))
-		one := b.node("Gather", o.hint+".one", in(floats, b.vec(0)))
+		b := o.body
+		always := b.node("Or", o.hint+".always", in(o.choice, b.node("Not", o.hint+".not", in(o.choice))))
+		one := b.node("Where", o.hint+".one", in(always, b.floats(1), b.floats(0)))
 		o.emitted = b.node("Expand", o.hint, in(one, b.vec(1, 1, int64(o.h), int64(o.w))))
 	}
 	return o.emitted

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/afc-project/afc/afblock"
-	"github.com/afc-project/afc/graph"
 )
 
 // Without a temporal shift, frames meet only in navigation, which is a few
@@ -95,16 +94,15 @@ func shifts(m *afblock.AFModule) bool {
 
 // frameStep is what one Scan does for a frame up to a module's end.
 type frameStep struct {
-	name  string
-	ins   []*graph.Value
-	elems []graph.DataType
-	emit  func(*frame) (feature, error)
+	name string
+	ins  []scanned
+	emit func(*frame) (feature, error)
 }
 
 // frameScans emits stem and the given stages.
 func (l branch) frameScans(x feature, stages []*afblock.Stage) (feature, error) {
 	sizes := stageSizes(l.net)
-	step := &frameStep{"head.frames", in(x.v), []graph.DataType{graph.Float32}, func(fr *frame) (feature, error) {
+	step := &frameStep{"head.frames", []scanned{scannedMap(x)}, func(fr *frame) (feature, error) {
 		return fr.stem(fr.feature(0, x), &l.net.Stem), nil
 	}}
 	for i, s := range stages {
@@ -136,7 +134,7 @@ func (l branch) toChoices(step *frameStep, x feature, m *afblock.AFModule, size 
 	outs := []feature{x}
 	if step != nil {
 		var err error
-		outs, err = l.scan(step.name, step.ins, step.elems, func(fr *frame) ([]feature, error) {
+		outs, err = l.scan(step.name, step.ins, func(fr *frame) ([]feature, error) {
 			y, err := step.emit(fr)
 			if err != nil || !inScan {
 				return []feature{y}, err
@@ -175,9 +173,9 @@ func (b *builder) ampleOf(x feature, m *afblock.AFModule) []feature {
 
 // focalStep is a module's focal branch.
 func (l branch) focalStep(s *afblock.Stage, a ample) *frameStep {
-	step := &frameStep{name: s.Name + ".frames", ins: in(a.x.v), elems: []graph.DataType{graph.Float32}}
+	step := &frameStep{name: s.Name + ".frames", ins: []scanned{scannedMap(a.x)}}
 	for _, c := range a.chosen {
-		step.ins, step.elems = append(step.ins, c.chosen), append(step.elems, graph.Bool)
+		step.ins = append(step.ins, c.scanned())
 	}
 	step.emit = func(fr *frame) (feature, error) { return l.frameFocal(fr, s, a, nil) }
 	return step
@@ -186,7 +184,7 @@ func (l branch) focalStep(s *afblock.Stage, a ample) *frameStep {
 // moduleStep is all of a module behind its choices.
 func (l branch) moduleStep(s *afblock.Stage, a ample) *frameStep {
 	step := l.focalStep(s, a)
-	step.ins, step.elems = append(step.ins, a.a.v), append(step.elems, graph.Float32)
+	step.ins = append(step.ins, scannedMap(a.a))
 	step.emit = func(fr *frame) (feature, error) {
 		low := fr.feature(len(fr.parts)-1, a.a)
 		end := func(b *builder, f feature, blocked bool) feature {
@@ -210,13 +208,13 @@ func (l branch) frameFocal(fr *frame, s *afblock.Stage, a ample, end func(*build
 	// The map of ones is as large as the blocks' answers: the first block, strided
 	// where the source's strides were kept, reads more but has a stored map.
 	size := outSize(a.x.size(), s.AF.Focal[0])
-	ones := &onesMap{outer: l.builder, s: a.chosen[0], h: size[0], w: size[1], hint: s.Name + ".ones"}
+	ones := &onesMap{body: fr.builder, choice: fr.parts[1], h: size[0], w: size[1], hint: s.Name + ".ones"}
 	return l.branchChains(fr.builder, fr.feature(0, a.x), ones, s.AF.Focal, fr.parts[1:1+len(a.chosen)], end)
 }
 
 // scanOne emits a step that makes one map.
 func (l branch) scanOne(step *frameStep) (feature, error) {
-	outs, err := l.scan(step.name, step.ins, step.elems, func(fr *frame) ([]feature, error) {
+	outs, err := l.scan(step.name, step.ins, func(fr *frame) ([]feature, error) {
 		y, err := step.emit(fr)
 		return []feature{y}, err
 	})

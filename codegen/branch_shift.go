@@ -2,7 +2,6 @@ package codegen
 
 import (
 	"github.com/afc-project/afc/afblock"
-	"github.com/afc-project/afc/graph"
 )
 
 // blockScans emits an AF module whose frames read each other: the ample branch
@@ -41,24 +40,24 @@ func (e *stageEnd) mix(fr *frame, f feature, part int) feature {
 // behind it.
 func (l branch) blockScan(x feature, blk *afblock.Block, s selection, behind *stageEnd) (feature, error) {
 	main, residual := x, x
-	ins, elems := in(x.v, s.chosen), []graph.DataType{graph.Float32, graph.Bool}
+	ins := []scanned{scannedMap(x), s.scanned()}
 	var gathered *shiftScan
 	switch {
 	case l.gathersShift(blk):
 		g := l.shiftScan(x, blk)
 		gathered = &g
-		ins, elems = append(ins, g.ins...), append(elems, g.elems...)
+		ins = append(ins, g.ins...)
 	case blk.Shift != nil:
 		main, residual = l.shifted(x, blk, l.net.Frames)
-		ins[0] = residual.v
-		ins, elems = append(ins, main.v), append(elems, graph.Float32)
+		ins[0] = scannedMap(residual)
+		ins = append(ins, scannedMap(main))
 	}
 	if behind != nil {
-		ins, elems = append(ins, behind.a.v), append(elems, graph.Float32)
+		ins = append(ins, scannedMap(behind.a))
 	}
-	ones := &onesMap{outer: l.builder, s: s, h: x.h, w: x.w, hint: blk.Key + ".ones"}
-	outs, err := l.scan(blk.Key+".frames", ins, elems, func(fr *frame) ([]feature, error) {
+	outs, err := l.scan(blk.Key+".frames", ins, func(fr *frame) ([]feature, error) {
 		r := fr.feature(0, residual)
+		ones := &onesMap{body: fr.builder, choice: fr.parts[1], h: x.h, w: x.w, hint: blk.Key + ".ones"}
 		y, err := fr.choose(blk.Key, fr.parts[1:2], func(b *builder, chosen []bool) (feature, error) {
 			switch {
 			case !chosen[0]:
@@ -88,7 +87,7 @@ func (l branch) fusionScan(x feature, blk *afblock.Block) (feature, error) {
 		return l.block(x, blk, l.net.Frames), nil
 	}
 	g := l.shiftScan(x, blk)
-	outs, err := l.scan(blk.Key+".frames", append(in(x.v), g.ins...), append([]graph.DataType{graph.Float32}, g.elems...),
+	outs, err := l.scan(blk.Key+".frames", append([]scanned{scannedMap(x)}, g.ins...),
 		func(fr *frame) ([]feature, error) {
 			f := fr.feature(0, x)
 			moved := fr.moved(f, g, fr.parts[1:], blk.Shift.Fold, blk.Key+".moved")

@@ -7,6 +7,19 @@ import (
 	"github.com/afc-project/afc/graph"
 )
 
+// scanned is a batched value that a Scan goes over, and the type of one frame's
+// share of it. Other runtimes than ONNX Runtime plan a body by the types of its
+// inputs and do not infer them.
+type scanned struct {
+	v    *graph.Value
+	part graph.Type
+}
+
+// scannedMap is a feature map to scan.
+func scannedMap(x feature) scanned {
+	return scanned{x.v, graph.TensorType(graph.Float32, graph.ShapeOf(int64(x.c), int64(x.h), int64(x.w)))}
+}
+
 // frame is one frame's share of a batched value inside a Scan body.
 type frame struct {
 	*builder
@@ -30,10 +43,12 @@ func (b *builder) unsqueezed(slice *graph.Value, x feature) feature {
 //
 // Inside, maps keep their batch axis to the end: ONNX Runtime writes a body's
 // output in place only where a computing node makes it.
-func (b *builder) scan(hint string, ins []*graph.Value, elems []graph.DataType, body func(*frame) ([]feature, error)) ([]feature, error) {
+func (b *builder) scan(hint string, ins []scanned, body func(*frame) ([]feature, error)) ([]feature, error) {
 	f := &frame{builder: b.sub(hint + ".body")}
-	for i := range ins {
-		f.parts = append(f.parts, f.g.AddInput(b.name(fmt.Sprintf("%s.in%d", hint, i)), graph.Type{Elem: elems[i]}))
+	batches := make([]*graph.Value, len(ins))
+	for i, in := range ins {
+		batches[i] = in.v
+		f.parts = append(f.parts, f.g.AddInput(b.name(fmt.Sprintf("%s.in%d", hint, i)), in.part))
 	}
 	outs, err := body(f)
 	if err != nil {
@@ -43,7 +58,7 @@ func (b *builder) scan(hint string, ins []*graph.Value, elems []graph.DataType, 
 		o.v.Type = o.oneFrame()
 		f.g.AddOutput(o.v)
 	}
-	stacked := b.nodes("Scan", hint, ins, len(outs),
+	stacked := b.nodes("Scan", hint, batches, len(outs),
 		graph.Int("num_scan_inputs", int64(len(ins))), graph.Subgraph("body", f.g))
 	for i := range outs {
 		o := &outs[i]

@@ -30,10 +30,12 @@ func (l gather) focal(x feature, blk *afblock.Block, s selection) (feature, erro
 	if err != nil {
 		return feature{}, err
 	}
-	// Frame t's answer is row rank(t) among the selected, or the last row.
-	ints := l.node("Cast", blk.Key+".mask", in(s.chosen), graph.Int("to", int64(graph.Int64)))
-	ranks := l.node("CumSum", blk.Key+".ranks", in(ints, l.scalar(0)))
-	rows := l.node("Sub", blk.Key+".rows", in(l.node("Mul", blk.Key+".places", in(ranks, ints)), l.scalar(1)))
+	// Frame t's answer is row rank(t) among the selected, or the last row. Summed
+	// in float32, which is exact to 2^24 frames: tract has no running sum of the
+	// integers that it keeps for sizes.
+	ranks := l.node("CumSum", blk.Key+".ranks", in(s.mask, l.scalar(0)))
+	places := l.node("Mul", blk.Key+".places", in(ranks, s.mask))
+	rows := l.node("Cast", blk.Key+".rows", in(l.node("Sub", blk.Key+".last_or", in(places, l.floats(1)))), graph.Int("to", int64(graph.Int64)))
 	placed := answers.with(l.node("Gather", blk.Key+".place", in(answers.v, rows), graph.Int("axis", 0)))
 	return l.join(placed, residual, blk), nil
 }

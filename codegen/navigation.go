@@ -14,6 +14,11 @@ type selection struct {
 	mask       *graph.Value // float32 0/1 [N·T]
 }
 
+// scanned is the choice as a Scan reads it: one bool a frame.
+func (s selection) scanned() scanned {
+	return scanned{s.chosen, graph.TensorType(graph.Bool, graph.Shape{})}
+}
+
 // navigator emits the choices of a network's focal blocks, in network order.
 type navigator struct {
 	*builder
@@ -43,7 +48,7 @@ func (n *navigator) choose(nav *afblock.Navigation, pooled feature) selection {
 		s.chosen = n.node("Greater", nav.Key+".chosen",
 			in(n.reshape(s.keep, nav.Key+".keep_flat", -1), n.reshape(s.drop, nav.Key+".drop_flat", -1)))
 	}
-	s.mask = n.node("Cast", nav.Key+".mask", in(s.chosen), graph.Int("to", int64(graph.Float32)))
+	s.mask = n.node("Where", nav.Key+".mask", in(s.chosen, n.floats(1), n.floats(0)))
 	n.made = append(n.made, s)
 	return s
 }

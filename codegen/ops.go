@@ -69,6 +69,8 @@ func windowIn(x feature, c conv) []*graph.Attribute {
 
 // conv emits a convolution, and its batch normalisation as a node of its own:
 // ONNX Runtime folds that at load, and the file keeps the weights as trained.
+// The momentum means nothing when a model runs, but onnx's reference evaluator
+// averages below opset 14 unless it is 1.
 func (b *builder) conv(x feature, c conv) feature {
 	w := b.weight(c.weight)
 	if c.lead > 0 {
@@ -91,7 +93,7 @@ func (b *builder) convWith(x feature, c conv, w *graph.Value) feature {
 	if c.bn != nil {
 		y.v = b.node("BatchNormalization", c.bn.key,
 			in(y.v, b.weight(c.bn.gamma), b.weight(c.bn.beta), b.weight(c.bn.mean), b.weight(c.bn.variance)),
-			graph.Float("epsilon", c.bn.eps))
+			graph.Float("epsilon", c.bn.eps), graph.Float("momentum", 1))
 	}
 	return y
 }

@@ -89,8 +89,7 @@ func (l *lowerer) batchNeighbours(pieces int64, like *graph.Value) neighbours {
 // shiftScan is what a Scan body needs to shift a block's input.
 type shiftScan struct {
 	pieces *graph.Value // the whole batch, [N·T·C/fold, fold, h, w]
-	ins    []*graph.Value
-	elems  []graph.DataType
+	ins    []scanned
 }
 
 // shiftScan prepares the shift of x, a batch of whole clips, before blk.
@@ -98,7 +97,10 @@ func (l *lowerer) shiftScan(x feature, blk *afblock.Block) shiftScan {
 	n := l.neighbours(x.c/blk.Shift.Fold, x.v)
 	return shiftScan{
 		pieces: l.reshape(x.v, blk.Key+".pieces", -1, int64(blk.Shift.Fold), int64(x.h), int64(x.w)),
-		ins:    in(n.rows, n.present), elems: []graph.DataType{graph.Int64, graph.Float32},
+		ins: []scanned{
+			{n.rows, graph.TensorType(graph.Int64, graph.ShapeOf(2))},
+			{n.present, graph.TensorType(graph.Float32, graph.ShapeOf(2))},
+		},
 	}
 }
 
