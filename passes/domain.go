@@ -1,19 +1,29 @@
 package passes
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled"
 	"github.com/afc-project/afc/afblock/compiled/key"
 	"github.com/afc-project/afc/afblock/recognize"
+	"github.com/afc-project/afc/afblock/weights"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 )
 
-// recognizeNet reads the network off the model.
+// recognizeNet reads the network off the model. Where the graph does not say T,
+// a source has as many frames as its AFNet is asked to have.
 func recognizeNet(s *State) error {
-	net, err := recognize.Network(s.Model, s.opt.Recognize)
+	opt := s.opt.Recognize
+	net, err := recognize.Network(s.Model, opt)
+	var no *recognize.Error
+	if errors.As(err, &no) && no.NeedFrames && opt.Frames == 0 && s.opt.Frames > 0 {
+		opt.Frames = s.opt.Frames
+		net, err = recognize.Network(s.Model, opt)
+	}
 	if err != nil {
 		return err
 	}
@@ -32,12 +42,98 @@ func recognizeIfAny(s *State) error {
 	return err
 }
 
-// rewriteAF turns the network into an AFNet as the caller decides.
-func rewriteAF(s *State) error {
-	if s.opt.Rewrite == nil {
+// readBack reads the network of an AFNet, and what inputs and outputs it has
+// beside clips and answer.
+func readBack(s *State) error {
+	net, file, err := compiled.ReadModel(s.Model)
+	if err != nil {
+		return err
+	}
+	if s.opt.KeepMasks {
+		s.opt.Lower.MasksOutput = file.Masks
+	}
+	if s.opt.KeepSampling {
+		s.opt.Lower.Gumbel = file.Sampling == "gumbel"
+	}
+	s.Network = net
+	return nil
+}
+
+// loadWeights makes the network that trained weights describe: in the place of
+// a recognised one; of the form of an AFNet that was read back; or, of weights
+// alone, with what the options say.
+func loadWeights(s *State) error {
+	if s.weights == nil {
 		return nil
 	}
-	net, err := s.opt.Rewrite(s.Network)
+	s.changed(1)
+	var err error
+	switch source := s.Network; {
+	case source == nil:
+		if s.Network, err = s.described(s.opt.Checkpoint); err == nil {
+			s.assume()
+		}
+	case compiled.Is(s.Model):
+		s.Network, err = weights.Replace(source, s.weights)
+	default:
+		opt := weights.OptionsFrom(source)
+		opt.StrideAt, opt.Unselected = s.opt.Checkpoint.StrideAt, s.opt.Checkpoint.Unselected
+		if s.Network, err = s.described(opt); err == nil {
+			s.Network.Adopt(source)
+		}
+	}
+	return err
+}
+
+// described is the network that the weights describe.
+func (s *State) described(opt weights.Options) (*afblock.Network, error) {
+	opt.Frames = cmp.Or(s.opt.Frames, opt.Frames)
+	net, err := weights.FromStateDict(s.weights, opt)
+	if err == nil && s.opt.Unselected != nil {
+		net.Unselected = *s.opt.Unselected
+	}
+	return net, err
+}
+
+// usualSide is the height and width of frames where nothing says them.
+const usualSide = 224
+
+// assume takes for granted, with a note, what neither weights nor options say.
+func (s *State) assume() {
+	if s.Network.Size[0] == 0 {
+		s.Network.Size = [2]int{usualSide, usualSide}
+		s.note(nil, "%s does not say how large frames are: taking %d×%d (--size)", s.weights.File, usualSide, usualSide)
+	}
+	if s.weights.Structure == "" && s.opt.Checkpoint.ShiftDiv == 0 {
+		s.note(nil, "%s does not say whether the network shifts: taking no temporal shift (--shift)", s.weights.File)
+	}
+}
+
+// rewriteAF turns a plain network into an AFNet, if the caller wants one.
+func rewriteAF(s *State) error {
+	if s.opt.Rewrite == nil || s.Network.FocalBlocks() > 0 {
+		return nil
+	}
+	opt := *s.opt.Rewrite
+	opt.Frames = cmp.Or(s.opt.Frames, opt.Frames)
+	if s.opt.Unselected != nil {
+		opt.Unselected = *s.opt.Unselected
+	}
+	net, err := afblock.Rewrite(s.Network, opt)
+	if err != nil {
+		return err
+	}
+	s.source, s.Network = s.Network, net
+	s.changed(1)
+	return nil
+}
+
+// fitWeights has the caller fit an AFNet to its source, if it wants to.
+func fitWeights(s *State) error {
+	if s.opt.Fit == nil || s.source == nil {
+		return nil
+	}
+	net, err := s.opt.Fit(s.source, s.Network)
 	if err != nil {
 		return err
 	}
@@ -46,13 +142,36 @@ func rewriteAF(s *State) error {
 	return nil
 }
 
-// lower writes the network as a model again.
+// relower makes the changes that an AFNet allows without being rewritten.
+func relower(s *State) error {
+	if s.opt.Frames > 0 {
+		net, err := s.Network.WithFrames(s.opt.Frames)
+		if err != nil {
+			return err
+		}
+		s.Network = net
+	}
+	if u := s.opt.Unselected; u != nil && *u != s.Network.Unselected {
+		s.Network.Unselected = *u
+		s.changed(1)
+	}
+	return nil
+}
+
+// lower writes the network as a model. In the place of a source it carries on
+// what the source says about itself.
 func lower(s *State) error {
-	m, _, err := codegen.Lower(s.Network, s.opt.Lower)
+	m, choice, err := codegen.Lower(s.Network, s.opt.Lower)
 	if err != nil {
 		return err
 	}
-	s.lowered(m)
+	s.choice = choice
+	if s.Model != nil && !compiled.Is(s.Model) {
+		s.lowered(m)
+		return nil
+	}
+	s.Model = m
+	s.changed(1)
 	return nil
 }
 

@@ -34,9 +34,7 @@ func FuzzPipelines(f *testing.F) {
 		}
 		f.Add(data)
 	}
-	half := func(net *afblock.Network) (*afblock.Network, error) {
-		return afblock.Rewrite(net, afblock.RewriteOptions{Navigation: afblock.Pattern{Ratio: 0.5}})
-	}
+	half := &afblock.RewriteOptions{Navigation: afblock.Pattern{Ratio: 0.5}}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, p := range []Pipeline{ToOptimize, ToConvert} {
 			m, err := graph.Decode(data)
@@ -44,7 +42,7 @@ func FuzzPipelines(f *testing.F) {
 				return
 			}
 			bounds.Hold(t, len(data), func() {
-				r, err := Run(p, m, Options{Check: true, Rewrite: half, Lower: codegen.Options{Lowering: codegen.Gather}})
+				r, err := Run(p, Input{Model: m}, Options{Check: true, Convert: Convert{Rewrite: half, Lower: codegen.Options{Lowering: codegen.Gather}}})
 				if broken := (*BrokenError)(nil); errors.As(err, &broken) {
 					t.Error(err)
 				}

@@ -85,7 +85,7 @@ func TestOptimizeFixtures(t *testing.T) {
 			compare(t, "source against PyTorch", want, arrays["logits"], verify.Folded)
 			for seed := range uint64(3) {
 				m := read(t, path)
-				r, err := Optimize(m, Options{Check: true, Seed: seed, Recognize: recognize.Options{Frames: tc.frames}})
+				r, err := Optimize(m, Options{Check: true, Seed: seed, Convert: Convert{Recognize: recognize.Options{Frames: tc.frames}}})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -238,7 +238,7 @@ func TestOptimizedIsNoSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	var refused *recognize.Error
-	if _, err := Run(ToConvert, once.Model.Clone(), Options{}); !errors.As(err, &refused) || !strings.Contains(refused.Hint, "afc optimize wrote") {
+	if _, err := Run(ToConvert, Input{Model: once.Model.Clone()}, Options{}); !errors.As(err, &refused) || !strings.Contains(refused.Hint, "afc optimize wrote") {
 		t.Errorf("converting: %v", err)
 	}
 	twice, err := Optimize(once.Model.Clone(), Options{})

@@ -14,6 +14,8 @@ func PrintTable(w io.Writer) {
 	for _, p := range Table {
 		jobs := "both"
 		switch {
+		case p.In&ToOptimize == 0 && p.In&fromSource == 0:
+			jobs = "convert*"
 		case p.In&ToOptimize == 0:
 			jobs = "convert"
 		case p.In&ToConvert == 0:
@@ -21,6 +23,7 @@ func PrintTable(w io.Writer) {
 		}
 		fmt.Fprintf(w, "%-26s %-9s %s\n", p.Name, jobs, p.Doc)
 	}
+	fmt.Fprintln(w, "* of an AFNet that afc wrote")
 	fmt.Fprintln(w, "\nRepeated until nothing changes:")
 	for i, p := range Table {
 		if p.Loop != "" && (i == 0 || Table[i-1].Loop != p.Loop) {

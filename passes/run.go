@@ -11,8 +11,11 @@ import (
 	"time"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/checkpoint"
 	"github.com/afc-project/afc/afblock/compiled"
+	"github.com/afc-project/afc/afblock/describe"
 	"github.com/afc-project/afc/afblock/recognize"
+	"github.com/afc-project/afc/afblock/weights"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 )
@@ -20,6 +23,27 @@ import (
 // maxRounds caps a loop of passes. Six rounds are the most seen on real
 // exports; a loop that needs more undoes its own work.
 const maxRounds = 20
+
+// Input is what a pipeline starts from: a Model, with Weights or without;
+// Weights alone; or a Network.
+type Input struct {
+	Model   *graph.Model
+	Weights *checkpoint.StateDict // trained ones, to take the place of the model's
+	Network *afblock.Network      // to be lowered as it is
+}
+
+// way is the way in which the input is converted.
+func (in Input) way() Pipeline {
+	switch {
+	case in.Network != nil:
+		return fromNetwork
+	case in.Model == nil:
+		return fromWeights
+	case compiled.Is(in.Model):
+		return fromAFNet
+	}
+	return fromSource
+}
 
 // Options steer a run of a pipeline. The zero value runs everything.
 type Options struct {
@@ -33,17 +57,39 @@ type Options struct {
 	Check bool
 	Seed  uint64
 
-	Recognize recognize.Options
-	// Rewrite makes the recognised network an AFNet (ToConvert); nil leaves it.
-	Rewrite func(*afblock.Network) (*afblock.Network, error)
-	Lower   codegen.Options // ToConvert
+	Convert // ToConvert
+
+	// Progress is told which pass runs; nil: nobody.
+	Progress func(pass string)
+}
+
+// Convert says what network ToConvert makes of its input, and how it is
+// written.
+type Convert struct {
+	Recognize  recognize.Options       // of a source. Frames 0: as its graph says, or else Convert.Frames
+	Rewrite    *afblock.RewriteOptions // makes a plain network an AFNet; nil leaves it plain
+	Checkpoint weights.Options         // what weights alone do not say
+	// Fit gives an AFNet made of a source other weights; nil leaves it as
+	// transplanted.
+	Fit func(source, net *afblock.Network) (*afblock.Network, error)
+
+	// Frames is T of the network; 0: as model or weights say.
+	Frames int
+	// Unselected is what a skipped frame answers; nil: as an AFNet or weights
+	// say, or else as Rewrite and Checkpoint do.
+	Unselected *afblock.Unselected
+
+	Lower codegen.Options
+	// KeepMasks and KeepSampling have an AFNet's own output of masks and input
+	// of noise, whatever Lower says.
+	KeepMasks, KeepSampling bool
 }
 
 // Step is what one run of a pass did.
 type Step struct {
 	Pass    string        `json:"pass"`
 	Changes int           `json:"changes"`
-	After   Stats         `json:"after"`
+	After   *Stats        `json:"after,omitempty"` // absent before there is a model
 	Elapsed time.Duration `json:"elapsed_ns"`
 }
 
@@ -51,25 +97,42 @@ type Step struct {
 type Result struct {
 	Model   *graph.Model
 	Network *afblock.Network // as recognised, or rewritten; nil if neither ran or it was not recognised
-	Before  Stats
-	Steps   []Step // in the order run; passes of a loop occur once a round
-	Notes   []Note // what passes refused, and why
+	Choice  codegen.Choice   // the lowering, if it was lowered
+	Before  *Stats           // nil where there was no model
+	Steps   []Step           // in the order run; passes of a loop occur once a round
+	Notes   []Note           // what passes refused, and why
 }
 
 // After counts the model as the pipeline left it.
 func (r *Result) After() Stats {
 	if len(r.Steps) == 0 {
-		return r.Before
+		return *r.Before
 	}
-	return r.Steps[len(r.Steps)-1].After
+	return *r.Steps[len(r.Steps)-1].After
 }
 
-// UnknownPassError is a pass name that the table does not have.
-type UnknownPassError struct{ Name string }
+// UnknownPassError is a pass name that the pipeline does not have.
+type UnknownPassError struct {
+	Name string
+	Way  string   // what is being done
+	Has  []string // the passes that run then
+}
 
 func (e *UnknownPassError) Error() string {
-	names := passNames(func(Pass) bool { return true })
-	return fmt.Sprintf("no pass %q; there are %s", e.Name, strings.Join(names, ", "))
+	switch {
+	case find(e.Name) == nil:
+		return fmt.Sprintf("no pass %q; there are %s", e.Name, strings.Join(passNames(func(Pass) bool { return true }), ", "))
+	case len(e.Has) == 0:
+		return fmt.Sprintf("pass %s does not run to %s; no pass does", e.Name, e.Way)
+	}
+	return fmt.Sprintf("pass %s does not run to %s; those that do are %s", e.Name, e.Way, strings.Join(e.Has, ", "))
+}
+
+// NoModelError is a run that ended before there was a model.
+type NoModelError struct{ After string }
+
+func (e *NoModelError) Error() string {
+	return fmt.Sprintf("weights alone are no model yet after pass %s; there is one after pass lower", e.After)
 }
 
 // RequirementError is a pass that cannot run because the pass that prepares
@@ -96,46 +159,44 @@ var errStop = errors.New("stop")
 
 // Canonicalize runs ToCanonical on a model, in place.
 func Canonicalize(m *graph.Model) error {
-	_, err := Run(ToCanonical, m, Options{})
+	_, err := Run(ToCanonical, Input{Model: m}, Options{})
 	return err
 }
 
 // Optimize runs ToOptimize. It changes m and may return another model.
 func Optimize(m *graph.Model, opt Options) (*Result, error) {
-	return Run(ToOptimize, m, opt)
+	return Run(ToOptimize, Input{Model: m}, opt)
 }
 
-// Lower writes a network as a model: what ToConvert does from its pass "lower"
-// on, for networks that come from a checkpoint or from a compiled model.
+// Lower writes a network as a model.
 func Lower(net *afblock.Network, opt codegen.Options) (*graph.Model, error) {
-	m, _, err := codegen.Lower(net, opt)
+	r, err := Run(ToConvert, Input{Network: net}, Options{Convert: Convert{Lower: opt}})
 	if err != nil {
 		return nil, err
 	}
-	return m, deadCode(&State{Model: m, Network: net, opt: &Options{Lower: opt}, pass: "clean-up"})
+	return r.Model, nil
 }
 
-// Run runs a pipeline on a model, which it changes; the model made is in the
+// Run runs a pipeline. It changes the input's model; the model made is in the
 // result. Errors are *graph.Error for a model that no pass can help,
-// *recognize.Error (ToConvert), *UnknownPassError and
-// *RequirementError for options that cannot be met, and those of the file
-// system for dumps.
-func Run(p Pipeline, m *graph.Model, opt Options) (*Result, error) {
-	for _, name := range append(slices.Clone(opt.Skip), opt.StopAfter) {
-		if name != "" && find(name) == nil {
-			return nil, &UnknownPassError{name}
-		}
-	}
-	if err := graph.Check(m); err != nil {
+// *recognize.Error and *checkpoint.Error (ToConvert),
+// *UnknownPassError, *RequirementError and *NoModelError for options that
+// cannot be met, and those of the file system for dumps.
+func Run(p Pipeline, in Input, opt Options) (*Result, error) {
+	p = p.of(in)
+	if err := checkNames(p, opt); err != nil {
 		return nil, err
 	}
-	if p == ToOptimize && compiled.Is(m) {
-		return leftAlone(m), nil
-	}
 	r := &runner{
-		state:  &State{Model: m, opt: &opt},
-		result: &Result{Before: Measure(m)},
+		state:  &State{Model: in.Model, Network: in.Network, weights: in.Weights, opt: &opt},
+		result: &Result{},
 		random: rand.New(rand.NewPCG(opt.Seed, 0)),
+	}
+	if in.Model != nil {
+		if err := graph.Check(in.Model); err != nil {
+			return nil, err
+		}
+		r.result.Before = r.stats()
 	}
 	if opt.DumpDir != "" {
 		if err := os.MkdirAll(opt.DumpDir, 0o777); err != nil {
@@ -145,21 +206,35 @@ func Run(p Pipeline, m *graph.Model, opt Options) (*Result, error) {
 			return nil, err
 		}
 	}
-	promised := outputTypes(m)
+	if p == toKeep {
+		r.state.pass = "optimize"
+		r.state.note(nil, "afc compiled this AFNet; it is left as it is")
+	}
+	var promised map[string]graph.Type
+	if in.Model != nil {
+		promised = outputTypes(in.Model)
+	}
 	err := r.pipeline(p)
 	if err != nil && !errors.Is(err, errStop) {
 		return nil, err
 	}
+	if r.state.Model == nil {
+		return nil, &NoModelError{r.state.pass}
+	}
 	keepDimNames(r.state.Model, promised)
-	r.result.Model, r.result.Network, r.result.Notes = r.state.Model, r.state.Network, r.state.notes
+	r.result.Model, r.result.Network, r.result.Choice = r.state.Model, r.state.Network, r.state.choice
+	r.result.Notes = r.state.notes
 	return r.result, nil
 }
 
-// leftAlone is the result of optimising a model that afc wrote: it is as fast as
-// afc knows to make it, and its weights are read back by the names and the form
-// that lowering gave them.
-func leftAlone(m *graph.Model) *Result {
-	return &Result{Model: m, Before: Measure(m), Notes: []Note{{Pass: "optimize", Reason: "afc compiled this AFNet; it is left as it is"}}}
+// checkNames refuses names of passes that the pipeline does not run.
+func checkNames(p Pipeline, opt Options) error {
+	for _, name := range append(slices.Clone(opt.Skip), opt.StopAfter) {
+		if pass := find(name); name != "" && (pass == nil || pass.In&p == 0) {
+			return &UnknownPassError{name, ways[p], passNames(func(q Pass) bool { return q.In&p != 0 })}
+		}
+	}
+	return nil
 }
 
 type runner struct {
@@ -218,11 +293,14 @@ func (r *runner) run(pass *Pass) error {
 		}
 	}
 	s.pass, s.changes = pass.Name, 0
+	if s.opt.Progress != nil {
+		s.opt.Progress(pass.Name)
+	}
 	start := time.Now()
 	if err := pass.Run(s); err != nil {
 		return fmt.Errorf("pass %s: %w", pass.Name, err)
 	}
-	r.result.Steps = append(r.result.Steps, Step{pass.Name, s.changes, Measure(s.Model), time.Since(start)})
+	r.result.Steps = append(r.result.Steps, Step{pass.Name, s.changes, r.stats(), time.Since(start)})
 	if s.opt.DumpDir != "" {
 		if err := r.dump(pass.Name); err != nil {
 			return err
@@ -233,7 +311,9 @@ func (r *runner) run(pass *Pass) error {
 		if err := r.check(pass); err != nil {
 			return err
 		}
-		shuffle(s.Model, r.random)
+		if s.Model != nil {
+			shuffle(s.Model, r.random)
+		}
 	}
 	if pass.Name == s.opt.StopAfter {
 		return errStop
@@ -245,8 +325,10 @@ func (r *runner) run(pass *Pass) error {
 // is no longer valid may have been at fault before: a bias of the wrong length
 // shows only once it is folded.
 func (r *runner) check(pass *Pass) error {
-	if err := graph.Check(r.state.Model); err != nil {
-		return &BrokenError{pass.Name, err}
+	if r.state.Model != nil {
+		if err := graph.Check(r.state.Model); err != nil {
+			return &BrokenError{pass.Name, err}
+		}
 	}
 	for _, p := range r.done {
 		for _, fact := range p.Ensures {
@@ -258,12 +340,32 @@ func (r *runner) check(pass *Pass) error {
 	return nil
 }
 
+// stats counts the model, if there is one.
+func (r *runner) stats() *Stats {
+	if r.state.Model == nil {
+		return nil
+	}
+	s := Measure(r.state.Model)
+	return &s
+}
+
 // dump writes the model as text into the dump folder, files numbered in the
-// order written.
+// order written; before there is a model, what the network is, if there is one.
 func (r *runner) dump(name string) error {
+	var text strings.Builder
+	switch s := r.state; {
+	case s.Model != nil:
+		text.WriteString(graph.Text(s.Model))
+	case s.Network != nil:
+		if err := describe.Network(s.Network).WriteText(&text); err != nil {
+			return err
+		}
+	default:
+		return nil
+	}
 	file := filepath.Join(r.state.opt.DumpDir, fmt.Sprintf("%02d-%s.txt", r.dumps, name))
 	r.dumps++
-	return os.WriteFile(file, []byte(graph.Text(r.state.Model)), 0o666)
+	return os.WriteFile(file, []byte(text.String()), 0o666)
 }
 
 // ensurer names the pass that ensures a fact.

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/checkpoint"
+	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 )
 
@@ -15,9 +17,12 @@ const StampKey = "afc.pass"
 // State is what a pipeline works on. Passes change Model in place; lowering
 // replaces it.
 type State struct {
-	Model   *graph.Model
-	Network *afblock.Network // nil until recognised
+	Model   *graph.Model     // nil until lowered, where weights alone are converted
+	Network *afblock.Network // nil until recognised or read
 
+	weights  *checkpoint.StateDict // trained ones, nil for none
+	source   *afblock.Network      // as recognised, before the rewrite
+	choice   codegen.Choice        // of lowering
 	opt      *Options
 	pass     string // the running pass
 	changes  int    // made by the running pass

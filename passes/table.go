@@ -1,5 +1,9 @@
 package passes
 
+import (
+	"github.com/afc-project/afc/afblock/compiled"
+)
+
 // Pipeline says which of the tool's jobs runs a pass.
 type Pipeline int
 
@@ -9,11 +13,36 @@ const (
 	// spelling that the rest understands, batch normalisation kept apart from
 	// convolutions so that weights can go back out for training.
 	ToCanonical Pipeline = 1 << iota
-	// ToConvert makes an AFNet of the model.
-	ToConvert
 	// ToOptimize makes the model itself faster.
 	ToOptimize
+	// The ways to convert, by what there is.
+	fromSource  // a recognised model
+	fromAFNet   // a model that afc wrote, to be lowered anew
+	fromWeights // a checkpoint alone
+	fromNetwork // a network that the caller has
+	toKeep      // to optimise a model that afc wrote: it is as fast as afc knows to make it
+
+	// ToConvert makes an AFNet, in the way that fits the input.
+	ToConvert = fromSource | fromAFNet | fromWeights | fromNetwork
 )
+
+// ways says in words what the pipelines do.
+var ways = map[Pipeline]string{
+	ToCanonical: "make a model canonical", ToOptimize: "optimize a model", toKeep: "optimize an AFNet that afc wrote",
+	fromSource: "convert a source model", fromAFNet: "convert an AFNet that afc wrote",
+	fromWeights: "convert weights alone", fromNetwork: "write a network",
+}
+
+// of is the pipeline that an input takes.
+func (p Pipeline) of(in Input) Pipeline {
+	switch {
+	case p == ToConvert:
+		return in.way()
+	case p == ToOptimize && compiled.Is(in.Model):
+		return toKeep
+	}
+	return p
+}
 
 // Pass is one step of the pipelines.
 type Pass struct {
@@ -70,8 +99,8 @@ var (
 	}}
 )
 
-// every pipeline makes the model canonical first.
-const every = ToCanonical | ToConvert | ToOptimize
+// every pipeline on a model that afc did not write makes it canonical first.
+const every = ToCanonical | fromSource | ToOptimize
 
 // Table is every pass in the order in which they run.
 var Table = []Pass{
@@ -155,7 +184,7 @@ var Table = []Pass{
 	},
 	{
 		Name: "recognize", Doc: "read stem, stages of blocks, temporal shift and head off the graph",
-		In: ToConvert, Run: recognizeNet,
+		In: fromSource, Run: recognizeNet,
 		Requires: []Fact{noFunctions, weightsAreConstant, constantsAreInitializers, currentOpset},
 		Ensures:  []Fact{recognized},
 	},
@@ -165,8 +194,28 @@ var Table = []Pass{
 		Requires: []Fact{noFunctions, weightsAreConstant, constantsAreInitializers, currentOpset},
 	},
 	{
+		Name: "read-back", Doc: "read the network back from an AFNet that afc wrote",
+		In: fromAFNet, Run: readBack,
+		Ensures: []Fact{recognized},
+	},
+	{
+		Name: "load-weights", Doc: "put trained weights, if there are any, in the place of the network's",
+		In: fromSource | fromAFNet | fromWeights, Run: loadWeights,
+		Ensures: []Fact{recognized},
+	},
+	{
 		Name: "rewrite-af", Doc: "turn stages into AF modules: ample and focal branch, navigation, fusion",
-		In: ToConvert, Run: rewriteAF,
+		In: fromSource | fromWeights, Run: rewriteAF,
+		Requires: []Fact{recognized},
+	},
+	{
+		Name: "fit", Doc: "regress the AFNet's weights onto the source's activations, where clips are given",
+		In: fromSource, Run: fitWeights,
+		Requires: []Fact{recognized},
+	},
+	{
+		Name: "relower", Doc: "change the frames and the answer of skipped ones; keep inputs and outputs unless told",
+		In: fromAFNet, Run: relower,
 		Requires: []Fact{recognized},
 	},
 	{
@@ -212,6 +261,13 @@ var Orders = []Order{
 	{"fold-batchnorm", "recognize-shift", "a convolution split by channels cannot carry its normalisation along"},
 	{"fold-constants", "recognize", "a shift is recognised by its data movement, which needs constant indices"},
 	{"recognize", "rewrite-af", "the rewrite works on blocks, not on nodes"},
+	{"recognize", "load-weights", "trained weights take the place of the recognised network's"},
+	{"read-back", "load-weights", "fine-tuned weights take the place of the file's"},
+	{"load-weights", "rewrite-af", "weights of a plain network are rewritten as the model's own would be"},
+	{"load-weights", "relower", "trained weights say T; it is theirs that changes"},
+	{"rewrite-af", "fit", "it is the AFNet's layers that are fitted"},
+	{"fit", "lower", "the weights written are the fitted ones"},
+	{"relower", "lower", "lowering writes T and the answer of skipped frames"},
 	{"rewrite-af", "lower", "lowering writes AF modules"},
 	{"recognize-shift", "split-stream", "the split follows the blocks and their shift"},
 	{"lower", "clean-up", "a lowering prepares values that not every block reads"},

@@ -127,13 +127,11 @@ func TestReadModelWithSource(t *testing.T) {
 			if lowering == codegen.TopK {
 				copt.Budget = []int{2}
 			}
-			popt := passes.Options{Lower: copt, Rewrite: func(n *afblock.Network) (*afblock.Network, error) {
-				return afblock.Rewrite(n, afblock.RewriteOptions{Navigation: afblock.Pattern{Ratio: 0.5}})
-			}}
+			popt := passes.Options{Convert: passes.Convert{Lower: copt, Rewrite: &afblock.RewriteOptions{Navigation: afblock.Pattern{Ratio: 0.5}}}}
 			if name == "tsn_r50_bn_op11" {
 				popt.Recognize.Frames = 4
 			}
-			r, err := passes.Run(passes.ToConvert, src, popt)
+			r, err := passes.Run(passes.ToConvert, passes.Input{Model: src}, popt)
 			if err != nil {
 				t.Errorf("%s as %s: %v", name, lowering, err)
 				continue

@@ -141,7 +141,7 @@ func (r *recognizer) frames(segments, averaged int, opt Options) error {
 		t = opt.Frames
 	case t <= 1 && r.shiftT == 0:
 		e := r.refuse(nil, "a temporal shift, a mean over frames or an input of clips, which tell T",
-			"a network that treats every image alone", "say how many frames a clip has: --frames T").(*Error)
+			"a network that treats every image alone", "say how many frames a clip has: --source-frames T").(*Error)
 		e.NeedFrames = true
 		return e
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
+	"github.com/afc-project/afc"
 	"github.com/afc-project/afc/afblock/checkpoint"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/progress"
@@ -77,6 +78,10 @@ func message(err error) string {
 	var list *checkpoint.Error
 	if errors.As(err, &list) {
 		return err.Error()
+	}
+	var option *afc.OptionError
+	if errors.As(err, &option) {
+		return oneLine(option.Spell(flagOf))
 	}
 	return oneLine(err.Error())
 }
@@ -156,7 +161,7 @@ func usageFailed(c *cli.Context, err error, _ bool) error {
 	if c.Command != nil && c.Command.Name != "" && c.Command.Name != "afc" {
 		name = c.Command.HelpName
 	}
-	msg := strings.Replace(err.Error(), "flag provided but not defined: ", "unknown flag ", 1)
+	msg := strings.Replace(err.Error(), "flag provided but not defined: -", "unknown flag --", 1)
 	return usagef("%s; see %s --help", msg, name)
 }
 

@@ -99,10 +99,10 @@ func TestCommandLine(t *testing.T) {
 		{"near-miss", []string{"convert", miss, "-o", out}, exitNotRecognized},
 		{"inspect-json-refused", []string{"inspect", miss, "--json"}, exitNotRecognized},
 		{"frames-not-said", []string{"convert", frames, "-o", out}, exitNotRecognized},
-		{"wrong-frames", []string{"inspect", model, "--frames", "5"}, exitNotRecognized},
+		{"wrong-frames", []string{"inspect", model, "--source-frames", "5"}, exitNotRecognized},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			o := afc(t, c.args...)
+			o := tryRun(t, c.args...)
 			if o.code != c.code {
 				t.Errorf("exit %d, want %d", o.code, c.code)
 			}
@@ -159,7 +159,7 @@ func TestNoRuntime(t *testing.T) {
 	af := filepath.Join(t.TempDir(), "af.onnx")
 	mustRun(t, "convert", model, "-o", af)
 	for _, args := range [][]string{{"verify", model, af}, {"doctor"}, {"flops", "measure", af}} {
-		o := afc(t, args...)
+		o := tryRun(t, args...)
 		if o.code != exitUnavailable || !strings.Contains(o.stderr, ort.LibraryVariable) || strings.Count(o.stderr, "\n") != 1 {
 			t.Errorf("afc %s: exit %d, stderr %q", args[0], o.code, o.stderr)
 		}
@@ -171,14 +171,14 @@ func TestNoRuntime(t *testing.T) {
 		"got 0 arguments":        {"verify"},
 		"none.onnx: no such":     {"verify", "none.onnx"},
 		"unknown provider":       {"verify", af, "--provider", "npu"},
-		"--atol goes with":       {"verify", af, "--atol", "1"},
-		"--list goes with":       {"verify", af, "--list", "x"},
+		"--atol: it goes with":   {"verify", af, "--atol", "1"},
+		"--list: it goes with":   {"verify", af, "--list", "x"},
 		"takes two models":       {"verify", "--same", af},
 		"--min-top1 90":          {"verify", af, "--min-top1", "90"},
-		"--clips and --batch":    {"flops", "measure", af, "--clips", "0"},
+		"--clips 0: expected 1":  {"flops", "measure", af, "--clips", "0"},
 		"expected a positive ti": {"flops", "measure", af, "--timeout", "-1s"},
 	} {
-		if o := afc(t, args...); o.code != exitUsage || !strings.Contains(o.stderr, want) {
+		if o := tryRun(t, args...); o.code != exitUsage || !strings.Contains(o.stderr, want) {
 			t.Errorf("afc %s: exit %d, stderr %q; want %q", strings.Join(args, " "), o.code, o.stderr, want)
 		}
 	}

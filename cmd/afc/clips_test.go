@@ -83,7 +83,7 @@ func TestClipsOfAnotherType(t *testing.T) {
 	npy = append(npy, make([]byte, 4*24*24*12)...)
 	npy[len(npy)-1] = 0x3f // the last value is 0.5
 	clips := writeFile(t, "clips.npy", npy)
-	if o := afc(t, "verify", source, "--input", clips); o.code != exitInvalid || !strings.Contains(o.stderr, "which is no uint8") || o.stdout != "" {
+	if o := tryRun(t, "verify", source, "--input", clips); o.code != exitInvalid || !strings.Contains(o.stderr, "which is no uint8") || o.stdout != "" {
 		t.Errorf("exit %d\n%s%s", o.code, o.stdout, o.stderr)
 	}
 }

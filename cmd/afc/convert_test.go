@@ -23,8 +23,10 @@ func ports(t *testing.T, path string) (in, out []string) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	for _, v := range dataInputs(m.Graph) {
-		in = append(in, v.Name())
+	for _, v := range m.Graph.Inputs() {
+		if v.Initializer() == nil {
+			in = append(in, v.Name())
+		}
 	}
 	for _, v := range m.Graph.Outputs() {
 		out = append(out, v.Name())
@@ -112,7 +114,7 @@ func TestOptimizedIsExplained(t *testing.T) {
 		if command == "convert" {
 			args = append(args, "-o", filepath.Join(t.TempDir(), "af.onnx"))
 		}
-		if o := afc(t, args...); o.code != exitNotRecognized || !strings.Contains(o.stderr, "use the model that it was made from") {
+		if o := tryRun(t, args...); o.code != exitNotRecognized || !strings.Contains(o.stderr, "use the model that it was made from") {
 			t.Errorf("afc %s: exit %d, %q", command, o.code, o.stderr)
 		}
 	}
@@ -126,7 +128,7 @@ func TestBudgetTooLarge(t *testing.T) {
 		"99":   "a budget of 99 frames: want 1 to 4",
 		"1,99": "a budget of 99 frames for focal block 1: want 1 to 4",
 	} {
-		o := afc(t, "convert", source, "--lowering", "topk", "--budget", budget, "-o", filepath.Join(t.TempDir(), "af.onnx"))
+		o := tryRun(t, "convert", source, "--lowering", "topk", "--budget", budget, "-o", filepath.Join(t.TempDir(), "af.onnx"))
 		if o.code != exitInvalid || !strings.Contains(o.stderr, want) {
 			t.Errorf("--budget %s: exit %d, %q; want %q", budget, o.code, o.stderr, want)
 		}

@@ -268,7 +268,7 @@ func TestReadOnlyFolder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	o := afc(t, convertArgs(weights, filepath.Join(dir, "out.onnx"))...)
+	o := tryRun(t, convertArgs(weights, filepath.Join(dir, "out.onnx"))...)
 	if o.code != exitUsage || !strings.Contains(o.stderr, "cannot write") {
 		t.Errorf("exit %d, stderr %q", o.code, o.stderr)
 	}
@@ -286,7 +286,7 @@ func TestOutputIsInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, out := range []string{weights, link} {
-		o := afc(t, convertArgs(weights, out)...)
+		o := tryRun(t, convertArgs(weights, out)...)
 		if o.code != exitUsage || !strings.Contains(o.stderr, "output is the input") {
 			t.Errorf("-o %s: exit %d, stderr %q", out, o.code, o.stderr)
 		}
@@ -330,7 +330,7 @@ func TestOutputIsSource(t *testing.T) {
 				if _, err := ort.Version(); args[0] == "verify" && err != nil {
 					t.Skip(err)
 				}
-				if o := afc(t, args...); o.code != exitUsage {
+				if o := tryRun(t, args...); o.code != exitUsage {
 					t.Errorf("afc %s: exit %d, stderr %q", strings.Join(args, " "), o.code, o.stderr)
 				}
 			})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/afc-project/afc"
 	"github.com/afc-project/afc/verify/ort"
 )
 
@@ -58,7 +59,7 @@ func (a *app) doctorCommand() *cli.Command {
 
 // diagnose looks for everything; the error is that of a missing ONNX Runtime.
 func diagnose() (diagnosis, error) {
-	d := diagnosis{Version: versionLine()}
+	d := diagnosis{Version: afc.Program()}
 	if path, err := exec.LookPath("dot"); err == nil {
 		d.Graphviz = path
 	}

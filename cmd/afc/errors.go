@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/afc-project/afc"
 	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/verify/ort"
@@ -45,6 +46,8 @@ func mismatchf(format string, args ...any) error {
 func exitCode(err error) int {
 	var (
 		usage         *usageError
+		option        *afc.OptionError
+		file          *afc.FileError
 		mismatch      *mismatchError
 		notRecognized *recognize.Error
 		unavailable   *ort.UnavailableError
@@ -68,7 +71,7 @@ func exitCode(err error) int {
 		return exitUnavailable
 	case errors.As(err, &model):
 		return exitInvalid // also where its cause is a file, such as external data
-	case errors.As(err, &usage), errors.As(err, &path):
+	case errors.As(err, &usage), errors.As(err, &option), errors.As(err, &file), errors.As(err, &path):
 		return exitUsage
 	}
 	return exitInvalid

@@ -75,7 +75,7 @@ func TestExternalData(t *testing.T) {
 	if err := os.Symlink(out, link); err != nil {
 		t.Skip(err)
 	}
-	if got := afc(t, "optimize", small, "-o", link, "--external-data"); got.code != exitUsage {
+	if got := tryRun(t, "optimize", small, "-o", link, "--external-data"); got.code != exitUsage {
 		t.Errorf("through a link: exit %d, want %d\n%s", got.code, exitUsage, got.stderr)
 	}
 }

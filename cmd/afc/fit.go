@@ -1,24 +1,15 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/afc-project/afc/afblock"
-	"github.com/afc-project/afc/afblock/compiled"
-	"github.com/afc-project/afc/clips"
+	"github.com/afc-project/afc"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/fit"
-	"github.com/afc-project/afc/graph"
-	"github.com/afc-project/afc/internal/progress"
 	"github.com/afc-project/afc/internal/table"
-	"github.com/afc-project/afc/passes"
-	"github.com/afc-project/afc/verify"
 )
 
 func (a *app) fitCommand() *cli.Command {
@@ -45,179 +36,64 @@ func (a *app) fitCommand() *cli.Command {
 			inputShapesFlag(),
 			jsonFlag(),
 		),
-		Action: func(c *cli.Context) error {
-			var call fitCall
-			read := func(c *cli.Context) (verify.Options, error) { return verify.Options{}, call.read(c) }
-			return a.guarded(c, read, func(c *cli.Context, _ verify.Options) error { return a.fit(c, call) })
-		},
+		Action: func(c *cli.Context) error { return guarded(a, c, fitOptions, a.fit) },
 	}
 }
 
-// fitCall is what a call of fit asks for.
-type fitCall struct {
-	in, out string
-	rewrite afblock.RewriteOptions
-	options fit.Options
-	lower   codegen.Options
-}
-
-func (f *fitCall) read(c *cli.Context) (err error) {
+// fitOptions reads fit's flags and arguments.
+func fitOptions(c *cli.Context) (opt afc.FitOptions, err error) {
 	if c.NArg() == 0 || c.NArg() > 2 {
-		return usagef("fit takes MODEL.onnx, got %d arguments", c.NArg())
+		return opt, usagef("fit takes MODEL.onnx, got %d arguments", c.NArg())
 	}
-	f.in = c.Args().First()
-	if f.out, err = outputPath(c, c.Args().Get(1), f.in, c.String("input"), c.String("list")); err != nil {
-		return err
+	opt = afc.FitOptions{
+		Model: c.Args().First(), ExternalData: c.Bool("external-data"), InputShapes: c.StringSlice("input-shapes"),
+		Navigation: c.String("navigation"), StrideAt: c.String("stride-at"), Unselected: c.String("unselected"),
+		Target: codegen.Target(c.String("target")),
+		Fit:    fit.Options{Held: c.Int("held"), For: fit.Masks(c.String("for")), Seed: c.Uint64("seed")},
 	}
-	if err := checkInputFlags(c); err != nil {
-		return err
+	if opt.Output, err = outputPath(c, c.Args().Get(1)); err != nil {
+		return opt, err
 	}
-	if c.String("input") == "" && c.String("videos") == "" {
-		return usagef("what to fit on? Give clips with --videos DIR (and --list FILE), or --input CLIPS.npz")
+	if opt.Clips, err = givenClips(c); err != nil {
+		return opt, err
 	}
-	if f.rewrite, err = rewriteOptions(c); err != nil {
-		return err
+	if opt.Clips.Input == "" && opt.Clips.Videos == "" {
+		return opt, usagef("what to fit on? Give clips with --videos DIR (and --list FILE), or --input CLIPS.npz")
 	}
-	if f.lower.Target = codegen.Target(c.String("target")); !slices.Contains(codegen.Targets, f.lower.Target) {
-		return usagef("--target %s: expected one of %s", f.lower.Target, list(codegen.Targets))
-	}
-	f.options = fit.Options{
-		Clips: c.Int("clips"), Held: c.Int("held"), Rows: c.Int("rows"), For: fit.Masks(c.String("for")),
-		Seed: c.Uint64("seed"), Threads: c.Int("threads"),
+	for name, to := range map[string]*int{
+		"frames": &opt.Frames, "source-frames": &opt.SourceFrames, "alpha": &opt.Alpha, "focal-groups": &opt.FocalGroups,
+		"clips": &opt.Fit.Clips, "rows": &opt.Fit.Rows, "threads": &opt.Fit.Threads,
+	} {
+		if err := positive(c, name, to); err != nil {
+			return opt, err
+		}
 	}
 	switch {
-	case f.options.For != fit.Schedule && f.options.For != fit.Any:
-		return usagef("--for %s: expected %s or %s", f.options.For, fit.Schedule, fit.Any)
-	case f.options.Clips < 0 || f.options.Rows < 1 || f.options.Threads < 0 || c.Duration("timeout") < 0:
-		return usagef("--clips, --rows, --threads and --timeout: expected positive numbers")
+	case opt.Fit.For != fit.Schedule && opt.Fit.For != fit.Any:
+		return opt, usagef("--for %s: expected %s or %s", opt.Fit.For, fit.Schedule, fit.Any)
+	case c.IsSet("held") && opt.Fit.Held == 0:
+		return opt, usagef("--held 0: expected 1 or more, or -1 for none")
 	}
-	return readable(f.in)
+	if err := timeout(c); err != nil {
+		return opt, err
+	}
+	return opt, afc.Readable(opt.Model)
 }
 
-func (a *app) fit(c *cli.Context, call fitCall) error {
-	start := time.Now()
+func (a *app) fit(c *cli.Context, opt afc.FitOptions) error {
 	p := a.progress()
 	defer p.Stop()
-	p.Step("reading %s", call.in)
-	m, err := openModel(call.in, call.out)
-	if err != nil {
-		return err
-	}
-	if compiled.Is(m) {
-		return &graph.Error{File: call.in, Reason: "is an AFNet already; give the TSN or TSM that it was made from"}
-	}
-	if err := setInputShapes(m, c.StringSlice("input-shapes")); err != nil {
-		return err
-	}
-	call.options.Progress = tellFit(p, time.Now())
-	var fitted *fit.Result
-	var source *afblock.Network
-	opt := passes.Options{Lower: call.lower, Rewrite: func(src *afblock.Network) (*afblock.Network, error) {
-		videos, err := videosFor(c, src)
-		if err != nil {
-			return nil, err
-		}
-		net, err := afblock.Rewrite(src, call.rewrite)
-		if err != nil {
-			return nil, err
-		}
-		p.Step("running %s on the clips", call.in)
-		source = src
-		fitted, err = fit.Fit(c.Context, fit.Input{Source: src, Net: net, Videos: videos}, call.options)
-		if err != nil {
-			return nil, err
-		}
-		return fitted.Net, nil
-	}}
-	result, err := convertPipeline(c, m, opt)
-	if err != nil {
-		return fitFailed(call.in, passFailed(err))
-	}
-	p.Step("writing %s", call.out)
-	signed(result.Model)
-	w, err := writeModel(c.Context, result.Model, call.out, c.Bool("external-data"))
+	opt.Progress = p.Say
+	r, err := afc.Fit(c.Context, opt)
 	if err != nil {
 		return err
 	}
 	p.Stop()
-	r := newReport(result, call.out, w, start)
-	r.describe(result.Network, call.lower)
-	report := fitReport{rewriteReport: r, Fit: fitted}
-	if report.Cost, err = fitCost(source, fitted.Net); err != nil {
-		return err
-	}
-	report.Elapsed = time.Since(start)
-	return a.tellFitted(c, &report)
-}
-
-// videosFor reads the clips that the flags name, for a network.
-func videosFor(c *cli.Context, net *afblock.Network) (clips.Videos, error) {
-	var opt verify.Options
-	err := givenVideos(c, &verify.Subject{Frames: net.Frames, Channels: net.Stem.Conv.In()}, &opt)
-	return opt.Videos, err
-}
-
-// fitFailed names the model in the errors of a fit, which speak of its layers.
-func fitFailed(path string, err error) error {
-	var few *fit.TooFewError
-	if errors.As(err, &few) {
-		return usagef("%s: too few clips: %v", path, few)
-	}
-	return err
-}
-
-// tellFit shows how far a fit is and how long it will take.
-func tellFit(p *progress.Reporter, start time.Time) func(done, total int, l fit.Layer) {
-	return func(done, total int, l fit.Layer) {
-		left := time.Since(start) * time.Duration(total-done) / time.Duration(done)
-		p.Step("fitting %d of %d: %s, residual %.3f; about %v left", done, total, l.Name, l.Residual, left.Round(time.Second))
-	}
-}
-
-// fitReport is what fit tells at its end.
-type fitReport struct {
-	rewriteReport
-	Fit  *fit.Result `json:"fit"`
-	Cost *costShares `json:"cost,omitempty"` // absent for frames of any size
-}
-
-// costShares are multiply–accumulates of a clip.
-type costShares struct {
-	Source float64 `json:"source_macs"`
-	AFNet  float64 `json:"afnet_macs"` // at the schedule
-	Ratio  float64 `json:"ratio"`
-}
-
-// fitCost counts a clip of the source and of the AFNet at its schedule.
-func fitCost(source, net *afblock.Network) (*costShares, error) {
-	if net.Size[0] == 0 {
-		return nil, nil
-	}
-	var ratios []float64
-	for i, n := range net.AllNavigation() {
-		selected := 0
-		for _, s := range n.Fixed.Select(net.Frames, i) {
-			if s {
-				selected++
-			}
-		}
-		ratios = append(ratios, float64(selected)/float64(net.Frames))
-	}
-	before, err := source.Cost(afblock.CostOptions{})
-	if err != nil {
-		return nil, err
-	}
-	after, err := net.Cost(afblock.CostOptions{Ratios: ratios})
-	if err != nil {
-		return nil, err
-	}
-	s := &costShares{Source: before.Total().MACs, AFNet: after.Total().MACs}
-	s.Ratio = float64(s.AFNet) / float64(s.Source)
-	return s, nil
+	return a.tellFitted(c, r)
 }
 
 // tellFitted prints the report.
-func (a *app) tellFitted(c *cli.Context, r *fitReport) error {
+func (a *app) tellFitted(c *cli.Context, r *afc.FitReport) error {
 	if c.Bool("json") {
 		return a.writeJSON(r)
 	}
@@ -303,13 +179,13 @@ func byBlock(layers []fit.Layer) []blockRow {
 // rewriteFlags shape an AFNet with weights of a source.
 func rewriteFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.IntFlag{Name: "frames", Usage: "frames a clip, `T` (default: the source's)"},
-		&cli.IntFlag{Name: "source-frames", Usage: "frames a clip of MODEL.onnx, where its graph does not say"},
-		&cli.StringFlag{Name: "navigation", Value: "uniform:0.5", Usage: "frames that are selected: uniform:R, all or none"},
-		&cli.IntFlag{Name: "alpha", Value: 2, Usage: "channel reduction of the ample branch"},
-		&cli.IntFlag{Name: "focal-groups", Value: 2, Usage: "groups of the focal convolutions, 1 or 2"},
-		&cli.StringFlag{Name: "stride-at", Value: "fusion", Usage: "where stages halve: fusion (AFNet) or source (as MODEL.onnx has it)"},
-		&cli.StringFlag{Name: "unselected", Value: "bias", Usage: "what a skipped frame answers: bias (the weights' F(0)) or zero"},
-		&cli.StringFlag{Name: "target", Value: string(codegen.CPU), Usage: "where the model is to run, which chooses the lowering: " + list(codegen.Targets)},
+		&cli.IntFlag{Name: "frames", Usage: "frames a clip of the AFNet, `T` (default: the source's)"},
+		sourceFramesFlag(),
+		&cli.StringFlag{Name: "navigation", Usage: "frames that transplanted weights select: uniform:R, all or none (default: uniform:0.5)"},
+		&cli.IntFlag{Name: "alpha", Usage: "channel reduction of the ample branch (default: 2)"},
+		&cli.IntFlag{Name: "focal-groups", Usage: "groups of the focal convolutions, 1 or 2 (default: 2)"},
+		&cli.StringFlag{Name: "stride-at", Usage: "where stages halve: fusion (AFNet) or source (as MODEL.onnx has it) (default: fusion)"},
+		&cli.StringFlag{Name: "unselected", Usage: "what a skipped frame answers: bias (the weights' F(0)) or zero (default: bias)"},
+		&cli.StringFlag{Name: "target", Usage: "where the model is to run, which chooses the lowering: " + afc.List(codegen.Targets) + " (default: cpu)"},
 	}
 }

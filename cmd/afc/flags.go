@@ -2,13 +2,123 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 )
 
 func jsonFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "json", Usage: "print JSON on standard output"}
+}
+
+func outputFlag() cli.Flag {
+	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`"}
+}
+
+func externalDataFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "external-data", Usage: "write the weights to a file beside the model (always so above 2 GB)"}
+}
+
+func sourceFramesFlag() cli.Flag {
+	return &cli.IntFlag{Name: "source-frames", Usage: "frames a clip of the source, `T`, where its graph does not say"}
+}
+
+func inputShapesFlag() cli.Flag {
+	return &cli.StringSliceFlag{
+		Name:    "input-shapes",
+		Aliases: []string{"input-shape", "overwrite-input-shape"},
+		Usage:   "fix an input's `SHAPE`: video:1,8,3,224,224, video:[1,8,3,224,224], or the shape alone",
+	}
+}
+
+// flagOf is the flag that sets an option of package afc: FocalGroups is
+// --focal-groups.
+func flagOf(option string) string {
+	var b strings.Builder
+	for i, r := range option {
+		if unicode.IsUpper(r) && i > 0 {
+			b.WriteByte('-')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return "--" + b.String()
+}
+
+// outputPath is where a command writes: what -o says, or the argument behind
+// the inputs.
+func outputPath(c *cli.Context, arg string) (string, error) {
+	out := c.String("output")
+	switch {
+	case out != "" && arg != "":
+		return "", usagef("two outputs: %s and -o %s", arg, out)
+	case out == "" && arg == "":
+		return "", usagef("no output; give it with -o FILE")
+	case out == "":
+		out = arg
+	}
+	return out, nil
+}
+
+// positive reads a flag of a number from 1; one that is not set and has no
+// default leaves the number as it is.
+func positive(c *cli.Context, name string, to *int) error {
+	n := c.Int(name)
+	if c.IsSet(name) && n < 1 {
+		return usagef("--%s %d: expected 1 or more", name, n)
+	}
+	*to = n
+	return nil
+}
+
+// frameSize reads "N" or "HxW"; "" is no size.
+func frameSize(s string) ([2]int, error) {
+	if s == "" {
+		return [2]int{}, nil
+	}
+	h, w, two := strings.Cut(s, "x")
+	if !two {
+		w = h
+	}
+	hn, herr := strconv.Atoi(h)
+	wn, werr := strconv.Atoi(w)
+	if herr != nil || werr != nil || hn < 1 || wn < 1 {
+		return [2]int{}, usagef("--size %s: expected N or HxW, such as 224 or 180x320", s)
+	}
+	return [2]int{hn, wn}, nil
+}
+
+// intList reads "8,12,16"; "" is no list.
+func intList(flag, spec string) ([]int, error) {
+	var list []int
+	if spec == "" {
+		return nil, nil
+	}
+	for s := range strings.SplitSeq(spec, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(s))
+		if err != nil || n < 1 {
+			return nil, usagef("--%s %s: expected numbers from 1, such as 8,12,16", flag, spec)
+		}
+		list = append(list, n)
+	}
+	return list, nil
+}
+
+// sizeList reads "224,180x320"; "" is no list.
+func sizeList(spec string) ([][2]int, error) {
+	var list [][2]int
+	if spec == "" {
+		return nil, nil
+	}
+	for s := range strings.SplitSeq(spec, ",") {
+		size, err := frameSize(strings.TrimSpace(s))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, size)
+	}
+	return list, nil
 }
 
 // flagLine is a flag's line in help: its name, with a short one if it has one,

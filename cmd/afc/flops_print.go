@@ -6,16 +6,17 @@ import (
 	"io"
 	"strconv"
 
+	"github.com/afc-project/afc"
 	"github.com/afc-project/afc/internal/table"
 )
 
-// print writes the report for people.
-func (r *flopsReport) print(w io.Writer) error {
+// printCost writes the report for people.
+func printCost(w io.Writer, r *afc.CostReport) error {
 	if r.Note != "" {
-		fmt.Fprintf(w, "note: %s\n", r.Note)
+		fmt.Fprintf(w, "note: %s\n", oneLine(r.Note))
 	}
 	if r.Total != nil {
-		return r.printOperators(w)
+		return printOperators(w, r)
 	}
 	for i, clip := range r.Clips {
 		if i > 0 {
@@ -24,11 +25,11 @@ func (r *flopsReport) print(w io.Writer) error {
 		fmt.Fprintf(w, "%s: %s, one clip of %d frames of %d×%d\n", r.Model, r.Network, clip.Frames, clip.Size[0], clip.Size[1])
 		u := unitFor(clip.Columns[0].MACs)
 		fmt.Fprintf(w, "counts in units of %s; %s\n\n", u.power, r.Convention)
-		if err := clip.printRows(w, u); err != nil {
+		if err := printRows(w, &clip, u); err != nil {
 			return err
 		}
 		fmt.Fprintln(w)
-		if err := clip.printTotals(w, u); err != nil {
+		if err := printTotals(w, &clip, u); err != nil {
 			return err
 		}
 	}
@@ -37,7 +38,7 @@ func (r *flopsReport) print(w io.Writer) error {
 
 // printRows writes stages or blocks: of the source all that is known, of the
 // AFNet the convention asked for at every ratio.
-func (clip *clipCost) printRows(w io.Writer, u unit) error {
+func printRows(w io.Writer, clip *afc.ClipCost, u unit) error {
 	af := clip.Columns
 	if af[0].Name == "source" {
 		t := table.New("source", "parameters", u.letter+"MACs", u.letter+"FLOPs", "activations")
@@ -58,7 +59,7 @@ func (clip *clipCost) printRows(w io.Writer, u unit) error {
 	for i, row := range af[0].Rows {
 		cells := []string{row.Name, countText(row.Params)}
 		for _, column := range af {
-			cells = append(cells, u.text(column.Rows[i].count))
+			cells = append(cells, u.text(column.Rows[i].Count))
 		}
 		t.Add(cells...)
 	}
@@ -66,7 +67,7 @@ func (clip *clipCost) printRows(w io.Writer, u unit) error {
 }
 
 // printTotals writes a line for each network, in every convention.
-func (clip *clipCost) printTotals(w io.Writer, u unit) error {
+func printTotals(w io.Writer, clip *afc.ClipCost, u unit) error {
 	source := clip.Columns[0]
 	header := []string{"total", "parameters", u.letter + "MACs", u.letter + "FLOPs", "authors' " + u.letter, "activations"}
 	if source.Name == "source" {
@@ -94,7 +95,7 @@ func (clip *clipCost) printTotals(w io.Writer, u unit) error {
 	return t.Write(w, "  ")
 }
 
-func (r *flopsReport) printOperators(w io.Writer) error {
+func printOperators(w io.Writer, r *afc.CostReport) error {
 	of := "one run"
 	if r.Network != "" {
 		of = r.Network + ", one clip"
@@ -102,7 +103,7 @@ func (r *flopsReport) printOperators(w io.Writer) error {
 	u := unitFor(float64(r.Total.MACs))
 	fmt.Fprintf(w, "%s: %s, by operator; counts in units of %s\n\n", r.Model, of, u.power)
 	t := table.New("operator", "nodes", u.letter+"MACs", u.letter+"FLOPs", "parameters", "activations")
-	line := func(o operatorCost) {
+	line := func(o afc.OperatorCost) {
 		t.Add(o.Operator, strconv.Itoa(o.Nodes), u.text(float64(o.MACs)), u.text(float64(o.FLOPs)), countText(o.Params), bytesText(o.ActivationBytes))
 	}
 	for _, o := range r.Operators {
@@ -113,8 +114,8 @@ func (r *flopsReport) printOperators(w io.Writer) error {
 	return t.Write(w, "  ")
 }
 
-// writeCSV writes a row for each stage, block or operator of each network.
-func (r *flopsReport) writeCSV(w io.Writer) error {
+// writeCostCSV writes a row for each stage, block or operator of each network.
+func writeCostCSV(w io.Writer, r *afc.CostReport) error {
 	c := csv.NewWriter(w)
 	number := func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 	if r.Total != nil {
@@ -126,7 +127,9 @@ func (r *flopsReport) writeCSV(w io.Writer) error {
 		c.Write([]string{"frames", "height", "width", "network", "row", "macs", "flops", "authors", "parameters", "activation_bytes"})
 		for _, clip := range r.Clips {
 			for _, column := range clip.Columns {
-				rows := append(column.Rows, costRow{"total", column.MACs, column.FLOPs, column.Authors, column.Params, column.Bytes, column.count})
+				rows := append(column.Rows, afc.CostRow{
+					Name: "total", MACs: column.MACs, FLOPs: column.FLOPs, Authors: column.Authors, Params: column.Params, Bytes: column.Bytes,
+				})
 				for _, row := range rows {
 					c.Write([]string{
 						fmt.Sprint(clip.Frames), fmt.Sprint(clip.Size[0]), fmt.Sprint(clip.Size[1]), column.Name, row.Name,
@@ -138,4 +141,12 @@ func (r *flopsReport) writeCSV(w io.Writer) error {
 	}
 	c.Flush()
 	return c.Error()
+}
+
+// share prints the share of a source that a column costs.
+func share(column, source afc.NetworkCost) string {
+	if source.Count == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.3f", column.Count/source.Count)
 }

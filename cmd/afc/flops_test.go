@@ -8,14 +8,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/afc-project/afc"
 	"github.com/afc-project/afc/internal/testutil"
 	"github.com/afc-project/afc/testmodels"
 	"github.com/afc-project/afc/verify/ort"
 )
 
-func flopsJSON(t *testing.T, args ...string) flopsReport {
+func flopsJSON(t *testing.T, args ...string) afc.CostReport {
 	t.Helper()
-	var r flopsReport
+	var r afc.CostReport
 	o := mustRun(t, append(append([]string{"flops", "estimate"}, args...), "--json")...)
 	if err := json.Unmarshal([]byte(o.stdout), &r); err != nil {
 		t.Fatal(err)
@@ -85,13 +86,13 @@ func TestFlopsRefuses(t *testing.T) {
 	}{
 		{[]string{path, "--ratio", "1.5"}, `--ratio 1.5: expected shares from 0 to 1`},
 		{[]string{path, "--ratio", "layer9=0.5"}, `no block or stage "layer9"; there are layer1.refine_module.0`},
-		{[]string{path, "--convention", "flops"}, `convention "flops": expected mac, flop or authors`},
+		{[]string{path, "--convention", "flops"}, `--convention flops: expected mac, flop or authors`},
 		{[]string{path, "--by", "node"}, `--by node: expected stage, block or operator`},
 		{[]string{path, "--frames", "0"}, `--frames 0: expected numbers from 1`},
-		{[]string{path, "--lowering", "topk"}, `--lowering topk needs --budget FRAMES`},
+		{[]string{path, "--lowering", "topk"}, `--lowering topk: needs the frames that blocks compute: --budget`},
 		{nil, `flops estimate takes MODEL.onnx, got 0 arguments`},
 	} {
-		o := afc(t, append([]string{"flops", "estimate"}, c.args...)...)
+		o := tryRun(t, append([]string{"flops", "estimate"}, c.args...)...)
 		if o.code != exitUsage || !strings.Contains(o.stderr, c.want) || o.stdout != "" {
 			t.Errorf("%q: exit %d, want %d and %q in\n%s", c.args, o.code, exitUsage, c.want, o.stderr)
 		}
@@ -127,7 +128,7 @@ func TestFlopsMeasure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var r measureReport
+	var r afc.MeasureReport
 	if err := json.Unmarshal(out, &r); err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 // guarded runs a command that loads models into ONNX Runtime as a child of
 // this process: native code may crash or hang. Mistakes in the call are found
 // first, whether the runtime is there or not.
-func (a *app) guarded(c *cli.Context, read func(*cli.Context) (verify.Options, error), action func(*cli.Context, verify.Options) error) error {
+func guarded[T any](a *app, c *cli.Context, read func(*cli.Context) (T, error), action func(*cli.Context, T) error) error {
 	opt, err := read(c)
 	if ort.Guarded() {
 		defer asChild()

@@ -39,7 +39,7 @@ type outcome struct {
 	stdout, stderr string
 }
 
-func afc(t *testing.T, args ...string) outcome {
+func tryRun(t *testing.T, args ...string) outcome {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	code := run(t.Context(), append([]string{"afc"}, args...), strings.NewReader(""), &stdout, &stderr)
@@ -49,7 +49,7 @@ func afc(t *testing.T, args ...string) outcome {
 // mustRun runs afc and fails the test unless it returns 0.
 func mustRun(t *testing.T, args ...string) outcome {
 	t.Helper()
-	o := afc(t, args...)
+	o := tryRun(t, args...)
 	if o.code != exitOK {
 		t.Fatalf("afc %s: exit %d\n%s", strings.Join(args, " "), o.code, o.stderr)
 	}

@@ -1,13 +1,12 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/afc-project/afc/afblock/recognize"
+	"github.com/afc-project/afc"
 	"github.com/afc-project/afc/passes"
 )
 
@@ -38,29 +37,17 @@ func passFlags() []cli.Flag {
 }
 
 // passOptions reads passFlags.
-func (a *app) passOptions(c *cli.Context) passes.Options {
-	opt := passes.Options{
-		StopAfter: c.String("stop-after"), Skip: names(c, "skip-pass"), DumpDir: c.String("dump-dir"),
-		Check: c.Bool("check"), Seed: c.Uint64("check-seed"),
+func (a *app) passOptions(c *cli.Context) (afc.PassOptions, error) {
+	opt := afc.PassOptions{
+		StopAfter: c.String("stop-after"), SkipPass: names(c, "skip-pass"), DumpDir: c.String("dump-dir"),
+		Check: c.Bool("check"), CheckSeed: c.Uint64("check-seed"),
 	}
-	if opt.Check && !c.IsSet("check-seed") {
-		opt.Seed = rand.Uint64()
-		fmt.Fprintf(a.stderr, "afc: --check-seed %d\n", opt.Seed)
+	switch {
+	case opt.Check && !c.IsSet("check-seed"):
+		opt.CheckSeed = rand.Uint64()
+		fmt.Fprintf(a.stderr, "afc: --check-seed %d\n", opt.CheckSeed)
+	case !opt.Check && c.IsSet("check-seed"):
+		return opt, usagef("--check-seed goes with --check")
 	}
-	return opt
-}
-
-// passFailed makes usage errors of options that the pipeline cannot meet. That
-// a model was not recognised needs no pass's name.
-func passFailed(err error) error {
-	var no *recognize.Error
-	if errors.As(err, &no) {
-		return no
-	}
-	var unknown *passes.UnknownPassError
-	var unmet *passes.RequirementError
-	if errors.As(err, &unknown) || errors.As(err, &unmet) {
-		return usagef("%v", err)
-	}
-	return err
+	return opt, nil
 }

@@ -189,21 +189,23 @@ func (p *property) convert() {
 		given = p.spec.Frames // nothing in the graph says it
 	}
 	frames := cmp.Or(options.Frames, p.spec.Frames)
+	recognize := recognize.Options{Frames: given}
+	seen, err := passes.Run(passes.ToConvert, passes.Input{Model: p.decode(p.encode(p.model))},
+		passes.Options{StopAfter: "recognize", Convert: passes.Convert{Recognize: recognize}})
+	if err != nil {
+		p.Fatalf("recognize: %v", err)
+	}
+	p.recognized(seen.Network)
 	lowered := map[codegen.Lowering]*graph.Model{}
 	for _, lowering := range codegen.Lowerings {
 		opt := passes.Options{
 			Check: true, Seed: p.spec.Seed,
-			Recognize: recognize.Options{Frames: given},
-			Rewrite: func(net *afblock.Network) (*afblock.Network, error) {
-				p.recognized(net)
-				return afblock.Rewrite(net, options)
-			},
-			Lower: codegen.Options{Lowering: lowering},
+			Convert: passes.Convert{Recognize: recognize, Rewrite: &options, Lower: codegen.Options{Lowering: lowering}},
 		}
 		if lowering == codegen.TopK {
 			opt.Lower.Budget = []int{frames}
 		}
-		result, err := passes.Run(passes.ToConvert, p.decode(p.encode(p.model)), opt)
+		result, err := passes.Run(passes.ToConvert, passes.Input{Model: p.decode(p.encode(p.model))}, opt)
 		if err != nil {
 			p.Fatalf("convert, lowering %s: %v", lowering, err)
 		}

@@ -4,34 +4,14 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
-	"time"
 
+	"github.com/afc-project/afc"
 	"github.com/afc-project/afc/internal/table"
 	"github.com/afc-project/afc/passes"
 )
-
-// rewriteReport is what convert and optimize tell at their end.
-type rewriteReport struct {
-	Output   string        `json:"output"`
-	Network  *networkFacts `json:"network,omitempty"`
-	Before   *passes.Stats `json:"before,omitempty"` // absent for a checkpoint
-	After    passes.Stats  `json:"after"`
-	Size     int64         `json:"file_bytes"`
-	Data     string        `json:"external_data,omitempty"` // path of the weights
-	Steps    []passes.Step `json:"steps,omitempty"`
-	Notes    []string      `json:"notes,omitempty"`
-	Elapsed  time.Duration `json:"elapsed_ns"`
-	FineTune bool          `json:"fine_tune,omitempty"` // weights were transplanted, not trained
-}
-
-// networkFacts is what convert says of the AFNet it wrote.
-type networkFacts struct {
-	Frames   int    `json:"frames"`
-	Lowering string `json:"lowering"`
-	Reason   string `json:"lowering_reason"`
-}
 
 func (a *app) writeJSON(v any) error {
 	e := json.NewEncoder(a.stdout)
@@ -39,11 +19,11 @@ func (a *app) writeJSON(v any) error {
 	return e.Encode(v)
 }
 
-// print writes the report for people: what was done, what was not and why, and
+// printRewrite writes the report for people: what was done, what was not and why, and
 // the model before and after.
-func (r rewriteReport) print(a *app) error {
+func printRewrite(w io.Writer, r *afc.RewriteReport) error {
 	for _, n := range r.Notes {
-		fmt.Fprintf(a.stdout, "note: %s\n", oneLine(n))
+		fmt.Fprintf(w, "note: %s\n", oneLine(n))
 	}
 	t := table.New("", "after")
 	cells := func(name, before, after string) { t.Add(name, after) }
@@ -62,7 +42,7 @@ func (r rewriteReport) print(a *app) error {
 	cells("nodes", count(before.Nodes), count(r.After.Nodes))
 	cells("parameters", countText(before.Parameters), countText(r.After.Parameters))
 	cells("constants", bytesText(before.Bytes), bytesText(r.After.Bytes))
-	if err := t.Write(a.stdout, "  "); err != nil {
+	if err := t.Write(w, "  "); err != nil {
 		return err
 	}
 	what := ""
@@ -73,7 +53,7 @@ func (r rewriteReport) print(a *app) error {
 	if r.Data != "" {
 		where = " and its weights in " + r.Data
 	}
-	_, err := fmt.Fprintf(a.stdout, "%s: %s%s%s, in %.2f s\n", r.Output, what, bytesText(r.Size), where, r.Elapsed.Seconds())
+	_, err := fmt.Fprintf(w, "%s: %s%s%s, in %.2f s\n", r.Output, what, bytesText(r.Size), where, r.Elapsed.Seconds())
 	return err
 }
 

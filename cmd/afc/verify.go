@@ -6,12 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/afc-project/afc/afblock/compiled"
-	"github.com/afc-project/afc/afblock/recognize"
-	"github.com/afc-project/afc/clips"
-	"github.com/afc-project/afc/codegen"
-	"github.com/afc-project/afc/graph"
-	"github.com/afc-project/afc/passes"
+	"github.com/afc-project/afc"
 	"github.com/afc-project/afc/verify"
 	"github.com/afc-project/afc/verify/ort"
 )
@@ -25,13 +20,14 @@ func (a *app) verifyCommand() *cli.Command {
 			"row: pass, fail or skipped with the reason. Exit code 1 says that one failed.\n" +
 			"Checks: " + strings.Join(verify.CheckNames(), ", ") + ".",
 		Flags: append(append(runFlags(), sameFlags()...),
+			sourceFramesFlag(),
 			&cli.StringSliceFlag{Name: "only", Usage: "run `CHECKS` alone, as in load,reference"},
 			&cli.StringSliceFlag{Name: "skip", Usage: "leave out `CHECKS`"},
 			&cli.IntFlag{Name: "rounds", Value: 9, Usage: "timed rounds of the latency check"},
 			&cli.Float64Flag{Name: "min-top1", Usage: "fail below this part of clips with the source's first class"},
 			&cli.StringFlag{Name: "report", Usage: "write the report as a web page to `FILE`.html too"},
 		),
-		Action: func(c *cli.Context) error { return a.guarded(c, verifyOptions, a.verify) },
+		Action: func(c *cli.Context) error { return guarded(a, c, verifyOptions, a.verify) },
 	}
 }
 
@@ -42,7 +38,6 @@ func runFlags() []cli.Flag {
 		&cli.Uint64Flag{Name: "seed", Usage: "seed of random clips"},
 		&cli.StringFlag{Name: "dist", Value: "normal", Usage: "random pixels: normal or uniform"},
 		&cli.IntFlag{Name: "batch", Value: 2, Usage: "clips at once, where the model takes any number"},
-		&cli.IntFlag{Name: "source-frames", Usage: "frames a clip of SOURCE.onnx, where its graph does not say"},
 		&cli.StringFlag{Name: "provider", Value: "cpu", Usage: strings.Join(ort.Providers, ", ") + "; options as in cuda:device_id=1"},
 		&cli.BoolFlag{Name: "allow-fallback", Usage: "let nodes the provider cannot run fall back to the CPU, and list them"},
 		&cli.IntFlag{Name: "threads", Usage: "threads of one run (default: one a core)"},
@@ -51,169 +46,143 @@ func runFlags() []cli.Flag {
 	)
 }
 
+// verifyRun is what verify was asked to do: to prove things about a model, or
+// to hold two together.
+type verifyRun struct {
+	verify afc.VerifyOptions
+	same   *afc.SameOptions
+}
+
 // verifyOptions reads verify's flags and arguments.
-func verifyOptions(c *cli.Context) (verify.Options, error) {
-	opt, err := runOptions(c)
-	if err != nil {
-		return opt, err
+func verifyOptions(c *cli.Context) (run verifyRun, err error) {
+	switch {
+	case c.Bool("same") && c.NArg() != 2:
+		return run, usagef("verify --same takes two models, got %d arguments", c.NArg())
+	case c.NArg() != 1 && c.NArg() != 2:
+		return run, usagef("verify takes [SOURCE.onnx] AF.onnx, got %d arguments", c.NArg())
 	}
-	opt.Rounds, opt.MinTop1 = c.Int("rounds"), c.Float64("min-top1")
-	opt.Only, opt.Skip = names(c, "only"), names(c, "skip")
+	if err := refuseFlags(c, c.Bool("same"), "with --same, models run on inputs of their own", ofClips); err != nil {
+		return run, err
+	}
+	if err := refuseFlags(c, !c.Bool("same"), "it goes with --same", []string{"atol", "rtol", "iterations", "bisect", "input-shapes"}); err != nil {
+		return run, err
+	}
+	for _, path := range c.Args().Slice() {
+		if err := afc.Readable(path); err != nil {
+			return run, err
+		}
+	}
+	if report := c.String("report"); report != "" { // beside what a model has outside its file, which is looked at when it is read
+		if err := afc.Writable(report, append(c.Args().Slice(), c.String("input"), c.String("list"))...); err != nil {
+			return run, err
+		}
+	}
+	if c.Bool("same") {
+		run.same, err = sameOptions(c)
+		return run, err
+	}
+	run.verify, err = proofOptions(c)
+	return run, err
+}
+
+// ofClips are the flags about checks on clips, which --same has none of.
+var ofClips = []string{
+	"clips", "videos", "list", "template", "scale", "mean", "std", "bgr", "only", "skip", "rounds", "min-top1",
+}
+
+// refuseFlags refuses flags that are set, on a condition and for the reason.
+func refuseFlags(c *cli.Context, condition bool, why string, flags []string) error {
+	for _, name := range flags {
+		if condition && c.IsSet(name) {
+			return usagef("--%s: %s", name, why)
+		}
+	}
+	return nil
+}
+
+// proofOptions reads the flags of a verification.
+func proofOptions(c *cli.Context) (opt afc.VerifyOptions, err error) {
+	opt = afc.VerifyOptions{
+		Model: c.Args().Get(c.NArg() - 1), Only: names(c, "only"), Skip: names(c, "skip"), MinTop1: c.Float64("min-top1"),
+		Resident: []string{residentName}, Outputs: []string{c.String("report")},
+	}
+	if c.NArg() == 2 {
+		opt.Source = c.Args().First()
+	}
 	for _, name := range slices.Concat(opt.Only, opt.Skip) {
 		if !slices.Contains(verify.CheckNames(), name) {
 			return opt, usagef("no check %q; there are %s", name, strings.Join(verify.CheckNames(), ", "))
 		}
 	}
-	if opt.Rounds < 0 {
-		return opt, usagef("--rounds: expected a positive number")
+	if opt.MinTop1 < 0 || opt.MinTop1 > 1 || c.IsSet("min-top1") && opt.MinTop1 == 0 {
+		return opt, usagef("--min-top1 %g: expected a part of the clips, above 0 and up to 1", opt.MinTop1)
 	}
-	if opt.MinTop1 < 0 || opt.MinTop1 > 1 {
-		return opt, usagef("--min-top1 %g: expected a part of the clips, 0 to 1", opt.MinTop1)
+	if err := positive(c, "rounds", &opt.Rounds); err != nil {
+		return opt, err
 	}
-	for _, name := range []string{"atol", "rtol", "iterations", "bisect"} {
-		if c.IsSet(name) && !c.Bool("same") {
-			return opt, usagef("--%s goes with --same", name)
-		}
+	if err := positive(c, "source-frames", &opt.SourceFrames); err != nil {
+		return opt, err
 	}
-	switch {
-	case c.Bool("same") && c.NArg() != 2:
-		return opt, usagef("verify --same takes two models, got %d arguments", c.NArg())
-	case c.NArg() != 1 && c.NArg() != 2:
-		return opt, usagef("verify takes [SOURCE.onnx] AF.onnx, got %d arguments", c.NArg())
+	if err := refuseFlags(c, opt.Source == "", "it is about SOURCE.onnx, which is not given", []string{"source-frames", "min-top1"}); err != nil {
+		return opt, err
 	}
-	for _, path := range c.Args().Slice() {
-		if err := readable(path); err != nil {
-			return opt, err
-		}
+	runs := func(check string) bool {
+		return (opt.Only == nil || slices.Contains(opt.Only, check)) && !slices.Contains(opt.Skip, check)
 	}
-	if report := c.String("report"); report != "" { // beside what a model has outside its file, which is openModel's
-		return opt, writable(report, append(c.Args().Slice(), c.String("input"), c.String("list"))...)
+	if c.IsSet("rounds") && !runs("latency") {
+		return opt, usagef("--rounds: it is about the check latency, which does not run")
 	}
-	return opt, nil
+	if opt.Clips, err = clipOptions(c); err != nil {
+		return opt, err
+	}
+	opt.Run, err = runtimeOptions(c)
+	return opt, err
 }
 
-func (a *app) verify(c *cli.Context, opt verify.Options) error {
-	if c.Bool("same") {
-		return a.verifySame(c, opt)
-	}
-	var source string
-	path := c.Args().Get(c.NArg() - 1)
-	if c.NArg() == 2 {
-		source = c.Args().First()
-	}
+func (a *app) verify(c *cli.Context, run verifyRun) error {
 	p := a.progress()
 	defer p.Stop()
-	p.Step("reading %s", path)
-	s, err := subjectOf(path, c.String("report"))
-	if err != nil {
-		return err
+	var report *verify.Report
+	var err error
+	if run.same != nil {
+		run.same.Progress = p.Say
+		report, err = afc.Same(c.Context, *run.same)
+	} else {
+		run.verify.Progress = p.Say
+		report, err = afc.Verify(c.Context, run.verify)
 	}
-	if err := givenVideos(c, s, &opt); err != nil {
-		return err
-	}
-	if source != "" {
-		p.Step("reading %s", source)
-		if s.Source, err = openModel(source, c.String("report")); err != nil {
-			return err
-		}
-		s.SourceFrames = clipsOf(source, c.Int("source-frames")).frames
-	}
-	opt.Resident = []string{residentName}
-	opt.Progress = func(check string, done, total int) { p.Step("check %d of %d: %s", done+1, total, check) }
-	report, err := verify.Verify(c.Context, s, opt)
 	if err != nil {
 		return err
 	}
 	p.Stop()
-	return a.verdict(c, report, path)
+	return a.verdict(c, report, strings.Join(c.Args().Slice(), " and "))
 }
 
-// runOptions reads runFlags.
-func runOptions(c *cli.Context) (verify.Options, error) {
-	opt := verify.Options{Batch: c.Int("batch"), Threads: c.Int("threads")}
-	if err := checkInputFlags(c); err != nil {
-		return opt, err
+// runtimeOptions reads the flags that say how models run.
+func runtimeOptions(c *cli.Context) (r afc.Runtime, err error) {
+	if err := positive(c, "batch", &r.Batch); err != nil {
+		return r, err
 	}
-	dist := clips.Distribution(c.String("dist"))
-	switch {
-	case dist != clips.Normal && dist != clips.Uniform:
-		return opt, usagef("--dist %s: expected %s or %s", dist, clips.Normal, clips.Uniform)
-	case c.Int("clips") < 1 || opt.Batch < 1:
-		return opt, usagef("--clips and --batch: expected 1 or more")
-	case opt.Threads < 0:
-		return opt, usagef("--threads: expected a positive number")
-	case c.Duration("timeout") < 0:
-		return opt, usagef("--timeout %v: expected a positive time", c.Duration("timeout"))
+	if err := positive(c, "threads", &r.Threads); err != nil {
+		return r, err
 	}
-	opt.Videos = clips.Random{Count: c.Int("clips"), Seed: c.Uint64("seed"), Distribution: dist}
-	provider, err := ort.ParseProvider(c.String("provider"))
-	if err != nil {
-		return opt, usagef("%v", err)
+	if err := timeout(c); err != nil {
+		return r, err
 	}
-	provider.AllowFallback = c.Bool("allow-fallback")
-	opt.Provider = provider
-	return opt, nil
+	if r.Provider, err = ort.ParseProvider(c.String("provider")); err != nil {
+		return r, usagef("%v", err)
+	}
+	r.Provider.AllowFallback = c.Bool("allow-fallback")
+	if r.Provider.AllowFallback && r.Provider.CPU() {
+		return r, usagef("--allow-fallback: it is about providers other than cpu (--provider)")
+	}
+	return r, nil
 }
 
-// subjectOf reads what there is to verify about a file; outputs as in openModel.
-func subjectOf(path string, outputs ...string) (*verify.Subject, error) {
-	m, err := openModel(path, outputs...)
-	if err != nil {
-		return nil, err
+// timeout refuses a --timeout that is no time to give up after.
+func timeout(c *cli.Context) error {
+	if t := c.Duration("timeout"); c.IsSet("timeout") && t <= 0 {
+		return usagef("--timeout %v: expected a positive time", t)
 	}
-	s := &verify.Subject{Model: m, Path: path}
-	if !compiled.Is(m) {
-		clips := clipsOf(path, 0)
-		s.Frames, s.Channels = clips.frames, clips.channels
-		return s, nil
-	}
-	net, file, err := compiled.ReadModel(m)
-	if err != nil {
-		return nil, err
-	}
-	s.Lowering, s.Budget = file.Lowering, file.Budget
-	s.Channels = net.Stem.Conv.In()
-	s.Frames, s.Size, s.FineTune, s.Probabilities = net.Frames, net.Size, net.FineTune, net.Head.Softmax
-	for _, b := range codegen.FocalBlocks(net) {
-		s.Blocks = append(s.Blocks, verify.FocalBlock(b))
-	}
-	s.Reference = func(masksIn bool) (*graph.Model, error) {
-		m, _, err := codegen.Lower(net, codegen.Options{Lowering: codegen.Mask, MasksInput: masksIn, MasksOutput: true})
-		return m, err
-	}
-	s.Identity = func() (*graph.Model, error) {
-		all, err := net.AllFocal()
-		if err != nil {
-			return nil, &verify.InapplicableError{Reason: err.Error()}
-		}
-		m, _, err := codegen.Lower(all, codegen.Options{Lowering: codegen.Mask})
-		return m, err
-	}
-	return s, nil
-}
-
-// clipFacts is what recognition says of the clips a model takes.
-type clipFacts struct {
-	frames   int  // 0: it is for the model's input to say
-	channels int  // 3 where recognition says nothing
-	folded   bool // frames are rows of the batch
-}
-
-// clipsOf says what clips a model file takes that afc did not write. Given
-// frames decide. What is not recognised can be verified too.
-func clipsOf(path string, frames int) clipFacts {
-	given := clipFacts{frames: frames, channels: 3}
-	m, err := openModel(path)
-	if err != nil {
-		return given
-	}
-	defer m.Close()
-	if err := passes.Canonicalize(m); err != nil {
-		return given
-	}
-	net, err := recognize.Network(m, recognize.Options{Frames: frames})
-	if err != nil {
-		return given
-	}
-	return clipFacts{net.Frames, net.Stem.Conv.In(), net.Shell.Clip().Segments == 0}
+	return nil
 }

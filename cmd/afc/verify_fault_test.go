@@ -78,7 +78,7 @@ func TestVerifyCrash(t *testing.T) {
 	crashed := "loading " + source + " into ONNX Runtime: ONNX Runtime crashed"
 
 	page := filepath.Join(t.TempDir(), "report.html")
-	o := afc(t, "verify", source, af, "--threads", "1", "--only", "load,reference,agreement,latency", "--json", "--report", page)
+	o := tryRun(t, "verify", source, af, "--threads", "1", "--only", "load,reference,agreement,latency", "--json", "--report", page)
 	if o.code != exitMismatch || !strings.Contains(o.stderr, crashed) || strings.Contains(o.stderr, "goroutine") {
 		t.Errorf("exit %d, want %d\n%s", o.code, exitMismatch, o.stderr)
 	}
@@ -100,7 +100,7 @@ func TestVerifyCrash(t *testing.T) {
 		t.Errorf("the report's page: %v, %d bytes", err, len(html))
 	}
 
-	if o := afc(t, "verify", "--same", sound, source); o.code != exitMismatch || !strings.Contains(o.stderr, crashed) {
+	if o := tryRun(t, "verify", "--same", sound, source); o.code != exitMismatch || !strings.Contains(o.stderr, crashed) {
 		t.Errorf("--same: exit %d\n%s", o.code, o.stderr)
 	}
 }
@@ -113,7 +113,7 @@ func TestVerifyTimeout(t *testing.T) {
 	}
 	path := encodedFile(t, endless())
 	start := time.Now()
-	o := afc(t, "verify", path, "--only", "repeat", "--timeout", "2s")
+	o := tryRun(t, "verify", path, "--only", "repeat", "--timeout", "2s")
 	if o.code == exitOK || !strings.Contains(o.stderr, "running "+path+": not done after 2s") {
 		t.Errorf("exit %d, %q", o.code, o.stderr)
 	}

@@ -6,8 +6,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/afc-project/afc"
 	"github.com/afc-project/afc/clips"
-	"github.com/afc-project/afc/verify"
 )
 
 // inputFlags say which clips a command runs models on, if not random ones.
@@ -24,50 +24,53 @@ func inputFlags() []cli.Flag {
 	}
 }
 
-// checkInputFlags refuses inputFlags that do not go together.
-func checkInputFlags(c *cli.Context) error {
-	if c.String("input") != "" && c.String("videos") != "" {
-		return usagef("--input and --videos both give clips: choose one")
+// givenClips reads inputFlags.
+func givenClips(c *cli.Context) (opt afc.Clips, err error) {
+	opt = afc.Clips{Input: c.String("input"), Videos: c.String("videos"), List: c.String("list"), Template: c.String("template")}
+	if opt.Input != "" && opt.Videos != "" {
+		return opt, usagef("--input and --videos both give clips: choose one")
 	}
-	for _, name := range []string{"list", "scale", "mean", "std", "bgr", "template"} {
-		if c.String("videos") == "" && c.IsSet(name) {
-			return usagef("--%s goes with --videos", name)
-		}
+	if err := refuseFlags(c, opt.Videos == "", "it goes with --videos", []string{"list", "scale", "mean", "std", "bgr", "template"}); err != nil {
+		return opt, err
 	}
 	if c.IsSet("mean") != c.IsSet("std") {
-		return usagef("--mean and --std go together")
+		return opt, usagef("--mean and --std go together")
 	}
-	return nil
+	pre := &opt.Preprocessing
+	pre.BGR = c.Bool("bgr")
+	if err := positive(c, "scale", &pre.Scale); err != nil {
+		return opt, err
+	}
+	if pre.Mean, err = triple(c, "mean"); err != nil {
+		return opt, err
+	}
+	pre.Std, err = triple(c, "std")
+	return opt, err
 }
 
-// givenVideos replaces the random clips of opt by those the flags name, for a
-// model.
-func givenVideos(c *cli.Context, s *verify.Subject, opt *verify.Options) error {
-	input, dir := c.String("input"), c.String("videos")
-	if input != "" {
-		arrays, err := clips.ReadArrays(input, s.Frames, s.Channels)
-		if err != nil {
-			return usagef("%v", err)
-		}
-		opt.Videos = arrays
-	}
-	if dir == "" {
-		return nil
-	}
-	pre := clips.Preprocessing{Scale: c.Int("scale"), BGR: c.Bool("bgr")}
-	var err error
-	if pre.Mean, err = triple(c, "mean"); err != nil {
-		return err
-	}
-	if pre.Std, err = triple(c, "std"); err != nil {
-		return err
-	}
-	videos, err := clips.ReadFrames(dir, c.String("list"), c.String("template"), pre)
+// clipOptions reads inputFlags, and those of random clips.
+func clipOptions(c *cli.Context) (afc.Clips, error) {
+	opt, err := givenClips(c)
 	if err != nil {
-		return usagef("%v", err)
+		return opt, err
 	}
-	opt.Videos = videos
-	return nil
+	given := opt.Input != "" || opt.Videos != ""
+	if err := refuseFlags(c, given, "it is about random clips, and others are given", []string{"clips", "seed", "dist"}); err != nil {
+		return opt, err
+	}
+	opt.Random.Seed = c.Uint64("seed")
+	if opt.Random.Distribution, err = distribution(c); err != nil {
+		return opt, err
+	}
+	return opt, positive(c, "clips", &opt.Random.Count)
+}
+
+func distribution(c *cli.Context) (clips.Distribution, error) {
+	dist := clips.Distribution(c.String("dist"))
+	if dist != clips.Normal && dist != clips.Uniform {
+		return dist, usagef("--dist %s: expected %s or %s", dist, clips.Normal, clips.Uniform)
+	}
+	return dist, nil
 }
 
 // triple reads a flag of three numbers, zeros if it is not set.

@@ -80,7 +80,7 @@ func TestVerifyVideos(t *testing.T) {
 		"there is no folder":      {"--report", filepath.Join(dir, "none", "r.html")},
 		"no such file":            {"--list", filepath.Join(dir, "list.txt")},
 	} {
-		if o := afc(t, append(args, bad...)...); o.code != exitUsage && o.code != exitInvalid || !strings.Contains(o.stderr, want) {
+		if o := tryRun(t, append(args, bad...)...); o.code != exitUsage && o.code != exitInvalid || !strings.Contains(o.stderr, want) {
 			t.Errorf("%v: exit %d, %q does not say %q", bad, o.code, o.stderr, want)
 		}
 	}

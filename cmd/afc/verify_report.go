@@ -5,7 +5,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/afc-project/afc/internal/atomicfile"
+	"github.com/afc-project/afc"
 	"github.com/afc-project/afc/verify"
 )
 
@@ -22,14 +22,14 @@ func (a *app) verdict(c *cli.Context, report *verify.Report, what string) error 
 
 // writeReport prints a report and writes it as a page if asked to.
 func (a *app) writeReport(c *cli.Context, report *verify.Report) error {
-	report.Program = versionLine()
+	report.Program = afc.Program()
 	if path := c.String("report"); path != "" {
 		var page bytes.Buffer
 		if err := report.WriteHTML(&page); err != nil {
 			return err
 		}
-		if err := atomicfile.WriteFile(path, page.Bytes()); err != nil {
-			return cannotWrite(path, err)
+		if err := afc.WriteFile(path, page.Bytes()); err != nil {
+			return err
 		}
 	}
 	if c.Bool("json") {

@@ -2,14 +2,11 @@ package main
 
 import (
 	"fmt"
-	"runtime"
-	"runtime/debug"
 
 	"github.com/urfave/cli/v2"
-)
 
-// version is the release; the linker may set another (-X main.version=…).
-var version = "0.1.0"
+	"github.com/afc-project/afc"
+)
 
 func (a *app) versionCommand() *cli.Command {
 	return &cli.Command{
@@ -20,21 +17,8 @@ func (a *app) versionCommand() *cli.Command {
 			if err := noArguments(c); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintln(a.stdout, versionLine())
+			_, err := fmt.Fprintln(a.stdout, afc.Program())
 			return err
 		},
 	}
-}
-
-// versionLine names release, commit if the build knows it, Go and platform.
-func versionLine() string {
-	commit := ""
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-				commit = " (" + s.Value[:12] + ")"
-			}
-		}
-	}
-	return fmt.Sprintf("afc %s%s %s %s/%s", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

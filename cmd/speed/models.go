@@ -64,16 +64,14 @@ func (m model) build() (*graph.Model, float64, error) {
 	if m.shift {
 		spec.Shift = testmodels.ShiftScatter
 	}
-	opt := passes.Options{
+	opt := passes.Convert{
 		Recognize: recognize.Options{Frames: sourceFrames},
 		Lower:     codegen.Options{Lowering: m.lowering, Without: m.without},
 	}
 	if m.af {
-		opt.Rewrite = func(net *afblock.Network) (*afblock.Network, error) {
-			return afblock.Rewrite(net, afblock.RewriteOptions{Frames: m.frames, Navigation: afblock.Pattern{Ratio: m.ratio}})
-		}
+		opt.Rewrite = &afblock.RewriteOptions{Frames: m.frames, Navigation: afblock.Pattern{Ratio: m.ratio}}
 	}
-	result, err := passes.Run(passes.ToConvert, spec.Build(), opt)
+	result, err := passes.Run(passes.ToConvert, passes.Input{Model: spec.Build()}, passes.Options{Convert: opt})
 	if err != nil {
 		return nil, 0, fmt.Errorf("%s: %w", m, err)
 	}

@@ -1,6 +1,7 @@
 package architecture
 
 import (
+	"cmp"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,7 +37,7 @@ func packages(t *testing.T) []goPackage {
 		fields := strings.Split(line, "|")
 		if files := strings.Fields(fields[2]); len(files) > 0 {
 			path := strings.TrimPrefix(strings.TrimSuffix(fields[0], "/"), strings.TrimSuffix(module, "/"))
-			found = append(found, goPackage{strings.TrimPrefix(path, "/"), fields[1], files, strings.Fields(fields[3])})
+			found = append(found, goPackage{cmp.Or(strings.TrimPrefix(path, "/"), "."), fields[1], files, strings.Fields(fields[3])})
 		}
 	}
 	if len(found) < 10 {

@@ -59,6 +59,9 @@ func (r *Reporter) Step(format string, args ...any) {
 	r.step = fmt.Sprintf(format, args...)
 }
 
+// Say is Step for text that is no format.
+func (r *Reporter) Say(text string) { r.Step("%s", text) }
+
 func (r *Reporter) show() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,4 +1,4 @@
-package main
+package afc
 
 import (
 	"crypto/sha256"
@@ -10,15 +10,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/urfave/cli/v2"
-
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/atomicfile"
 )
-
-func externalDataFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "external-data", Usage: "write the weights to a file beside the model (always so above 2 GB)"}
-}
 
 // needsExternal reports whether a model is too large for one file.
 func needsExternal(m *graph.Model) (bool, error) {
@@ -34,7 +28,7 @@ func needsExternal(m *graph.Model) (bool, error) {
 // away again.
 func encodeExternal(m *graph.Model, f *atomicfile.File, path string) (data string, undo func(), err error) {
 	if !f.Temporary() || filepath.Dir(f.Name()) != filepath.Dir(path) {
-		return "", nil, usagef("%s: weights go beside the model, so it cannot be a link or a device; name a plain file", path)
+		return "", nil, filef("%s: weights go beside the model, so it cannot be a link or a device; name a plain file", path)
 	}
 	digest := sha256.New()
 	if err := m.EncodeExternal(io.Discard, digest, "weights"); err != nil {

@@ -1,4 +1,4 @@
-package main
+package afc
 
 import (
 	"context"
@@ -7,19 +7,17 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/urfave/cli/v2"
-
 	"github.com/afc-project/afc/afblock/compiled"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/atomicfile"
 	"github.com/afc-project/afc/verify"
 )
 
-// openModel decodes the model in a file the user named. Outputs, "" for none,
-// are paths that will be written: they must not be files that the model or its
-// external data lies in.
+// openModel decodes the model in a file. Outputs, "" for none, are paths that
+// will be written: they must not be files that the model or its external data
+// lies in.
 func openModel(path string, outputs ...string) (*graph.Model, error) {
-	if err := readable(path); err != nil {
+	if err := Readable(path); err != nil {
 		return nil, err
 	}
 	m, err := graph.ReadFile(path)
@@ -37,56 +35,46 @@ func openModel(path string, outputs ...string) (*graph.Model, error) {
 }
 
 func isInput(out, in string) error {
-	return usagef("%s: the output is the input %s; choose another name", out, in)
+	return filef("%s: the output is the input %s; choose another name", out, in)
 }
 
-// readable tells a path that is no readable file, which is the user's slip,
-// from a file whose content is wrong.
-func readable(path string) error {
+// Readable tells a path that is no readable file, which is the caller's slip,
+// from a file whose content is wrong. Its error is a *FileError.
+func Readable(path string) error {
 	f, err := os.Open(path)
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
-		return usagef("%s: %v", path, pe.Err)
+		return filef("%s: %v", path, pe.Err)
 	}
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	if fi, err := f.Stat(); err == nil && fi.IsDir() {
-		return usagef("%s: is a folder; expected a file", path)
+		return filef("%s: is a folder; expected a file", path)
 	}
 	return nil
 }
 
-func outputFlag() cli.Flag {
-	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`"}
-}
-
-// outputPath is where a command writes: what -o says, or the argument behind
-// the inputs. It refuses to replace an input.
-func outputPath(c *cli.Context, arg string, inputs ...string) (string, error) {
-	out := c.String("output")
-	switch {
-	case out != "" && arg != "":
-		return "", usagef("two outputs: %s and -o %s", arg, out)
-	case out == "" && arg == "":
-		return "", usagef("no output; give it with -o FILE")
-	case out == "":
-		out = arg
-	}
-	return out, writable(out, inputs...)
-}
-
-// writable refuses an output that would replace an input ("" for none) or has
-// no folder to go to.
-func writable(out string, inputs ...string) error {
+// Writable refuses an output that would replace an input ("" for none) or has
+// no folder to go to. Its error is a *FileError.
+func Writable(out string, inputs ...string) error {
 	for _, in := range inputs {
 		if in != "" && (filepath.Clean(in) == filepath.Clean(out) || atomicfile.SameFile(in, out)) {
 			return isInput(out, in)
 		}
 	}
 	if fi, err := os.Stat(filepath.Dir(out)); err != nil || !fi.IsDir() {
-		return usagef("cannot write %s: there is no folder %s", out, filepath.Dir(out))
+		return filef("cannot write %s: there is no folder %s", out, filepath.Dir(out))
+	}
+	return nil
+}
+
+// WriteFile writes data to a path, whole or not at all. Its error is a
+// *FileError that names the path.
+func WriteFile(path string, data []byte) error {
+	if err := atomicfile.WriteFile(path, data); err != nil {
+		return cannotWrite(path, err)
 	}
 	return nil
 }
@@ -128,7 +116,7 @@ func writeModel(ctx context.Context, m *graph.Model, path string, external bool)
 	}
 	err = ctx.Err()
 	if err == nil && f.Temporary() {
-		w.size, err = checkWritten(f.Name())
+		w.size, err = checkWritten(f.Name(), path)
 	}
 	if err == nil {
 		if err = f.Commit(); err != nil {
@@ -141,33 +129,20 @@ func writeModel(ctx context.Context, m *graph.Model, path string, external bool)
 	return w, err
 }
 
-func checkWritten(path string) (size int64, err error) {
-	m, err := graph.ReadFile(path)
+// checkWritten decodes and checks the temporary file that is to get a path.
+func checkWritten(temporary, path string) (size int64, err error) {
+	m, err := graph.ReadFile(temporary)
 	if err != nil {
 		return 0, err
 	}
 	defer m.Close()
+	m.Path = path // for messages
 	if err := graph.Check(m); err != nil {
 		return 0, err
 	}
-	fi, err := os.Stat(path)
+	fi, err := os.Stat(temporary)
 	if err != nil {
 		return 0, err
 	}
 	return fi.Size(), nil
-}
-
-// cannotWrite names the output in place of the temporary file.
-func cannotWrite(path string, err error) error {
-	var pe *fs.PathError
-	var le *os.LinkError
-	switch {
-	case errors.As(err, new(*graph.Error)): // its source, not the output, is to blame
-		return err
-	case errors.As(err, &pe):
-		return usagef("cannot write %s: %v", path, pe.Err)
-	case errors.As(err, &le):
-		return usagef("cannot write %s: %v", path, le.Err)
-	}
-	return err
 }

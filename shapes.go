@@ -1,22 +1,12 @@
-package main
+package afc
 
 import (
 	"strconv"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/graph/op"
 )
-
-func inputShapesFlag() cli.Flag {
-	return &cli.StringSliceFlag{
-		Name:    "input-shapes",
-		Aliases: []string{"input-shape", "overwrite-input-shape"},
-		Usage:   "fix an input's `SHAPE`: video:1,8,3,224,224, video:[1,8,3,224,224], or the shape alone",
-	}
-}
 
 // setInputShapes fixes the shapes of graph inputs, in the three spellings that
 // users of neighbouring tools know.
@@ -30,19 +20,19 @@ func setInputShapes(m *graph.Model, specs []string) error {
 		for d := range strings.SplitSeq(strings.TrimSuffix(strings.TrimPrefix(dims, "["), "]"), ",") {
 			n, err := strconv.ParseInt(strings.TrimSpace(d), 10, 64)
 			if err != nil || n < 1 {
-				return usagef("--input-shapes %s: expected sizes as in video:1,8,3,224,224", spec)
+				return optionf("InputShapes", spec, "expected sizes as in video:1,8,3,224,224")
 			}
 			shape = append(shape, graph.D(n))
 		}
 		if name == "" {
 			inputs := dataInputs(m.Graph)
 			if len(inputs) != 1 {
-				return usagef("--input-shapes %s: the model has %d inputs; say which, as in NAME:%s", spec, len(inputs), dims)
+				return optionf("InputShapes", spec, "the model has %d inputs; say which, as in NAME:%s", len(inputs), dims)
 			}
 			name = inputs[0].Name()
 		}
 		if err := op.SetInputShape(m, name, shape); err != nil {
-			return usagef("--input-shapes %s: %v", spec, err)
+			return optionf("InputShapes", spec, "%v", err)
 		}
 	}
 	return nil

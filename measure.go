@@ -1,0 +1,148 @@
+package afc
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled"
+	"github.com/afc-project/afc/clips"
+	"github.com/afc-project/afc/verify"
+)
+
+// MeasureOptions say what to run.
+type MeasureOptions struct {
+	Model string // path of an AFNet that afc wrote
+	Clips Clips  // to run it on
+	Run   Runtime
+
+	Progress func(step string) // is told what is being done; nil: nobody
+}
+
+// Measure runs clips through an AFNet on ONNX Runtime and counts what it really
+// selected.
+func Measure(ctx context.Context, opt MeasureOptions) (*MeasureReport, error) {
+	step := PassOptions{Progress: opt.Progress}.step
+	step("reading " + opt.Model)
+	s, err := subjectOf(opt.Model)
+	if err != nil {
+		return nil, err
+	}
+	if len(s.Blocks) == 0 {
+		return nil, filef("%s: no block of it selects frames; measure takes an AFNet that afc wrote", opt.Model)
+	}
+	vopt := opt.Run.options()
+	if vopt.Videos, err = opt.Clips.videos(s); err != nil {
+		return nil, err
+	}
+	net, _, err := compiled.ReadModel(s.Model)
+	if err != nil {
+		return nil, err
+	}
+	vopt.Progress = func(what string, done, total int) { step(fmt.Sprintf("%s %d of %d", what, done+1, total)) }
+	measured, err := verify.Measure(ctx, s, vopt)
+	if err != nil {
+		return nil, err
+	}
+	return newMeasureReport(net, s, vopt.Videos, measured)
+}
+
+// MeasureReport is what Measure found.
+type MeasureReport struct {
+	Model  string         `json:"model"`
+	Inputs string         `json:"inputs"`
+	Clips  int            `json:"clips"`
+	Blocks []BlockRatio   `json:"blocks"`
+	Ratio  Spread         `json:"ratio"`   // of frames selected, all blocks, over clips
+	GMACs  Spread         `json:"gmacs"`   // of a clip, 10⁹ multiply–accumulates
+	GFLOPs Spread         `json:"gflops"`  // 2 × MAC + elementwise
+	Author Spread         `json:"authors"` // as the AFNet authors count, 10⁹
+	All    float64        `json:"gmacs_all_selected"`
+	Millis Spread         `json:"milliseconds"` // of a clip
+	Bins   []HistogramBin `json:"histogram"`    // of clips by GMACs
+}
+
+// BlockRatio is the share of frames that a block selected, over clips.
+type BlockRatio struct {
+	Block string `json:"block"`
+	Spread
+}
+
+// Spread is how a figure is spread over clips.
+type Spread struct {
+	Mean float64 `json:"mean"`
+	Min  float64 `json:"min"`
+	Max  float64 `json:"max"`
+}
+
+func spreadOf(v []float64) Spread {
+	s := Spread{Min: slices.Min(v), Max: slices.Max(v)}
+	for _, x := range v {
+		s.Mean += x / float64(len(v))
+	}
+	return s
+}
+
+// HistogramBin counts clips from From up to the next bin.
+type HistogramBin struct {
+	From  float64 `json:"from"`
+	Clips int     `json:"clips"`
+}
+
+// histogram counts values in equal bins from the least to the largest.
+func histogram(v []float64, bins int) []HistogramBin {
+	low, high := slices.Min(v), slices.Max(v)
+	if low == high {
+		return []HistogramBin{{low, len(v)}}
+	}
+	h := make([]HistogramBin, bins)
+	for i := range h {
+		h[i].From = low + (high-low)*float64(i)/float64(bins)
+	}
+	for _, x := range v {
+		h[min(bins-1, int((x-low)/(high-low)*float64(bins)))].Clips++
+	}
+	return h
+}
+
+func newMeasureReport(net *afblock.Network, s *verify.Subject, videos clips.Videos, measured []verify.Measured) (*MeasureReport, error) {
+	r := &MeasureReport{Model: s.Path, Inputs: videos.String(), Clips: len(measured)}
+	blocks := make([][]float64, len(s.Blocks))
+	var total, macs, flops, authors, millis []float64
+	size := net.Size
+	if size[0] == 0 {
+		size = [2]int{224, 224} // as clips of models of any size are made
+	}
+	for _, clip := range measured {
+		ratios := make([]float64, len(blocks))
+		sum := 0.0
+		for b, mask := range clip.Masks {
+			for _, bit := range mask {
+				ratios[b] += float64(bit) / float64(len(mask))
+			}
+			blocks[b] = append(blocks[b], ratios[b])
+			sum += ratios[b] / float64(len(blocks))
+		}
+		cost, err := net.Cost(afblock.CostOptions{Size: size, Ratios: ratios})
+		if err != nil {
+			return nil, err
+		}
+		ops := cost.Total()
+		total = append(total, sum)
+		macs = append(macs, ops.MACs/1e9)
+		flops = append(flops, ops.Count(afblock.CountFLOPs)/1e9)
+		authors = append(authors, ops.Authors/1e9)
+		millis = append(millis, clip.Time.Seconds()*1e3)
+	}
+	for b, block := range s.Blocks {
+		r.Blocks = append(r.Blocks, BlockRatio{block.Name, spreadOf(blocks[b])})
+	}
+	full, err := net.Cost(afblock.CostOptions{Size: size})
+	if err != nil {
+		return nil, err
+	}
+	r.Ratio, r.GMACs, r.GFLOPs, r.Author, r.Millis = spreadOf(total), spreadOf(macs), spreadOf(flops), spreadOf(authors), spreadOf(millis)
+	r.All, r.Bins = full.Total().MACs/1e9, histogram(macs, 8)
+	return r, nil
+}

@@ -1,0 +1,245 @@
+package afc
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/afc-project/afc/afblock/compiled"
+	"github.com/afc-project/afc/afblock/recognize"
+	"github.com/afc-project/afc/clips"
+	"github.com/afc-project/afc/codegen"
+	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/internal/numpy"
+	"github.com/afc-project/afc/passes"
+	"github.com/afc-project/afc/verify"
+	"github.com/afc-project/afc/verify/ort"
+)
+
+// Runtime says how ONNX Runtime is to run models.
+type Runtime struct {
+	Batch    int          // clips at once where the model takes any number; 0: 2
+	Threads  int          // of one run; 0: one a core
+	Provider ort.Provider // zero: the CPU
+}
+
+func (r Runtime) options() verify.Options {
+	return verify.Options{Batch: r.Batch, Threads: r.Threads, Provider: r.Provider}
+}
+
+// Clips says which clips models are run on: those of a file, or of a folder, or
+// random ones.
+type Clips struct {
+	Input string // path of a .npy or .npz of clips as the network takes them, with "labels" if it has them
+
+	Videos        string              // folder of frames, CLASS/VIDEO/img_00001.jpg
+	List          string              // annotation file of the folder, lines "path frames label"; "": CLASS says
+	Template      string              // name of a frame, numbered from 1; "": img_%05d.jpg
+	Preprocessing clips.Preprocessing // of the folder's frames
+
+	Random clips.Random // Count 0: 4
+}
+
+// videos returns the clips for a model.
+func (c Clips) videos(s *verify.Subject) (clips.Videos, error) {
+	switch {
+	case c.Input != "" && c.Videos != "":
+		return nil, optionf("Input", nil, "it gives clips, and {Videos} too: choose one")
+	case c.Input != "":
+		v, err := clips.ReadArrays(c.Input, s.Frames, s.Channels)
+		if err != nil {
+			return nil, filef("%v", err)
+		}
+		return v, nil
+	case c.Videos != "":
+		template := c.Template
+		if template == "" {
+			template = clips.FrameTemplate
+		}
+		v, err := clips.ReadFrames(c.Videos, c.List, template, c.Preprocessing)
+		if err != nil {
+			return nil, filef("%v", err)
+		}
+		return v, nil
+	}
+	if c.Random.Count == 0 {
+		c.Random.Count = 4
+	}
+	return c.Random, nil
+}
+
+// VerifyOptions say what to prove.
+type VerifyOptions struct {
+	Model        string // path of an AFNet that afc wrote, or of any model
+	Source       string // path of the model it was made from, "" for none
+	SourceFrames int    // frames a clip of the source; 0: as its graph says
+	Clips        Clips
+	Run          Runtime
+
+	Only, Skip []string // checks to run and not to run; Only nil: all
+	Rounds     int      // timed rounds of the latency check; 0: 9
+	// MinTop1 is the part of the clips, 0 to 1, on which the model must name the
+	// source's first class; 0: measured, not judged.
+	MinTop1 float64
+	// Resident are the arguments with which this program, started anew, calls
+	// ort.RunResident and ends, to measure the memory that a model takes; nil:
+	// it is not measured.
+	Resident []string
+
+	Outputs  []string          // paths that the caller will write, which must not be the models' files
+	Progress func(step string) // is told what is being done; nil: nobody
+}
+
+// Verify proves on ONNX Runtime that a model computes what it should, and times
+// it. Checks that fail are rows of the report. A model may crash the runtime,
+// and this process with it: package verify has a Guard against that.
+func Verify(ctx context.Context, opt VerifyOptions) (*verify.Report, error) {
+	step := PassOptions{Progress: opt.Progress}.step
+	if opt.SourceFrames != 0 && opt.Source == "" {
+		return nil, optionf("SourceFrames", nil, "it goes with a source")
+	}
+	step("reading " + opt.Model)
+	s, err := subjectOf(opt.Model, opt.Outputs...)
+	if err != nil {
+		return nil, err
+	}
+	vopt := opt.Run.options()
+	if vopt.Videos, err = opt.Clips.videos(s); err != nil {
+		return nil, err
+	}
+	if opt.Source != "" {
+		step("reading " + opt.Source)
+		if s.Source, err = openModel(opt.Source, opt.Outputs...); err != nil {
+			return nil, err
+		}
+		s.SourceFrames = clipsOf(opt.Source, opt.SourceFrames).frames
+	}
+	vopt.Only, vopt.Skip, vopt.Rounds, vopt.MinTop1, vopt.Resident = opt.Only, opt.Skip, opt.Rounds, opt.MinTop1, opt.Resident
+	vopt.Progress = func(check string, done, total int) { step(fmt.Sprintf("check %d of %d: %s", done+1, total, check)) }
+	return verify.Verify(ctx, s, vopt)
+}
+
+// SameOptions say which models to hold together.
+type SameOptions struct {
+	A, B         string   // paths
+	InputShapes  []string // fix open sizes of their inputs: "video:1,8,3,224,224", or the sizes alone
+	SourceFrames int      // frames a clip, where A has frames in the batch and does not say; 0: it does
+	Run          Runtime
+
+	Input        string // path of a .npy or .npz of inputs by name; "": random ones
+	Seed         uint64
+	Distribution clips.Distribution
+	Iterations   int                         // how many random inputs to compare; 0: 1
+	Tolerances   map[string]verify.Tolerance // by output, "" for all
+	Bisect       bool                        // name the first value that differs
+
+	Outputs  []string          // paths that the caller will write, which must not be the models' files
+	Progress func(step string) // is told what is being done; nil: nobody
+}
+
+// Same holds two models, whatever they are, to the same outputs.
+func Same(ctx context.Context, opt SameOptions) (*verify.Report, error) {
+	step := PassOptions{Progress: opt.Progress}.step
+	vopt := verify.SameOptions{
+		Seed: opt.Seed, Distribution: opt.Distribution, Iterations: opt.Iterations, Tolerances: opt.Tolerances, Bisect: opt.Bisect,
+		Session: ort.SessionOptions{Threads: opt.Run.Threads, Provider: opt.Run.Provider}, Batch: int64(max(opt.Run.Batch, 1)),
+		Progress: func(what string, done, total int) { step(fmt.Sprintf("%s (%d of %d)", what, done+1, total)) },
+	}
+	var err error
+	if vopt.Inputs, err = namedInputs(opt.Input); err != nil {
+		return nil, err
+	}
+	var models [2]*graph.Model
+	for i, path := range []string{opt.A, opt.B} {
+		step("reading " + path)
+		if models[i], err = openModel(path, opt.Outputs...); err != nil {
+			return nil, err
+		}
+		if err := setInputShapes(models[i], opt.InputShapes); err != nil {
+			return nil, err
+		}
+	}
+	if facts := clipsOf(opt.A, opt.SourceFrames); facts.folded {
+		vopt.Batch *= int64(facts.frames) // whole clips of them
+	}
+	return verify.Same(ctx, models[0], models[1], vopt)
+}
+
+// namedInputs reads the arrays of a NumPy file as inputs by their names, those
+// of a lone array under "".
+func namedInputs(path string) (map[string]*graph.Tensor, error) {
+	if path == "" {
+		return nil, nil
+	}
+	arrays, err := numpy.ReadFile(path)
+	if err != nil {
+		return nil, filef("%v", err)
+	}
+	inputs := map[string]*graph.Tensor{}
+	for _, array := range arrays {
+		inputs[array.Name] = array.Tensor
+	}
+	return inputs, nil
+}
+
+// subjectOf reads what there is to verify about a file; outputs as in openModel.
+func subjectOf(path string, outputs ...string) (*verify.Subject, error) {
+	m, err := openModel(path, outputs...)
+	if err != nil {
+		return nil, err
+	}
+	s := &verify.Subject{Model: m, Path: path}
+	if !compiled.Is(m) {
+		facts := clipsOf(path, 0)
+		s.Frames, s.Channels = facts.frames, facts.channels
+		return s, nil
+	}
+	net, file, err := compiled.ReadModel(m)
+	if err != nil {
+		return nil, err
+	}
+	s.Lowering, s.Budget = file.Lowering, file.Budget
+	s.Channels = net.Stem.Conv.In()
+	s.Frames, s.Size, s.FineTune, s.Probabilities = net.Frames, net.Size, net.FineTune, net.Head.Softmax
+	for _, b := range codegen.FocalBlocks(net) {
+		s.Blocks = append(s.Blocks, verify.FocalBlock(b))
+	}
+	s.Reference = func(masksIn bool) (*graph.Model, error) {
+		m, _, err := codegen.Lower(net, codegen.Options{Lowering: codegen.Mask, MasksInput: masksIn, MasksOutput: true})
+		return m, err
+	}
+	s.Identity = func() (*graph.Model, error) {
+		all, err := net.AllFocal()
+		if err != nil {
+			return nil, &verify.InapplicableError{Reason: err.Error()}
+		}
+		m, _, err := codegen.Lower(all, codegen.Options{Lowering: codegen.Mask})
+		return m, err
+	}
+	return s, nil
+}
+
+// clipFacts is what recognition says of the clips a model takes.
+type clipFacts struct {
+	frames   int  // 0: it is for the model's input to say
+	channels int  // 3 where recognition says nothing
+	folded   bool // frames are rows of the batch
+}
+
+// clipsOf says what clips a model file takes that afc did not write. Given
+// frames decide. What is not recognised can be verified too.
+func clipsOf(path string, frames int) clipFacts {
+	given := clipFacts{frames: frames, channels: 3}
+	m, err := openModel(path)
+	if err != nil {
+		return given
+	}
+	defer m.Close()
+	if err := passes.Canonicalize(m); err != nil {
+		return given
+	}
+	net, err := recognize.Network(m, recognize.Options{Frames: frames})
+	if err != nil {
+		return given
+	}
+	return clipFacts{net.Frames, net.Stem.Conv.In(), net.Shell.Clip().Segments == 0}
+}
