@@ -69,54 +69,82 @@ func isOnline(in, out []*graph.Value) bool {
 	return true
 }
 
-// Sizes tried where the model leaves them open: two clips, so that a shift or a
-// mean over clips is told from one over the batch; the size that every ResNet
-// takes.
-const (
-	probeClips = 2
-	probeSize  = 224
-)
+// clipSizes are what the open sizes of a model's input are taken to be.
+type clipSizes struct{ clips, frames, height, width int64 }
+
+// probeSizes are what a model is looked at with first: two clips, so that a
+// shift or a mean over clips is told from one over the batch; the size that
+// every ResNet takes.
+func probeSizes(frames int64) clipSizes { return clipSizes{2, frames, 224, 224} }
+
+// inputAxes says what the axes of a model's input count.
+type inputAxes struct {
+	shape    graph.Shape
+	channels int64 // of a frame
+	last     bool  // they come last, as in images as decoders make them
+}
+
+func axesOf(m *graph.Model, shape graph.Shape) inputAxes {
+	a := inputAxes{shape: shape, channels: frameChannels(m)}
+	rank := len(a.shape)
+	is := func(axis int) bool { return a.shape[axis].Known() && a.shape[axis].Size == a.channels }
+	a.last = is(rank-1) && !is(rank-3)
+	return a
+}
+
+// dims gives the open axes sizes. Those that the model fixes stay.
+func (a inputAxes) dims(size clipSizes) []int64 {
+	d, rank := a.shape.Dims(), len(a.shape)
+	channels := rank - 3
+	height, width := rank-2, rank-1
+	if a.last {
+		channels, height, width = rank-1, rank-3, rank-2
+	}
+	for i := range d {
+		if d[i] > 0 {
+			continue
+		}
+		switch {
+		case i == channels: // of one frame, or of a clip where it is the second axis
+			d[i] = a.channels
+			if rank == 4 && a.shape[0].Known() {
+				d[i] *= size.frames
+			}
+		case i == height:
+			d[i] = size.height
+		case i == width:
+			d[i] = size.width
+		case i == 0 && rank == 4 && (a.last || !a.shape[1].Known() || a.shape[1].Size == a.channels):
+			d[i] = size.clips * size.frames
+		case i == 0:
+			d[i] = size.clips
+		default:
+			d[i] = size.frames
+		}
+	}
+	return d
+}
+
+// openBatch, openFrames and openImage report whether the model leaves open how
+// many clips there are, how many frames a clip has (told apart from the batch or
+// not), and how large frames are.
+func (a inputAxes) openBatch() bool  { return a.depends(clipSizes{3, 5, 64, 96}) }
+func (a inputAxes) openFrames() bool { return a.depends(clipSizes{2, 7, 64, 96}) }
+func (a inputAxes) openImage() bool  { return a.depends(clipSizes{2, 5, 32, 160}) }
+
+func (a inputAxes) depends(size clipSizes) bool {
+	return !slices.Equal(a.dims(size), a.dims(clipSizes{2, 5, 64, 96}))
+}
 
 // batches lists the input sizes to look at the model with, the likeliest first.
 // There is one where the model fixes its sizes, or where they do not depend on
 // T; else one for each T that the graph's constants speak of.
 func batches(m *graph.Model, in *graph.Value, opt Options) []map[string][]int64 {
-	s := in.Type.Shape
-	rank := len(s)
-	channels := frameChannels(m)
-	isChannels := func(axis int) bool { return s[axis].Known() && s[axis].Size == channels }
-	axis, last := rank-3, isChannels(rank-1) && !isChannels(rank-3) // of the channels; they come last in images as decoders make them
-	if last {
-		axis = rank - 1
-	}
-	fixed := func(t int64) []int64 {
-		d := s.Dims()
-		for i := range d {
-			if d[i] > 0 {
-				continue
-			}
-			switch {
-			case i == axis: // channels: of one frame, or of a clip where it is the second axis
-				d[i] = channels
-				if rank == 4 && s[0].Known() {
-					d[i] *= t
-				}
-			case i >= rank-3 && (last || i > axis):
-				d[i] = probeSize
-			case i == 0 && rank == 4 && (last || !s[1].Known() || s[1].Size == channels):
-				d[i] = probeClips * t
-			case i == 0:
-				d[i] = probeClips
-			default:
-				d[i] = t
-			}
-		}
-		return d
-	}
+	axes := axesOf(m, in.Type.Shape)
 	var list []map[string][]int64
 	var seen [][]int64
 	for _, t := range clipLengths(m, opt) {
-		d := fixed(t)
+		d := axes.dims(probeSizes(t))
 		if !slices.ContainsFunc(seen, func(o []int64) bool { return slices.Equal(o, d) }) {
 			seen = append(seen, d)
 			list = append(list, map[string][]int64{in.Name(): d})

@@ -123,9 +123,13 @@ func (r *recognizer) throughElementwise(v *graph.Value, cells []cell) []cell {
 	return r.trace(data, at)
 }
 
-// frames settles T from what the graph shows and what the user says.
-func (r *recognizer) frames(segments, averaged int, opt Options) error {
+// frames settles the T of the network from what the graph shows and what the
+// user says, and returns the T of the graph itself: 1 where it was exported with
+// a single frame, which is one of any T.
+func (r *recognizer) frames(view inputView, rows, averaged int, opt Options) (int, error) {
 	r.where = "frames"
+	segments := view.segments
+	single := r.shiftT <= 1 && averaged <= 1 && (segments == 1 || view.layout == afblock.LayoutFrames && rows == 1)
 	t := r.shiftT
 	if t == 0 {
 		t = averaged
@@ -135,24 +139,39 @@ func (r *recognizer) frames(segments, averaged int, opt Options) error {
 	}
 	switch {
 	case t > 1 && opt.Frames > 0 && opt.Frames != t && !cropsOf(t, opt.Frames, r.shiftT):
-		return r.refuse(nil, fmt.Sprintf("clips of %d frames, as the graph has them", t), fmt.Sprintf("%d frames asked for", opt.Frames),
+		return 0, r.refuse(nil, fmt.Sprintf("clips of %d frames, as the graph has them", t), fmt.Sprintf("%d frames asked for", opt.Frames),
 			"leave the number of frames out, or export the model for as many")
 	case opt.Frames > 0:
 		t = opt.Frames
 	case t <= 1 && r.shiftT == 0:
-		e := r.refuse(nil, "a temporal shift, a mean over frames or an input of clips, which tell T",
-			"a network that treats every image alone", "say how many frames a clip has: --source-frames T").(*Error)
-		e.NeedFrames = true
-		return e
-	}
-	if averaged > 1 && averaged%t != 0 {
-		return r.refuse(nil, fmt.Sprintf("a mean over whole clips of %d frames", t), fmt.Sprintf("one over %d", averaged), "")
-	}
-	if segments > 0 && segments%t != 0 {
-		return r.refuse(nil, fmt.Sprintf("an input of whole clips of %d frames", t), fmt.Sprintf("%d frames a sample", segments), "")
+		found := "a network that treats every image alone"
+		if single {
+			found = "a network exported with a single frame"
+		}
+		return 0, r.needFrames("a temporal shift, a mean over frames or an input of clips, which tell T", found)
 	}
 	r.net.Frames = t
-	return nil
+	if single {
+		return 1, nil
+	}
+	if averaged > 1 && averaged%t != 0 {
+		return 0, r.refuse(nil, fmt.Sprintf("a mean over whole clips of %d frames", t), fmt.Sprintf("one over %d", averaged), "")
+	}
+	if segments > 0 && segments%t != 0 {
+		return 0, r.refuse(nil, fmt.Sprintf("an input of whole clips of %d frames", t), fmt.Sprintf("%d frames a sample", segments), "")
+	}
+	if rows%t != 0 {
+		return 0, r.refuse(nil, fmt.Sprintf("an input of whole clips of %d frames", t), fmt.Sprintf("%d images", rows),
+			fmt.Sprintf("export the model with a multiple of %d images, or with one", t))
+	}
+	return t, nil
+}
+
+// needFrames is the refusal of a model that is fine but for T.
+func (r *recognizer) needFrames(expected, found string) error {
+	e := r.refuse(nil, expected, found, "say how many frames a clip has: --source-frames T").(*Error)
+	e.NeedFrames = true
+	return e
 }
 
 // cropsOf reports whether a mean over all frames can be one over the usual

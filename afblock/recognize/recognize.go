@@ -73,7 +73,9 @@ func Network(m *graph.Model, opt Options) (*afblock.Network, error) {
 			r := &recognizer{probe: newProbe(m, batch), net: &afblock.Network{}}
 			r.budget = budget
 			if err = r.network(m, opt); err == nil {
-				return r.net, nil
+				if err = r.framesTold(m, inputs[0], opt); err == nil {
+					return r.net, nil
+				}
 			}
 			budget = r.budget
 			var no *Error
@@ -128,13 +130,35 @@ func (r *recognizer) network(m *graph.Model, opt Options) error {
 		return err
 	}
 	view := r.view(in)
-	if err := r.frames(view.segments, head.averaged, opt); err != nil {
+	frames, err := r.frames(view, int(r.dims(in)[0]), head.averaged, opt)
+	if err != nil {
 		return err
 	}
 	r.net.Size = r.size(m, in, view.layout)
 	r.net.Keys = afblock.KeyStyle{FC: r.net.Head.Key}
-	r.net.Shell = r.source(m, in, out, head, r.net.Frames, view)
+	shell := r.source(m, in, out, head, frames, view)
+	if frames == 1 && head.averaged == 1 {
+		r.net.Head.Consensus = shell.consensusOfOne()
+	}
+	r.net.Shell = shell
 	return nil
+}
+
+// framesTold refuses a network that takes T from its input's shape, where
+// nobody has said T: what was recognised is then the T looked at. Such a network
+// is recognised with any other T as well.
+func (r *recognizer) framesTold(m *graph.Model, in *graph.Value, opt Options) error {
+	axes := axesOf(m, in.Type.Shape)
+	if opt.Frames > 0 || !axes.openFrames() {
+		return nil
+	}
+	other := int64(r.net.Frames + 1)
+	again := &recognizer{probe: newProbe(m, map[string][]int64{in.Name(): axes.dims(probeSizes(other))}), net: &afblock.Network{}}
+	if again.network(m, opt) != nil || again.net.Frames == r.net.Frames {
+		return nil
+	}
+	r.where = "frames"
+	return r.needFrames("frames a clip that the graph says", fmt.Sprintf("an input %q of shape %s, clips of any number of frames", in, in.Type.Shape))
 }
 
 // source notes what was found in the probe as places of m itself.
@@ -144,9 +168,9 @@ func (r *recognizer) source(m *graph.Model, in, out *graph.Value, head *headFoun
 		model: m, in: g.Value(in.Name()), out: g.Value(out.Name()), fc: g.Value(head.fc.Output(0).Name()).Producer(),
 		layout: view.layout, frames: frames, segments: view.segments,
 		answer: g.Value(head.answer.Name()), scores: g.Value(head.scores.Name()), kernel: head.kernel,
-		classes: r.net.Head.Weight.Dims[0], tail: head.tail, averaged: head.averaged, axis: view.axis, inDims: r.dims(in), outDims: r.dims(out),
+		classes: r.net.Head.Weight.Dims[0], tail: head.tail, averaged: head.averaged, axis: view.axis,
+		head: r.net.Head, clips: probeSizes(0).clips, inDims: r.dims(in), outDims: r.dims(out),
 	}
-	s.clipDims = r.dims(r.model.Graph.Value(s.clipInput().Name()))
 	return s
 }
 

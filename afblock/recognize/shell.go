@@ -21,11 +21,12 @@ type Shell struct {
 	scores   *graph.Value // what the linear layer makes, its bias added
 	kernel   []int64      // of a linear layer spelled as a convolution: its window, all ones
 	classes  int64
-	tail     bool    // more than a mean and softmax lies behind the linear layer
-	averaged int     // frames that the head averages, T times the crops; 1: none
-	axis     int     // of the input, along which a clip's frames lie; −1: not known
-	clipDims []int64 // of the input, of In and of Out, at the sizes looked at in recognition
-	inDims   []int64
+	tail     bool         // more than a mean and softmax lies behind the linear layer
+	averaged int          // frames that the head averages, T times the crops; 1: none
+	axis     int          // of the input, along which a clip's frames lie; −1: not known
+	head     afblock.Head // as the model has it
+	clips    int64        // looked at in recognition
+	inDims   []int64      // of in and out then
 	outDims  []int64
 }
 

@@ -10,18 +10,17 @@ import (
 
 // copier copies parts of a source's graph into another one.
 type copier struct {
-	g    *graph.Graph
-	vals map[*graph.Value]*graph.Value  // source values that have a copy or a stand-in
-	plan map[*graph.Value]*graph.Tensor // constants that change on the way
-	ints map[*graph.Node][]*graph.Attribute
+	g       *graph.Graph
+	vals    map[*graph.Value]*graph.Value // source values that have a copy or a stand-in
+	plan    *plan                         // what changes on the way
+	changed map[*graph.Value]*graph.Value // constants that the plan made, by what they were
 }
 
 func newCopier(g *graph.Graph, p *plan) *copier {
-	c := &copier{g: g, vals: map[*graph.Value]*graph.Value{}}
-	if p != nil {
-		c.plan, c.ints = p.consts, p.attrs
+	if p == nil {
+		p = &plan{}
 	}
-	return c
+	return &copier{g, map[*graph.Value]*graph.Value{}, p, map[*graph.Value]*graph.Value{}}
 }
 
 // region copies what the targets need beyond the values already copied.
@@ -31,17 +30,17 @@ func (c *copier) region(src *graph.Graph, targets ...*graph.Value) error {
 	for len(work) > 0 {
 		v := work[len(work)-1]
 		work = work[:len(work)-1]
-		if v == nil || c.vals[v] != nil || v.Producer() == nil || needed[v.Producer()] || c.plan[v] != nil {
+		if v == nil || c.vals[v] != nil || v.Producer() == nil || needed[v.Producer()] {
 			continue
 		}
 		needed[v.Producer()] = true
-		work = append(work, reads(v.Producer())...)
+		work = append(work, c.reads(v.Producer())...)
 	}
 	for n := range src.Nodes() {
 		if !needed[n] {
 			continue
 		}
-		for _, v := range reads(n) {
+		for _, v := range c.reads(n) {
 			if err := c.constant(v); err != nil {
 				return fmt.Errorf("%s: %w", n, err)
 			}
@@ -54,7 +53,12 @@ func (c *copier) region(src *graph.Graph, targets ...*graph.Value) error {
 			return fmt.Errorf("%s: its mask is read", n)
 		}
 		k := c.g.CopyNode(n, c.vals)
-		for _, a := range c.ints[n] {
+		for i, v := range n.Inputs() {
+			if t := c.plan.inputs[use{n, i}]; t != nil {
+				k.SetInput(i, c.instead(v, t))
+			}
+		}
+		for _, a := range c.plan.attrs[n] {
 			k.SetAttr(a)
 		}
 	}
@@ -71,15 +75,41 @@ func (c *copier) constant(v *graph.Value) error {
 	if v == nil || c.vals[v] != nil {
 		return nil
 	}
-	t := c.plan[v]
-	if t == nil {
-		t = v.Initializer()
-	}
+	t := v.Initializer()
 	if t == nil {
 		return fmt.Errorf("%q is an input that the part copied does not have", v.Name())
 	}
 	c.vals[v] = c.g.NewInitializer(v.Name(), t)
 	return nil
+}
+
+// instead returns the constant t, which stands in the copy for the constant v:
+// one for all readers that want the same.
+func (c *copier) instead(v *graph.Value, t *graph.Tensor) *graph.Value {
+	if k := c.changed[v]; k != nil && sameElements(k.Initializer(), t) {
+		return k
+	}
+	c.changed[v] = c.g.NewInitializer(v.Name(), t)
+	return c.changed[v]
+}
+
+// sameElements reports whether two small constants are equal.
+func sameElements(a, b *graph.Tensor) bool {
+	x, err1 := a.Bytes()
+	y, err2 := b.Bytes()
+	return err1 == nil && err2 == nil && a.DType == b.DType && slices.Equal(a.Dims, b.Dims) && slices.Equal(x, y)
+}
+
+// reads lists what the copy of a node will read of the source.
+func (c *copier) reads(n *graph.Node) []*graph.Value {
+	return slices.DeleteFunc(reads(n), func(v *graph.Value) bool {
+		for i, in := range n.Inputs() { // elsewhere than where the plan puts another constant
+			if in == v && c.plan.inputs[use{n, i}] == nil {
+				return false
+			}
+		}
+		return slices.Contains(n.Inputs(), v)
+	})
 }
 
 // reads lists what a node reads, in its subgraphs too.
@@ -172,11 +202,18 @@ func (s *Shell) copyPrefix(g *graph.Graph, t int, p *plan) (*graph.Value, error)
 // inputShape is the shape of the model's input for clips of t frames.
 func (s *Shell) inputShape(t int) (graph.Shape, error) {
 	shape := slices.Clone(s.clipInput().Type.Shape)
-	if t == s.frames {
-		return shape, nil
-	}
 	i := s.axis
-	if i < 0 {
+	switch {
+	case i > 0 && s.segments > 0 && !shape[i].Known(): // open, but a network's T is one
+		width := int64(1)
+		if s.layout == afblock.LayoutChannels {
+			width = s.inDims[1]
+		}
+		shape[i] = graph.D(int64(s.segments/s.frames*t) * width)
+		return shape, nil
+	case t == s.frames:
+		return shape, nil
+	case i < 0:
 		return nil, fmt.Errorf("input %q of shape %s: afc cannot tell its frame axis, so it cannot change the number of frames from %d to %d",
 			s.clipInput().Name(), shape, s.frames, t)
 	}
@@ -223,7 +260,7 @@ func (s *Shell) outputType(net *afblock.Network) graph.Type {
 	if n := len(typ.Shape); n > 0 && typ.Shape[n-1].Known() {
 		typ.Shape[n-1] = graph.D(net.Head.Weight.Dims[0])
 	}
-	if net.Frames == s.frames || s.averaged > 1 {
+	if net.Frames == s.frames || net.Head.Consensus != afblock.PerFrame {
 		return typ
 	}
 	for i, d := range typ.Shape[:max(len(typ.Shape)-1, 0)] {

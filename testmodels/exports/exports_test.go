@@ -6,6 +6,8 @@ package exports
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,6 +32,7 @@ type facts struct {
 	Half     bool // weights, at least, are float16
 	Tail     bool // more than a mean and softmax stands behind the linear layer
 	Flag     bool // the graph does not tell T; recognize.Options.Frames does
+	Open     bool // it takes clips of any T; the .npz has one of 6 frames too
 
 	Frames, Depth, Width, Classes, Crops, Div, Every int
 
@@ -260,6 +263,95 @@ func twice(t *testing.T, x *graph.Tensor, n int64, axis int) *graph.Tensor {
 		t.Fatal(err)
 	}
 	return y
+}
+
+// TestFramesNotTold: where the graph does not say T, it is asked for, not guessed.
+func TestFramesNotTold(t *testing.T) {
+	all := readFacts(t)
+	for _, name := range names(all, false) {
+		if !all[name].Flag {
+			continue
+		}
+		m := read(t, name)
+		if err := passes.Canonicalize(m); err != nil {
+			t.Fatal(err)
+		}
+		_, err := recognize.Network(m, recognize.Options{})
+		var no *recognize.Error
+		if !errors.As(err, &no) || !no.NeedFrames {
+			t.Errorf("%s: T is not in the file, got %v", name, err)
+		}
+	}
+}
+
+// TestOpenFrames gives a network that takes clips of any length one of 6 frames.
+func TestOpenFrames(t *testing.T) {
+	if _, err := ort.Version(); err != nil {
+		t.Skip(err)
+	}
+	all := readFacts(t)
+	for _, name := range names(all, false) {
+		f := all[name]
+		if !f.Open {
+			continue
+		}
+		m := read(t, name)
+		if err := passes.Canonicalize(m); err != nil {
+			t.Fatal(err)
+		}
+		net, err := recognize.Network(m, recognize.Options{Frames: 6})
+		if err != nil {
+			t.Fatal(err)
+		}
+		recorded := testutil.NPZ(t, name+".npz")
+		f.compare(t, run(t, net, recorded["video6"]), recorded["logits6"])
+	}
+}
+
+// TestOtherSizes lowers networks that take frames of any size for other numbers
+// of frames, among them those that are axes' numbers, and gives them frames that
+// are not square: two clips must be answered as each of them alone.
+func TestOtherSizes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow")
+	}
+	eachRunnable(t, func(t *testing.T, f facts, net *afblock.Network, video, logits *graph.Tensor) {
+		if net.Size != [2]int{} || net.Shell.Clip().Layout == afblock.LayoutOther || f.Half {
+			t.Skip("the size of frames is fixed")
+		}
+		for _, frames := range []int{1, 2, 3, 5} {
+			net.Frames = frames
+			for _, size := range [][2]int64{{64, 32}, {32, 64}, {96, 33}} {
+				one := clip(net, 1, size)
+				two := clip(net, 2, size)
+				a, b := run(t, net, one), run(t, net, two)
+				if a.Dims[0] < 1 || b.Dims[0] != 2*a.Dims[0] || !slices.Equal(a.Dims[1:], b.Dims[1:]) {
+					t.Fatalf("%d frames of %v: answers of shape %v for a clip and %v for two", frames, size, a.Dims, b.Dims)
+				}
+				if f.Consensus != "none" && a.Dims[0] != 1 {
+					t.Errorf("%d frames of %v: %d answers for a clip", frames, size, a.Dims[0])
+				}
+				f.compare(t, firstRows(t, b, -a.Dims[0]), a)
+			}
+		}
+	})
+}
+
+// clip makes clips of random frames as a network takes them, the first the same
+// however many there are.
+func clip(net *afblock.Network, clips int64, size [2]int64) *graph.Tensor {
+	channels, frames := int64(net.Stem.Conv.In()), int64(net.Frames)
+	dims := map[afblock.Layout][]int64{
+		afblock.LayoutFrames:   {clips * frames, channels, size[0], size[1]},
+		afblock.LayoutSegments: {clips, frames, channels, size[0], size[1]},
+		afblock.LayoutChannels: {clips, frames * channels, size[0], size[1]},
+	}[net.Shell.Clip().Layout]
+	rng := rand.New(rand.NewPCG(1, 2))
+	x := make([]float32, clips*frames*channels*size[0]*size[1])
+	for i := range x {
+		x[i] = float32(rng.NormFloat64())
+	}
+	return graph.Float32s(dims, x...)
 }
 
 // TestOtherClasses lowers each network with a linear layer of one class less,

@@ -42,7 +42,8 @@ def calibrate(net, x):
                 m.bias.normal_(0, 0.2)
         for m in net.modules():  # a residual branch adds little, or a deep net amplifies rounding
             if hasattr(m, "downsample") and hasattr(m, "bn2"):
-                getattr(m, "bn3", m.bn2).weight.mul_(0.3)
+                last = getattr(m, "bn3", m.bn2)
+                (last[0] if isinstance(last, nn.Sequential) else last).weight.mul_(0.3)
         net.train()
         for m in net.modules():
             if isinstance(m, nn.Dropout):
@@ -69,7 +70,7 @@ def video(depth=18, width=4, t=4, layout="chan", consensus="after", clips=1, cro
         "consensus": {"before": "before", "gap5d": "before", "none": "none"}.get(consensus, "after"),
         "softmax": consensus in ("softmax", "prob"), "tail": consensus == "logsoftmax",
     }
-    if layout == "flat" and consensus == "none" and not kw.get("shift"):
+    if not kw.get("shift") and (t == 1 or layout == "flat" and consensus == "none"):
         facts["flag"] = True  # T must be given by --frames
     return net, (torch.randn(shape),), facts
 
@@ -82,13 +83,38 @@ def bytes_video(**kw):
     return net, (torch.randint(0, 256, (n, t, h, w, c), dtype=torch.uint8),), facts | {"layout": "other"}
 
 
+def wrapped(kind, **kw):
+    net, x, facts = video(**kw)
+    return kind(net), x, facts
+
+
+def open_frames(**kw):
+    net, x, facts = wrapped(models.OpenFrames, layout="seg", clips=2, **kw)
+    return net, x, facts | {"flag": True, "open": True}
+
+
+def every_second(**kw):
+    net, x, facts = wrapped(models.EverySecond, layout="seg", **kw)
+    return net, (torch.randn((1, 8) + x[0].shape[2:]),), facts | {"layout": "other"}
+
+
+def normed(kind, **kw):
+    """A network whose normalisations become another kind once they are calibrated."""
+    net, x, facts = video(**kw)
+    return net, x, facts | {"norms": kind}
+
+
 def torchscript(net, x, path, opset=13, dynamic=None, **kw):
     axes = None
     if dynamic:
         axes = {"video": {0: "batch"}, "logits": {0: "batch"}}
-        if dynamic == "size":
-            d = x[0].dim()
+        d = x[0].dim()
+        if dynamic in ("size", "all"):
             axes["video"] |= {d - 2: "height", d - 1: "width"}
+        if dynamic in ("frames", "all"):
+            axes["video"] |= {1: "frames"}
+        if dynamic == "clip":  # all images are one clip
+            axes = {"video": {0: "frames"}}
     names = ["video"] + [f"buffer{i}" for i in range(1, len(x))]
     torch.onnx.export(net, x, path, dynamo=False, opset_version=opset, input_names=names,
                       output_names=["logits"], dynamic_axes=axes, **kw)
@@ -317,6 +343,8 @@ GOOD = {
     "tsm_r18_gather_op13_dyn": (lambda: video(shift="gather", clips=2), TS, dict(opset=13, dynamic=True), []),
     "tsm_r18_masked_dynamo21": (lambda: video(shift="masked"), DYN, dict(opset=21), []),
     "tsm_r18_conv3d_op13": (lambda: video(shift="conv3d"), TS, dict(opset=13), []),
+    "tsm_r18_swapped_op13": (lambda: video(shift="swapped"), TS, dict(opset=13), []),
+    "tsm_r18_split_dynamo24_dyn": (lambda: video(shift="split", clips=2, **SEG), DYN, dict(opset=24, dynamic=True), []),
     # where it stands, how much it takes
     "tsm_r18_block_op13": (lambda: video(shift="zeros", whole=True), TS, dict(opset=13), []),
     "tsm_r50_block_dynamo": (lambda: video(50, 4, shift="pad", whole=True, **SEG), DYN, dict(opset=18), [zero_weights]),
@@ -342,7 +370,16 @@ GOOD = {
     # inputs
     "tsn_r18_bytes_op13": (lambda: bytes_video(**SEG), TS, dict(opset=13), []),
     "tsm_r18_flow_op13_dyn": (lambda: video(shift="zeros", planes=10, clips=2), TS, dict(opset=13, dynamic=True), []),
+    "tsn_r18_one_frame_op11": (lambda: video(t=1, **SEG), TS, dict(opset=11), []),
+    "tsn_r18_one_image_op13": (lambda: video(t=1, layout="flat", consensus="none"), TS, dict(opset=13), []),
+    "tsm_r18_open_frames_op13": (lambda: open_frames(shift="pad"), TS, dict(opset=13, dynamic="frames"), []),
+    "tsn_r18_open_frames_op11": (lambda: open_frames(), TS, dict(opset=11, dynamic="frames"), []),
+    "tsm_r18_prob_all_open_op11": (lambda: video(shift="merged", clips=2, consensus="prob", **SEG), TS, dict(opset=11, dynamic="all"), []),
+    "tsm_r18_every_second_op13": (lambda: every_second(shift="pad"), TS, dict(opset=13), []),
+    "tsm_r18_half_open_op13": (lambda: video(shift="split", clips=2, **SEG), "half", dict(opset=13, dynamic=True), []),
     # BN, initializers, constants
+    "tsm_r18_frozen_norm_op13": (lambda: normed(models.FrozenNorm, shift="split"), TS, dict(opset=13), []),
+    "tsn_r50_scaled_norm_op13": (lambda: normed(models.ScaledNorm, depth=50, width=4), TS, dict(opset=13), []),
     "tsn_r18_preserve_op13": (lambda: video(), TS, dict(training=PRESERVE), []),
     "tsm_r18_training_op13": (lambda: video(shift="split", dropout=0.5), TS, dict(training=TRAINING, do_constant_folding=False), []),
     "tsn_r18_training_op15": (lambda: video(dropout=0.5), TS, dict(opset=15, training=TRAINING, do_constant_folding=False), []),
@@ -398,7 +435,100 @@ def refuse(make):
     return f
 
 
+def excited(cbam):
+    net = ResNet(18, 4, 4, shift="pad", div=4)
+    for s in range(4):
+        for b in getattr(net, f"layer{s + 1}"):
+            b.bn2 = nn.Sequential(b.bn2, models.Excite(b.bn2.num_features, cbam))
+    return refused(net.channels, net)
+
+
+def two_layers():
+    net, x, _ = video()
+    c = net.fc.in_features
+    net.fc = nn.Sequential(nn.Linear(c, 2 * c), nn.ReLU(), nn.Linear(2 * c, 11))
+    return net, x, {"refused": True}
+
+
+def features():
+    net, x, _ = video(shift="pad")
+    net.fc = nn.Identity()
+    return net, x, {"refused": True}
+
+
+def mobilenet():
+    net = models.MobileNet(8, 4, "zeros")
+    return refused(net.channels, net)
+
+
+def inception():
+    net = models.Inception()
+    return refused(net.channels, net)
+
+
+def qdq(m):
+    """Convolutions read quantised and dequantised tensors, as every quantiser writes them."""
+    scale, zero = (numpy_helper.from_array(np.array(v, d), n) for v, d, n in ((0.05, np.float32, "q_scale"), (0, np.int8, "q_zero")))
+    m.graph.initializer.extend([scale, zero])
+    nodes, done = [], {}
+    for n in m.graph.node:
+        if n.op_type == "Conv":
+            for k in (0, 1):
+                v = n.input[k]
+                if v not in done:
+                    done[v] = v + "_dq"
+                    nodes.append(helper.make_node("QuantizeLinear", [v, "q_scale", "q_zero"], [v + "_q"]))
+                    nodes.append(helper.make_node("DequantizeLinear", [v + "_q", "q_scale", "q_zero"], [v + "_dq"]))
+                n.input[k] = done[v]
+        nodes.append(n)
+    del m.graph.node[:]
+    m.graph.node.extend(nodes)
+
+
+def qlinear(m):
+    """The first convolutions as QLinearConv."""
+    for name, v in (("q_scale", np.float32(0.05)), ("q_zero", np.int8(0))):
+        m.graph.initializer.append(numpy_helper.from_array(np.array(v), name))
+    nodes = []
+    for n in m.graph.node:
+        if n.op_type == "Conv":
+            x, w, y = n.input[0], n.input[1], n.output[0]
+            q = ["q_scale", "q_zero"]
+            nodes += [helper.make_node("QuantizeLinear", [x, *q], [y + "_x"]), helper.make_node("QuantizeLinear", [w, *q], [y + "_w"])]
+            conv = helper.make_node("QLinearConv", [y + "_x", *q, y + "_w", *q, *q], [y + "_y"], n.name)
+            conv.attribute.extend(n.attribute)
+            nodes += [conv, helper.make_node("DequantizeLinear", [y + "_y", *q], [y])]
+        else:
+            nodes.append(n)
+    del m.graph.node[:]
+    m.graph.node.extend(nodes)
+
+
+def saved_by_runtime(level):
+    def f(m):
+        import onnxruntime as ort
+        import tempfile
+        with tempfile.TemporaryDirectory() as d:
+            opt = ort.SessionOptions()
+            opt.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
+            opt.optimized_model_filepath = os.path.join(d, "m.onnx")
+            opt.log_severity_level = 3
+            ort.InferenceSession(m.SerializeToString(), opt, providers=["CPUExecutionProvider"])
+            return onnx.load(os.path.join(d, "m.onnx"))
+    return f
+
+
 BAD = {
+    "bad_excited": (lambda: excited(False), TS, dict(opset=13), []),
+    "bad_cbam": (lambda: excited(True), TS, dict(opset=13), []),
+    "bad_two_layers": (two_layers, TS, dict(opset=13), []),
+    "bad_features": (features, TS, dict(opset=13), []),
+    "bad_mobilenet": (mobilenet, TS, dict(opset=13), []),
+    "bad_inception": (inception, TS, dict(opset=13), []),
+    "bad_qdq": (refuse(lambda: video(shift="pad")), TS, dict(opset=13), [qdq]),
+    "bad_qlinear": (refuse(lambda: video(shift="pad")), TS, dict(opset=13), [qlinear]),
+    "bad_saved_default": (refuse(lambda: video(shift="pad")), TS, dict(opset=13), [saved_by_runtime("ORT_ENABLE_ALL")]),
+    "bad_saved_extended": (refuse(lambda: video(shift="pad")), TS, dict(opset=13), [saved_by_runtime("ORT_ENABLE_EXTENDED")]),
     "bad_temporal_pool": (temporal_pool, TS, dict(opset=13), []),
     "bad_non_local": (non_local, TS, dict(opset=13), []),
     "bad_online": (online, TS, dict(opset=13), []),
@@ -430,8 +560,11 @@ def make(name, spec):
         facts["half"] = True
     x = tuple((v * 64).round() / 64 if v.is_floating_point() else v for v in x)  # compresses
     if len(x) == 1:  # online TSM steps frame by frame: no batch to calibrate on
-        calibrate(net, x)
+        one = facts.get("frames") == 1  # too little to calibrate on
+        calibrate(net, (torch.randn((8,) + x[0].shape[1:]),) if one else x)
     net.eval()
+    if kind := facts.pop("norms", None):
+        models.norms_as(net, kind)
     path = os.path.join(HERE, name + ".onnx")
     for old in (path, path + ".data"):
         if os.path.exists(old):
@@ -447,6 +580,9 @@ def make(name, spec):
         facts["stripped"] = True
     else:
         arrays = {"video": x[0].numpy(), "logits": y[0].numpy()}
+        if facts.get("open"):  # the same weights on clips of another length
+            x6 = (torch.randn(x[0][:, :1].shape).repeat(1, 6, 1, 1, 1) * torch.randn(1, 6, 1, 1, 1) * 8).round() / 8
+            arrays |= {"video6": x6.numpy(), "logits6": net(x6).detach().numpy()}
         np.savez_compressed(os.path.join(HERE, name + ".npz"), **arrays)
     m = onnx.load(path, load_external_data=False)
     facts["exporter"] = "dynamo" if export is DYN else "torchscript"

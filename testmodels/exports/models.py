@@ -142,9 +142,17 @@ class ShiftConv1d(nn.Module):
         return x.permute(0, 4, 3, 1, 2).reshape(nt, c, h, w)
 
 
+def shift_swapped(x, t, div):
+    """Paddle's temporal_shift: the first channels from the frame before."""
+    nt, c, h, w = x.size()
+    x = F.pad(x.view(-1, t, c, h, w), (0, 0, 0, 0, 0, 0, 1, 1))
+    fold = c // div
+    return torch.cat((x[:, :t, :fold], x[:, 2:t + 2, fold:2 * fold], x[:, 1:t + 1, 2 * fold:]), 2).view(nt, c, h, w)
+
+
 SHIFTS = {f.__name__[6:]: f for f in (
     shift_zeros, shift_merged, shift_pad, shift_split, shift_assign, shift_gather, shift_masked, shift_conv3d,
-    shift_roll, shift_backward_only)}
+    shift_roll, shift_backward_only, shift_swapped)}
 
 
 class Shift(nn.Module):
@@ -300,7 +308,129 @@ class Bytes(nn.Module):
         return self.net(x.permute(0, 1, 4, 2, 3))
 
 
+class OpenFrames(nn.Module):
+    """Takes T from its input, [N, T, 3, H, W]: the shift, and the mean."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        t = x.size(1)
+        for m in self.net.modules():
+            if isinstance(m, (Shift, Video)):
+                m.t = t
+        return self.net(x)
+
+
+class EverySecond(nn.Module):
+    """Uses every second frame of its input."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        return self.net(x[:, ::2])
+
+
+class FrozenNorm(nn.Module):
+    """Batch normalisation as a product and a sum of constants (detectron's, mmcv's frozen BN)."""
+
+    def __init__(self, bn):
+        super().__init__()
+        scale = bn.weight / (bn.running_var + bn.eps).sqrt()
+        self.register_buffer("scale", scale.detach().view(1, -1, 1, 1))
+        self.register_buffer("bias", (bn.bias - bn.running_mean * scale).detach().view(1, -1, 1, 1))
+
+    def forward(self, x):
+        return x * self.scale + self.bias
+
+
+class ScaledNorm(nn.Module):
+    """Batch normalisation without affine parameters, and a scale layer behind it (Caffe)."""
+
+    def __init__(self, bn):
+        super().__init__()
+        c = bn.num_features
+        self.bn = nn.BatchNorm2d(c, affine=False)
+        self.bn.running_mean, self.bn.running_var = bn.running_mean, bn.running_var
+        self.gamma, self.beta = nn.Parameter(bn.weight.detach().view(c, 1, 1)), nn.Parameter(bn.bias.detach().view(c, 1, 1))
+
+    def forward(self, x):
+        return self.bn(x) * self.gamma + self.beta
+
+
+def norms_as(net, kind):
+    """net with every batch normalisation replaced."""
+    for name, m in net.named_children():
+        if isinstance(m, nn.BatchNorm2d):
+            setattr(net, name, kind(m))
+        else:
+            norms_as(m, kind)
+    return net
+
+
+class MobileNet(nn.Module):
+    """MobileNetV2 in small, with the shift on the branches that add."""
+
+    def __init__(self, width, t, shift, div=4):
+        super().__init__()
+        def cba(i, o, k, s, groups=1, act=True):
+            layers = [nn.Conv2d(i, o, k, s, k // 2, groups=groups, bias=False), nn.BatchNorm2d(o)]
+            return layers + ([nn.ReLU6()] if act else [])
+        self.conv1 = nn.Conv2d(3, width, 3, 2, 1, bias=False)
+        self.stem = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU6())
+        self.blocks, self.shifts, cin = nn.ModuleList(), nn.ModuleList(), width
+        for out, stride in ((width, 1), (width, 1), (2 * width, 2), (2 * width, 1), (4 * width, 2), (4 * width, 1)):
+            self.blocks.append(nn.Sequential(*cba(cin, 4 * cin, 1, 1), *cba(4 * cin, 4 * cin, 3, stride, 4 * cin), *cba(4 * cin, out, 1, 1, act=False)))
+            self.shifts.append(make_shift(shift, cin, t, div) if stride == 1 and cin == out else nn.Identity())
+            cin = out
+        self.channels = cin
+
+    def forward(self, x):
+        x = self.stem(self.conv1(x))
+        for block, shift in zip(self.blocks, self.shifts):
+            y = block(shift(x))
+            x = x + y if y.shape == x.shape else y
+        return x
+
+
 # ---- networks that must be refused
+
+class Excite(nn.Module):
+    """Squeeze and excitation behind a convolution; cbam: over the map as well."""
+
+    def __init__(self, channels, cbam=False):
+        super().__init__()
+        self.down, self.up = nn.Conv2d(channels, channels // 2, 1), nn.Conv2d(channels // 2, channels, 1)
+        self.look = nn.Conv2d(2, 1, 7, padding=3) if cbam else None
+
+    def forward(self, x):
+        gate = self.up(F.relu(self.down(x.mean((2, 3), keepdim=True))))
+        if self.look is None:
+            return x * torch.sigmoid(gate)
+        x = x * torch.sigmoid(gate + self.up(F.relu(self.down(F.adaptive_max_pool2d(x, 1)))))
+        return x * torch.sigmoid(self.look(torch.cat((x.mean(1, keepdim=True), x.amax(1, keepdim=True)), 1)))
+
+
+class Inception(nn.Module):
+    """BNInception's first modules: branches side by side, concatenated."""
+
+    def __init__(self):
+        super().__init__()
+        def cba(i, o, k, s=1):
+            return nn.Sequential(nn.Conv2d(i, o, k, s, k // 2), nn.BatchNorm2d(o), nn.ReLU())
+        self.stem, self.pool = cba(3, 8, 7, 2), nn.MaxPool2d(3, 2, 1)
+        self.second = nn.Sequential(cba(8, 8, 1), cba(8, 16, 3))
+        self.one, self.three, self.twice = cba(16, 8, 1), nn.Sequential(cba(16, 8, 1), cba(8, 8, 3)), nn.Sequential(cba(16, 8, 1), cba(8, 8, 3), cba(8, 8, 3))
+        self.pooled = nn.Sequential(nn.AvgPool2d(3, 1, 1), cba(16, 4, 1))
+        self.channels = 28
+
+    def forward(self, x):
+        x = self.pool(self.second(self.pool(self.stem(x))))
+        return torch.cat((self.one(x), self.three(x), self.twice(x), self.pooled(x)), 1)
+
 
 class TemporalPool(nn.Module):
     """TSM's temporal_pool: half as many frames after layer1."""
