@@ -183,6 +183,9 @@ func (e *estimate) report() (*CostReport, error) {
 		if err := e.byOperator("the model is not recognised, so its operators are counted as it stands"); err != nil {
 			return nil, err
 		}
+		if err := e.refuse("it does not help: "+no.Error(), "SourceFrames"); err != nil {
+			return nil, err
+		}
 		if e.By == "stage" || e.By == "block" {
 			return nil, optionf("By", e.By, "the model is not recognised, so it has no stages")
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/afc-project/afc/afblock/compiled"
 	"github.com/afc-project/afc/passes"
 )
 
@@ -39,6 +40,9 @@ func Optimize(ctx context.Context, opt OptimizeOptions) (*RewriteReport, error) 
 	}
 	if err := setInputShapes(m, opt.InputShapes); err != nil {
 		return nil, err
+	}
+	if compiled.Is(m) && opt.Check {
+		return nil, optionf("Check", nil, "no pass runs on an AFNet that afc wrote; it is left as it is")
 	}
 	result, err := passes.Optimize(m, opt.PassOptions.passes("optimizing"))
 	if err != nil {

@@ -1,0 +1,300 @@
+package main
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/afc-project/afc/testmodels"
+)
+
+// flagPath is one thing that a command can be given, as its arguments.
+type flagPath struct {
+	name string
+	args []string
+}
+
+// flagTry sets a flag, beside what it goes with, which the run without it has
+// too.
+type flagTry struct {
+	with []string
+	set  []string
+}
+
+func try(set ...string) flagTry { return flagTry{nil, set} }
+
+// steps tries a flag where the report lists the passes.
+func steps(set ...string) flagTry { return flagTry{[]string{"--json"}, set} }
+
+// elsewhere are flags that no run with and without them can show, and why.
+var elsewhere = map[string]string{
+	"help":    "of the flag library",
+	"weights": "makes another path",
+}
+
+// TestEveryFlagCounts runs every flag of the commands that run no models, on
+// every kind of thing they can be given. A flag must change what comes out, or
+// be refused by name: none may be swallowed.
+func TestEveryFlagCounts(t *testing.T) {
+	dir := t.TempDir()
+	source := modelFile(t, testmodels.Spec{
+		Blocks: []int{3, 2, 2}, Width: 16, Frames: 4, Size: 32, Classes: 3, Dynamic: true, Input: testmodels.FramesOwnAxis, BN: testmodels.BNKept,
+	})
+	other := modelFile(t, testmodels.NearMisses()[0].Spec)
+	af, trained := filepath.Join(dir, "af.onnx"), filepath.Join(dir, "trained.safetensors")
+	plainAF, plain := filepath.Join(dir, "plain.onnx"), filepath.Join(dir, "plain.safetensors")
+	mustRun(t, "convert", source, "-o", af)
+	mustRun(t, "export", af, "-o", trained)
+	mustRun(t, "convert", source, "-o", plainAF, "--skip-pass", "rewrite-af")
+	mustRun(t, "export", plainAF, "-o", plain)
+	authors := checkpointFile(t, testmodels.AFSpec{Blocks: []int{3, 2, 2}, Width: 16, Frames: 4, Classes: 3})
+
+	pass := map[string]flagTry{
+		"stop-after": steps("--stop-after", "lower"), "skip-pass": steps("--skip-pass", "clean-up"), "dump-dir": try("--dump-dir", "OUT/dump"),
+		"check": try("--check"), "check-seed": {[]string{"--check", "--check-seed", "7"}, []string{"--check-seed", "8"}},
+		"json": try("--json"), "output": try("-o", "OUT/other.onnx"), "external-data": try("--external-data"),
+		"input-shapes": try("--input-shapes", "2,4,3,32,32"),
+	}
+	shape := map[string]flagTry{
+		"source-frames": try("--source-frames", "5"), "alpha": try("--alpha", "4"), "focal-groups": try("--focal-groups", "1"), "stride-at": try("--stride-at", "source"),
+	}
+	convert := merged(pass, shape, map[string]flagTry{
+		"frames": try("--frames", "3"), "navigation": try("--navigation", "all"), "gate-open": try("--gate-open"), "size": try("--size", "48"),
+		"shift": try("--shift"), "shift-div": {[]string{"--shift"}, []string{"--shift-div", "4"}},
+		"lowering": try("--lowering", "mask"), "target": try("--target", "cuda"),
+		"budget":     {[]string{"--lowering", "topk", "--budget", "1"}, []string{"--budget", "2"}},
+		"unselected": try("--unselected", "zero"), "sampling": try("--sampling", "gumbel"), "outputs": try("--outputs", "masks"),
+	})
+	optimize := merged(pass, map[string]flagTry{"stop-after": steps("--stop-after", "dead-code"), "skip-pass": steps("--skip-pass", "fold-batchnorm")})
+	for _, c := range []struct {
+		command string
+		tries   map[string]flagTry
+		paths   []flagPath
+	}{
+		{"convert", convert, []flagPath{
+			{"source", []string{source}},
+			{"source and trained weights", []string{source, "--weights", authors}},
+			{"source and exported weights", []string{source, "--weights", trained}},
+			{"source and plain weights", []string{source, "--weights", plain}},
+			{"weights", []string{"--weights", authors}},
+			{"exported weights", []string{"--weights", trained}},
+			{"plain weights", []string{"--weights", plain}},
+			{"AFNet", []string{af}},
+			{"AFNet and weights", []string{af, "--weights", trained}},
+		}},
+		{"optimize", optimize, []flagPath{{"source", []string{source}}, {"AFNet", []string{af}}, {"other", []string{other}}}},
+		{"inspect", map[string]flagTry{
+			"source-frames": try("--source-frames", "5"), "dot": try("--dot", "-"), "svg": try("--svg", "OUT/x.svg"),
+			"input-shapes": try("--input-shapes", "2,4,3,48,48"), "json": try("--json"),
+		}, []flagPath{{"source", []string{source}}, {"AFNet", []string{af}}}},
+		{"flops estimate", merged(shape, map[string]flagTry{
+			"ratio": try("--ratio", "0.3"), "frames": try("--frames", "3,5"), "size": try("--size", "48"), "convention": try("--convention", "flop"),
+			"by": try("--by", "block"), "lowering": try("--lowering", "gather"), "plot": try("--plot", "OUT/x.svg"), "csv": try("--csv"), "json": try("--json"),
+			"budget":       {[]string{"--lowering", "topk", "--budget", "1"}, []string{"--budget", "2"}},
+			"input-shapes": try("--input-shapes", "2,4,3,48,48"),
+		}), []flagPath{{"source", []string{source}}, {"AFNet", []string{af}}, {"other", []string{other}}, {"operators", []string{source, "--by", "operator", "--input-shapes", "1,4,3,32,32"}}}},
+		{"export", map[string]flagTry{"output": try("-o", "OUT/other.safetensors"), "json": try("--json")}, []flagPath{{"AFNet", []string{af}}}},
+	} {
+		if testing.Short() {
+			c.paths = c.paths[len(c.paths)-1:]
+		}
+		for _, path := range c.paths {
+			t.Run(c.command+" "+path.name, func(t *testing.T) {
+				flagsCount(t, c.command, path, c.tries)
+			})
+		}
+	}
+}
+
+func merged(maps ...map[string]flagTry) map[string]flagTry {
+	all := map[string]flagTry{}
+	for _, m := range maps {
+		for k, v := range m {
+			all[k] = v
+		}
+	}
+	return all
+}
+
+// flagsCount tries every flag of a command on one path.
+func flagsCount(t *testing.T, command string, path flagPath, tries map[string]flagTry) {
+	words := strings.Fields(command)
+	for _, f := range flagsOf(t, words) {
+		name := f.Names()[0]
+		if elsewhere[name] != "" {
+			continue
+		}
+		at, ok := tries[name]
+		if !ok {
+			t.Errorf("--%s is not tried: give this test a value for it", name)
+			continue
+		}
+		run := func(flags []string) (outcome, string) {
+			out := t.TempDir()
+			args := slices.Concat(words, path.args, flags)
+			if !slices.Contains(flags, "-o") && slices.ContainsFunc(flagsOf(t, words), func(f cli.Flag) bool { return f.Names()[0] == "output" }) {
+				args = append(args, "-o", "OUT/out"+map[bool]string{true: ".safetensors", false: ".onnx"}[command == "export"])
+			}
+			for i, a := range args {
+				args[i] = strings.ReplaceAll(a, "OUT", out)
+			}
+			o := tryRun(t, args...)
+			return o, whatCame(t, out, o)
+		}
+		without, before := run(at.with)
+		with, after := run(replaced(at.with, at.set))
+		switch {
+		case with.code == exitOK && without.code == exitOK && after == before:
+			t.Errorf("--%s is swallowed: it changes nothing and is not refused\n%s", name, with.stderr)
+		case with.code == exitUsage && without.code == exitOK && !strings.Contains(with.stderr, "--"+name):
+			t.Errorf("--%s is refused without its name: %s", name, with.stderr)
+		case with.code != exitOK && with.stderr == without.stderr && !slices.ContainsFunc(at.with, func(w string) bool { return strings.Contains(with.stderr, w) }):
+			t.Errorf("the run without --%s fails already: %s", name, without.stderr)
+		}
+	}
+}
+
+// replaced is with, the flags set in it given the values of set.
+func replaced(with, set []string) []string {
+	if i := slices.Index(with, set[0]); i >= 0 {
+		return slices.Concat(with[:i], set, with[i+len(set):])
+	}
+	return slices.Concat(with, set)
+}
+
+func flagsOf(t *testing.T, words []string) []cli.Flag {
+	t.Helper()
+	commands := (&app{}).cli().Commands
+	var flags []cli.Flag
+	for _, w := range words {
+		i := slices.IndexFunc(commands, func(c *cli.Command) bool { return c.Name == w })
+		if i < 0 {
+			t.Fatalf("no command %q", w)
+		}
+		flags, commands = commands[i].Flags, commands[i].Subcommands
+	}
+	return flags
+}
+
+var times = regexp.MustCompile(`in \d+\.\d+ s|"elapsed_ns": \d+|check-seed \d+`)
+
+// whatCame is what a run printed and wrote, times apart.
+func whatCame(t *testing.T, dir string, o outcome) string {
+	t.Helper()
+	var b strings.Builder
+	fmt.Fprintln(&b, o.code, times.ReplaceAllString(strings.ReplaceAll(o.stdout+o.stderr, dir, "OUT"), "TIME"))
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		fmt.Fprintf(&b, "%s %x\n", strings.TrimPrefix(path, dir), sha256.Sum256(raw))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// TestEveryRunFlagIsRead holds the flags of commands that run models, on every
+// kind of call, to change what is asked for, or to be refused by name.
+func TestEveryRunFlagIsRead(t *testing.T) {
+	source := modelFile(t, small)
+	af := filepath.Join(t.TempDir(), "af.onnx")
+	mustRun(t, "convert", source, "-o", af)
+	clips := writeFile(t, "clips.npz", nil)
+	videos := []string{"--videos", filepath.Dir(clips)}
+	input := []string{"--input", clips}
+	random := map[string]flagTry{
+		"clips": try("--clips", "7"), "seed": try("--seed", "7"), "dist": try("--dist", "uniform"), "batch": try("--batch", "3"),
+		"provider": try("--provider", "cuda"), "allow-fallback": {[]string{"--provider", "cuda"}, []string{"--allow-fallback"}}, "threads": try("--threads", "1"),
+		"input": try(input...), "videos": try(videos...), "list": {videos, []string{"--list", clips}}, "template": {videos, []string{"--template", "%d.png"}},
+		"scale": {videos, []string{"--scale", "99"}}, "mean": {append(videos, "--std", "1,1,1"), []string{"--mean", "1,2,3"}},
+		"std": {append(videos, "--mean", "1,2,3"), []string{"--std", "1,2,3"}}, "bgr": {videos, []string{"--bgr"}},
+	}
+	// These are read where they act: by the guard, and where reports are printed.
+	read := map[string]bool{"timeout": true, "json": true, "report": true, "same": true, "help": true}
+	verify := merged(random, map[string]flagTry{
+		"atol": try("--atol", "1"), "rtol": try("--rtol", "1"), "iterations": try("--iterations", "3"), "bisect": try("--bisect"),
+		"input-shapes": try("--input-shapes", "1,2"), "source-frames": try("--source-frames", "5"), "only": try("--only", "load"),
+		"skip": try("--skip", "load"), "rounds": try("--rounds", "3"), "min-top1": try("--min-top1", "0.5"),
+	})
+	fitted := merged(random, map[string]flagTry{
+		"output": {nil, []string{"-o", "x.onnx"}}, "external-data": try("--external-data"), "clips": try("--clips", "9"), "held": try("--held", "3"),
+		"for": try("--for", "any"), "rows": try("--rows", "99"), "frames": try("--frames", "3"), "source-frames": try("--source-frames", "5"),
+		"navigation": try("--navigation", "all"), "alpha": try("--alpha", "4"), "focal-groups": try("--focal-groups", "1"), "stride-at": try("--stride-at", "source"),
+		"unselected": try("--unselected", "zero"), "target": try("--target", "cuda"), "input-shapes": try("--input-shapes", "1,2"),
+		"input": try("--input", source), "videos": try("--videos", t.TempDir()),
+	})
+	for _, c := range []struct {
+		command string
+		tries   map[string]flagTry
+		read    func(*cli.Context) (any, error)
+		paths   []flagPath
+	}{
+		{"verify", verify, func(c *cli.Context) (any, error) { return verifyOptions(c) },
+			[]flagPath{{"AFNet", []string{af}}, {"source and AFNet", []string{source, af}}, {"same", []string{"--same", source, source}}}},
+		{"flops measure", random, func(c *cli.Context) (any, error) { return measureOptions(c) }, []flagPath{{"AFNet", []string{af}}}},
+		{"fit", fitted, func(c *cli.Context) (any, error) { return fitOptions(c) },
+			[]flagPath{{"clips", append([]string{source, "-o", "y.onnx"}, input...)}, {"videos", append([]string{source, "-o", "y.onnx"}, videos...)}}},
+	} {
+		for _, path := range c.paths {
+			for _, f := range flagsOf(t, strings.Fields(c.command)) {
+				name := f.Names()[0]
+				if read[name] {
+					continue
+				}
+				at, ok := c.tries[name]
+				if !ok {
+					t.Errorf("afc %s: --%s is not tried: give this test a value for it", c.command, name)
+					continue
+				}
+				ask := func(flags []string) (any, error) {
+					return asked(t, c.command, slices.Concat(path.args, flags), c.read)
+				}
+				before, _ := ask(at.with)
+				after, err := ask(slices.Concat(at.with, at.set))
+				switch {
+				case err != nil && !strings.Contains(err.Error(), "--"+name) && !slices.ContainsFunc(at.with, func(w string) bool { return strings.Contains(err.Error(), w) }):
+					t.Errorf("afc %s %s: --%s is refused without its name: %v", c.command, path.name, name, err)
+				case err == nil && reflect.DeepEqual(before, after):
+					t.Errorf("afc %s %s: --%s is swallowed", c.command, path.name, name)
+				}
+			}
+		}
+	}
+}
+
+// asked is what a command line asks for.
+func asked(t *testing.T, command string, args []string, read func(*cli.Context) (any, error)) (got any, err error) {
+	t.Helper()
+	c := (&app{stdout: &output{to: &strings.Builder{}}, stderr: &strings.Builder{}}).cli()
+	line := append([]string{"afc"}, append(strings.Fields(command), args...)...)
+	commands := c.Commands
+	for _, w := range strings.Fields(command) {
+		i := slices.IndexFunc(commands, func(c *cli.Command) bool { return c.Name == w })
+		commands[i].Action = func(c *cli.Context) error {
+			got, err = read(c)
+			return nil
+		}
+		commands = commands[i].Subcommands
+	}
+	line, moved := flagsFirst(c, line)
+	if moved != nil {
+		t.Fatal(moved)
+	}
+	if err := c.Run(line); err != nil {
+		return nil, err
+	}
+	return got, err
+}
