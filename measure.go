@@ -25,7 +25,7 @@ type MeasureOptions struct {
 func Measure(ctx context.Context, opt MeasureOptions) (*MeasureReport, error) {
 	step := PassOptions{Progress: opt.Progress}.step
 	step("reading " + opt.Model)
-	s, err := subjectOf(opt.Model)
+	s, _, err := subjectOf(opt.Model)
 	if err != nil {
 		return nil, err
 	}

@@ -4,15 +4,16 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/compiled"
 	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/clips"
-	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/numpy"
 	"github.com/afc-project/afc/passes"
 	"github.com/afc-project/afc/verify"
 	"github.com/afc-project/afc/verify/ort"
+	"github.com/afc-project/afc/verify/subject"
 )
 
 // Runtime says how ONNX Runtime is to run models.
@@ -98,7 +99,7 @@ func Verify(ctx context.Context, opt VerifyOptions) (*verify.Report, error) {
 		return nil, optionf("SourceFrames", nil, "it goes with a source")
 	}
 	step("reading " + opt.Model)
-	s, err := subjectOf(opt.Model, opt.Outputs...)
+	s, net, err := subjectOf(opt.Model, opt.Outputs...)
 	if err != nil {
 		return nil, err
 	}
@@ -108,10 +109,9 @@ func Verify(ctx context.Context, opt VerifyOptions) (*verify.Report, error) {
 	}
 	if opt.Source != "" {
 		step("reading " + opt.Source)
-		if s.Source, err = openModel(opt.Source, opt.Outputs...); err != nil {
+		if err := sourceOf(s, net, opt.Source, opt.SourceFrames, opt.Outputs...); err != nil {
 			return nil, err
 		}
-		s.SourceFrames = clipsOf(opt.Source, opt.SourceFrames).frames
 	}
 	vopt.Only, vopt.Skip, vopt.Rounds, vopt.MinTop1, vopt.Resident = opt.Only, opt.Skip, opt.Rounds, opt.MinTop1, opt.Resident
 	vopt.Progress = func(check string, done, total int) { step(fmt.Sprintf("check %d of %d: %s", done+1, total, check)) }
@@ -181,41 +181,44 @@ func namedInputs(path string) (map[string]*graph.Tensor, error) {
 	return inputs, nil
 }
 
-// subjectOf reads what there is to verify about a file; outputs as in openModel.
-func subjectOf(path string, outputs ...string) (*verify.Subject, error) {
+// subjectOf reads what there is to verify about a file, and the network in it,
+// nil if afc did not write it; outputs as in openModel.
+func subjectOf(path string, outputs ...string) (*verify.Subject, *afblock.Network, error) {
 	m, err := openModel(path, outputs...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	s := &verify.Subject{Model: m, Path: path}
 	if !compiled.Is(m) {
 		facts := clipsOf(path, 0)
-		s.Frames, s.Channels = facts.frames, facts.channels
-		return s, nil
+		return &verify.Subject{Model: m, Path: path, Frames: facts.frames, Channels: facts.channels}, nil, nil
 	}
-	net, file, err := compiled.ReadModel(m)
+	return subject.Of(m)
+}
+
+// sourceOf adds to a subject the model it was made from; outputs as in
+// openModel.
+func sourceOf(s *verify.Subject, net *afblock.Network, path string, frames int, outputs ...string) error {
+	m, err := openModel(path, outputs...)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s.Lowering, s.Budget = file.Lowering, file.Budget
-	s.Channels = net.Stem.Conv.In()
-	s.Frames, s.Size, s.FineTune, s.Probabilities = net.Frames, net.Size, net.FineTune, net.Head.Softmax
-	for _, b := range codegen.FocalBlocks(net) {
-		s.Blocks = append(s.Blocks, verify.FocalBlock(b))
+	if compiled.Is(m) {
+		return filef("%s, given as the source, is an AFNet that afc wrote: the source stands first, then the AFNet", path)
 	}
-	s.Reference = func(masksIn bool) (*graph.Model, error) {
-		m, _, err := codegen.Lower(net, codegen.Options{Lowering: codegen.Mask, MasksInput: masksIn, MasksOutput: true})
-		return m, err
+	canonical, err := openModel(path)
+	if err != nil {
+		return err
 	}
-	s.Identity = func() (*graph.Model, error) {
-		all, err := net.AllFocal()
-		if err != nil {
-			return nil, &verify.InapplicableError{Reason: err.Error()}
-		}
-		m, _, err := codegen.Lower(all, codegen.Options{Lowering: codegen.Mask})
-		return m, err
+	unknown := ""
+	var network *afblock.Network
+	if err = passes.Canonicalize(canonical); err == nil {
+		network, err = recognize.Network(canonical, recognize.Options{Frames: frames})
 	}
-	return s, nil
+	if err != nil {
+		unknown = err.Error()
+	}
+	s.SourceFrames = frames
+	return subject.SetSource(s, net, m, network, unknown)
 }
 
 // clipFacts is what recognition says of the clips a model takes.

@@ -33,3 +33,46 @@ func (net *Network) AllFocal() (*Network, error) {
 	}
 	return out, nil
 }
+
+// DenseTwin returns an AFNet that computes what src computes, made of src anew
+// (dense focal convolutions, strides at the source's places, every frame
+// selected, the gates open), with as much of net as fits in: its shell, head and
+// stem, and the blocks that no rewrite changes. Net, made of src with other
+// options, is then held to src by more than shapes.
+func (net *Network) DenseTwin(src *Network) (*Network, error) {
+	twin, err := Rewrite(src, RewriteOptions{
+		Frames: net.Frames, Groups: 1, StrideAt: StrideSource, Navigation: Pattern{1}, Unselected: net.Unselected, GateOpen: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(twin.Stages) != len(net.Stages) {
+		return nil, fmt.Errorf("it has %d stages, the source %d", len(net.Stages), len(twin.Stages))
+	}
+	twin.Shell, twin.Head, twin.Stem = net.Shell, net.Head, net.Stem
+	for i, s := range net.Stages {
+		to := twin.Stages[i]
+		if (s.AF == nil) != (to.AF == nil) || len(s.Blocks) != len(to.Blocks) {
+			return nil, fmt.Errorf("%s is not what becomes of the source's", s.Name)
+		}
+		for n, b := range s.Blocks {
+			to.Blocks[n].takeWeights(b)
+		}
+		if s.AF != nil {
+			to.AF.Fusion.takeWeights(s.AF.Fusion)
+		}
+	}
+	return twin, nil
+}
+
+// takeWeights gives a block another's weights, not its strides.
+func (b *Block) takeWeights(from *Block) {
+	for i, c := range from.Convs {
+		if i < len(b.Convs) {
+			b.Convs[i].Weight, b.Convs[i].Bias, b.Convs[i].BN = c.Weight, c.Bias, c.BN
+		}
+	}
+	if c := from.Downsample.Conv; c != nil && b.Downsample.Conv != nil {
+		b.Downsample.Conv.Weight, b.Downsample.Conv.Bias, b.Downsample.Conv.BN = c.Weight, c.Bias, c.BN
+	}
+}

@@ -1,5 +1,7 @@
 package codegen
 
+import "github.com/afc-project/afc/afblock/compiled"
+
 // Lowering is a way to write the focal branch.
 type Lowering string
 
@@ -40,4 +42,9 @@ type Options struct {
 	Budget []int
 	// Without leaves out steps that make the model faster.
 	Without []Step
+}
+
+// OptionsOf returns the options that a file was written with.
+func OptionsOf(file compiled.FileInfo) Options {
+	return Options{Lowering: Lowering(file.Lowering), Budget: file.Budget, MasksOutput: file.Masks, Gumbel: file.Sampling == "gumbel"}
 }

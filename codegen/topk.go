@@ -29,6 +29,7 @@ func (l topk) focal(x feature, blk *afblock.Block, s selection) (feature, error)
 	main, residual := l.shifted(x, blk, l.net.Frames)
 	residual = l.downsample(residual, blk)
 	if budget >= l.net.Frames {
+		l.nav.dropped(s, s.mask, l.net.Frames) // none: a column stands for every block
 		return l.join(l.maskedConvs(main, blk, s.mask), residual, blk), nil
 	}
 	rows := l.topRows(blk.Key, s, budget)

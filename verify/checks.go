@@ -12,10 +12,12 @@ import (
 // rest on.
 var checks = []check{
 	{"file", "keeps the rules of ONNX", (*prover).checkFile},
-	{"seal", "holds the weights that were written", (*prover).checkSeal},
+	{"seal", "holds the weights that were written (no proof that they are right)", (*prover).checkSeal},
 	{"onnx-go", "onnx-go reads the same nodes", (*prover).checkOnnxGo},
 	{"load", "ONNX Runtime loads it without a warning", (*prover).checkLoad},
 	{"reference", "equals its own mask lowering", (*prover).checkReference},
+	{"interpreter", "equals the network's definition in float64", (*prover).checkInterpreter},
+	{"compiler", "so do networks like it with other weights, sizes and frames", (*prover).checkCompiler},
 	{"masks", "chooses the frames the mask lowering chooses", (*prover).checkMasks},
 	{"none", "no frame selected", (*prover).checkNone},
 	{"all", "every frame selected", (*prover).checkAll},
@@ -28,6 +30,7 @@ var checks = []check{
 	{"isolation", "a bad clip leaves its neighbours alone", (*prover).checkIsolation},
 	{"optimised", "optimised by ONNX Runtime equals unoptimised", (*prover).checkOptimised},
 	{"skipping", "convolutions run on selected frames only", (*prover).checkSkipping},
+	{"source", "is made of this source", (*prover).checkSource},
 	{"identity", "with all frames and the gate open equals the source", (*prover).checkIdentity},
 	{"agreement", "answers like the source", (*prover).checkAgreement},
 	{"latency", "time against the source", (*prover).checkLatency},

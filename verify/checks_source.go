@@ -4,7 +4,35 @@ import (
 	"fmt"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/interpret"
 )
+
+// checkSource holds the network in the file to what becomes of the source.
+func (p *prover) checkSource() (Check, error) {
+	switch {
+	case p.s.Source == nil:
+		return Check{}, &InapplicableError{"no source model is given"}
+	case p.s.Network == nil:
+		return Check{}, &InapplicableError{"the model is not an AFNet that afc wrote"}
+	case p.s.SourceNetwork == nil:
+		return Check{Status: Fail, Figure: "not recognised", Where: "nothing can be said of an AFNet's source that is none: " + p.s.SourceUnknown}, nil
+	}
+	c := Check{Status: Pass, Limit: "as the rewrite has it"}
+	reason, layers := p.s.Network.DescendsFrom(p.s.SourceNetwork, p.s.Origin)
+	if reason != "" {
+		c.Status, c.Figure, c.Where = Fail, "another network", reason
+		return c, nil
+	}
+	switch p.s.Origin {
+	case interpret.Transplanted:
+		c.Figure = fmt.Sprintf("depth, classes, strides, shift, head and the weights of %d layers", layers)
+	case interpret.Adapted:
+		c.Figure, c.Where = "depth, classes, strides, shift and the stem's weights", "the other weights were fitted or tuned"
+	case interpret.Trained:
+		c.Figure, c.Where = "depth, classes, strides and shift", "its weights were trained: nothing else ties them to a source"
+	}
+	return c, nil
+}
 
 func (p *prover) checkIdentity() (Check, error) {
 	switch {
@@ -12,6 +40,12 @@ func (p *prover) checkIdentity() (Check, error) {
 		return Check{}, &InapplicableError{"no source model is given"}
 	case p.s.Identity == nil:
 		return Check{}, &InapplicableError{"the model is not an AFNet that afc wrote"}
+	}
+	if p.sourceFrames != p.sample() {
+		return Check{}, &InapplicableError{fmt.Sprintf("the source takes %d frames at once, the model %d", p.sourceFrames, p.sample())}
+	}
+	if n := trains(p.s.Source.Graph); n != nil {
+		return Check{}, &InapplicableError{fmt.Sprintf("the source computes in training mode (%s): its answers hang on the whole batch", n.Name)}
 	}
 	m, err := p.s.Identity()
 	if err != nil {
@@ -66,6 +100,16 @@ func (p *prover) checkAgreement() (Check, error) {
 		}
 	}
 	return c, p.accuracy(got, want)
+}
+
+// trains returns a node that computes in training mode, nil if there is none.
+func trains(g *graph.Graph) *graph.Node {
+	for n := range g.Nodes() {
+		if n.Is("BatchNormalization") && n.AttrInt("training_mode", 0) == 1 {
+			return n
+		}
+	}
+	return nil
 }
 
 // accuracy scores both models where the videos have labels.

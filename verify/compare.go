@@ -51,6 +51,8 @@ var (
 	Folded = Tolerance{Name: "folded", Scale: 1e-4}
 	// Device: another provider's kernels, float32 with its own approximations.
 	Device = Tolerance{Name: "device", Scale: 1e-3}
+	// Interpreted: float32 and folded batch norm against float64.
+	Interpreted = Tolerance{Name: "interpreted", Scale: 2e-5}
 	// Half: float32 against a network that rounds every layer to half precision.
 	Half = Tolerance{Name: "half", Scale: 2e-2}
 )

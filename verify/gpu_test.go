@@ -72,7 +72,7 @@ func TestWebGPUStrict(t *testing.T) {
 	if err := ort.ProbeProvider(provider); err != nil {
 		t.Skip(err)
 	}
-	s := subject(t, network(t, 0), codegen.Gather)
+	s := lowered(t, network(t, 0), codegen.Gather)
 	r, err := verify.Verify(t.Context(), s, verify.Options{Only: []string{"provider", "repeat"}, Threads: 1, Provider: provider})
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +87,7 @@ func TestWebGPUStrict(t *testing.T) {
 
 // TestProviderUnavailable never runs on the CPU instead.
 func TestProviderUnavailable(t *testing.T) {
-	s := subject(t, network(t, 0), codegen.Mask)
+	s := lowered(t, network(t, 0), codegen.Mask)
 	for _, name := range []string{"cuda", "tensorrt", "coreml", "openvino"} {
 		provider := ort.Provider{Name: name}
 		if ort.ProbeProvider(provider) == nil {

@@ -68,9 +68,31 @@ func (m mutator) swap(a *graph.Node, i int, b *graph.Node, k int) {
 	b.SetInput(k, x)
 }
 
-// chosenReaders are the nodes of a gather block that read its choice.
-func (m mutator) chosenReaders(block string) [2]*graph.Node {
-	return [2]*graph.Node{m.node(block + ".nonzero"), m.node(block + ".mask")}
+// choose makes what a block computes follow other choices: f is given the
+// value chosen, bool [N·T], and an element of the graph to stand before; the
+// choices that the model shows stay.
+func (m mutator) choose(nav string, f func(chosen *graph.Value, at *graph.Node) *graph.Value) {
+	m.t.Helper()
+	chosen, mask := m.value(nav+".chosen"), m.g.Value(nav+".mask")
+	at := chosen.Producer().Next()
+	other := f(chosen, at)
+	otherMask := m.before(at, "Cast", []*graph.Value{other}, graph.Int("to", int64(graph.Float32)))
+	m.reroute(chosen, other)
+	if mask != nil {
+		m.reroute(mask, otherMask)
+	}
+}
+
+// reroute makes those who compute with a choice read another, but not who makes
+// or shows it.
+func (m mutator) reroute(from, to *graph.Value) {
+	for _, u := range slices.Clone(from.Uses()) {
+		n := u.Node
+		if strings.Contains(n.Name, ".list_gen.") || strings.HasPrefix(n.Name, "mutant") || strings.HasPrefix(n.Name, "afc.masks.rows") || n.Name == "masks" {
+			continue
+		}
+		n.SetInput(u.Index, to)
+	}
 }
 
 // mutations break an AFNet in the lowering gather, with shift. Check is the
@@ -108,27 +130,20 @@ var mutations = []struct {
 	{"residual path shifted too", "reference", "layer1.refine_module.0.downsample", func(m mutator) {
 		m.node("layer1.refine_module.0.downsample.0").SetInput(0, m.value("layer1.refine_module.0.shift"))
 	}},
-	{"masks of two blocks swapped", "reference", "layer1.refine_module.0", func(m mutator) {
-		for i, a := range m.chosenReaders("layer1.refine_module.0") {
-			m.swap(a, 0, m.chosenReaders("layer1.refine_module.1")[i], 0)
-		}
+	{"choice of another block", "reference", "layer1.refine_module.1", func(m mutator) {
+		m.choose("layer1.list_gen.1", func(chosen *graph.Value, at *graph.Node) *graph.Value { return m.value("layer1.list_gen.0.chosen") })
 	}},
 	{"mask off by one frame", "reference", "layer1.refine_module.1", func(m mutator) {
-		readers := m.chosenReaders("layer1.refine_module.1")
-		chosen := readers[0].Input(0)
-		tail := m.before(readers[0], "Slice", []*graph.Value{chosen, m.ints(1), m.ints(1 << 30)})
-		head := m.before(readers[0], "Slice", []*graph.Value{chosen, m.ints(0), m.ints(1)})
-		rolled := m.before(readers[0], "Concat", []*graph.Value{tail, head}, graph.Int("axis", 0))
-		for _, n := range readers {
-			n.SetInput(0, rolled)
-		}
+		m.choose("layer1.list_gen.1", func(chosen *graph.Value, at *graph.Node) *graph.Value {
+			tail := m.before(at, "Slice", []*graph.Value{chosen, m.ints(1), m.ints(1 << 30)})
+			head := m.before(at, "Slice", []*graph.Value{chosen, m.ints(0), m.ints(1)})
+			return m.before(at, "Concat", []*graph.Value{tail, head}, graph.Int("axis", 0))
+		})
 	}},
 	{"mask inverted", "reference", "layer2.refine_module.0", func(m mutator) {
-		readers := m.chosenReaders("layer2.refine_module.0")
-		inverted := m.before(readers[0], "Not", []*graph.Value{readers[0].Input(0)})
-		for _, n := range readers {
-			n.SetInput(0, inverted)
-		}
+		m.choose("layer2.list_gen.0", func(chosen *graph.Value, at *graph.Node) *graph.Value {
+			return m.before(at, "Not", []*graph.Value{chosen})
+		})
 	}},
 	{"answers put in the wrong rows", "reference", "layer1.refine_module.0", func(m mutator) {
 		m.node("layer1.refine_module.0.rows").SetInput(1, m.g.NewInitializer("mutant.two", graph.Int64s(nil, 2)))
@@ -203,7 +218,7 @@ func (m mutator) replaceOutput(v *graph.Value) {
 // and says where it is broken.
 func TestMutations(t *testing.T) {
 	net := network(t, 8)
-	correct := subject(t, net, codegen.Gather)
+	correct := lowered(t, net, codegen.Gather)
 	if err := verify.Seal(correct.Model); err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +251,7 @@ func TestMutations(t *testing.T) {
 	}
 	t.Run("every frame computed", func(t *testing.T) {
 		s := *correct
-		s.Model = subject(t, net, codegen.Mask).Model
+		s.Model = lowered(t, net, codegen.Mask).Model
 		c := row(t, run(t, &s), "skipping")
 		if c.Status != verify.Fail || !strings.Contains(c.Where, "layer1.refine_module.0.conv1.weight") {
 			t.Errorf("skipping is %s: %s", c.Status, c.Where)

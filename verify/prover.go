@@ -99,7 +99,32 @@ func Verify(ctx context.Context, s *Subject, opt Options) (*Report, error) {
 		row.Name, row.Title = c.name, c.title
 		p.r.Checks = append(p.r.Checks, row)
 	}
+	if why := p.unproved(); why != "" {
+		p.r.Checks = append(p.r.Checks, Check{Name: "proof", Title: "something was proved of an AFNet", Status: Fail, Where: why})
+	}
 	return p.r, nil
+}
+
+// ofNetwork names the checks that look at the network in a file: where none of
+// them ran, nothing was proved.
+var ofNetwork = []string{
+	"seal", "reference", "interpreter", "compiler", "masks", "none", "all", "mixed", "tie", "skipping", "source", "identity",
+}
+
+// unproved says why nothing was proved of an AFNet, "" if something was.
+func (p *prover) unproved() string {
+	for _, c := range p.r.Checks {
+		if slices.Contains(ofNetwork, c.Name) && (c.Status == Pass || c.Status == Fail) {
+			return ""
+		}
+	}
+	switch {
+	case p.s.Network == nil && p.s.SourceNetwork != nil:
+		return p.s.Path + " is no AFNet that afc wrote: verify takes the source first, then the AFNet"
+	case p.s.Network == nil:
+		return p.s.Path + " is no AFNet that afc wrote; --same holds any two models together"
+	}
+	return "no check of this run looked at the network: " + strings.Join(ofNetwork, ", ") + " do"
 }
 
 // prover is a verification under way. What several checks need is computed
@@ -123,6 +148,7 @@ type prover struct {
 	base      []*outcome                    // by batch, see baseline
 	showing   map[*graph.Model]*graph.Model // see runShown
 	blamed    bool                          // see blame
+	seed      uint64                        // of Gumbel noise
 	ref       *graph.Model
 	refForced *graph.Model
 }
@@ -138,6 +164,10 @@ type outcome struct {
 // maxBatches is how many batches of the videos the model is compared with its
 // reference on; the other checks take the first.
 const maxBatches = 4
+
+// openSize is H and W of random clips where a model takes any: not square, so
+// that one does not stand for the other.
+var openSize = [2]int{176, 240}
 
 func newProver(ctx context.Context, s *Subject, opt Options) (*prover, error) {
 	if opt.Videos == nil {
@@ -165,7 +195,11 @@ func newProver(ctx context.Context, s *Subject, opt Options) (*prover, error) {
 			n = 2
 		}
 	}
-	p.h, p.w = in.FrameSize(s.Size)
+	size := s.Size
+	if _, random := opt.Videos.(clips.Random); random && size == [2]int{} && in.Size("H") == 0 && in.Size("W") == 0 {
+		size = openSize
+	}
+	p.h, p.w = in.FrameSize(size)
 	p.pixels = in.Pixels()
 	p.frames, p.crops = in.Sample(), 1
 	if s.Frames > 0 {
@@ -351,10 +385,13 @@ func zeros(t graph.Type, n int64) (*graph.Tensor, error) {
 	return graph.NewTensor(t.Elem, dims, make([]byte, int(product(dims))*t.Elem.Size()))
 }
 
-// Names of the reference's own input and output (Subject.Reference).
+// Names of the inputs and outputs that a compiled model or its reference may
+// have beside the source's.
 const (
-	masksInput  = "masks_in"
-	masksOutput = "masks"
+	masksInput    = "masks_in"
+	noiseInput    = "gumbel_noise"
+	masksOutput   = "masks"
+	droppedOutput = "dropped"
 )
 
 // sessionCache keeps the sessions last used: loading a large model takes

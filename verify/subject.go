@@ -6,6 +6,7 @@ import (
 
 	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/interpret"
 	"github.com/afc-project/afc/verify/ort"
 )
 
@@ -26,6 +27,20 @@ type Subject struct {
 	// selects (one entry serves all); nil: as many as are selected.
 	Budget []int
 
+	// Masks says that the file has the output "masks": its choices, float32 0/1
+	// [N, blocks, T]. Where it has a budget, it has the output "dropped" too:
+	// how many chosen frames lie beyond each block's, float32 [N, blocks].
+	Masks bool
+
+	// Network is the network that the file holds, to interpret; nil where afc did
+	// not write it. TrunkIn and TrunkOut name the values that its stem reads and
+	// its last stage makes, "" where the clips are what it reads.
+	Network           *interpret.Network
+	TrunkIn, TrunkOut string
+
+	// Variant writes a network like the file's in the file's way.
+	Variant func(interpret.Variant) (*Variant, error)
+
 	// Reference writes the network that the file holds once more, with the
 	// mask lowering and the output "masks" (float32 0/1 [N, blocks, T]); with
 	// masksIn its navigation is replaced by an input "masks_in" of that form.
@@ -33,11 +48,18 @@ type Subject struct {
 	Reference func(masksIn bool) (*graph.Model, error)
 
 	// Identity writes the file's network with every frame selected and its
-	// gate on the focal side, if that makes it equal the source.
+	// gate on the focal side, if that makes it equal the source, else a dense
+	// twin of it.
 	Identity func() (*graph.Model, error)
 
 	Source       *graph.Model // the model the file was made from; nil: not given
 	SourceFrames int          // frames a clip of it has; 0: as its input says, or Frames
+
+	// SourceNetwork is the source as a network, nil where it was not recognised
+	// (SourceUnknown then says why), and Origin where the file's weights come from.
+	SourceNetwork *interpret.Network
+	SourceUnknown string
+	Origin        interpret.Origin
 
 	// FineTune says that the file's AF weights were never trained, so that it
 	// need not answer like the source.

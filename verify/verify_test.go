@@ -18,6 +18,7 @@ import (
 	"github.com/afc-project/afc/testmodels"
 	"github.com/afc-project/afc/verify"
 	"github.com/afc-project/afc/verify/ort"
+	"github.com/afc-project/afc/verify/subject"
 )
 
 // network makes a tiny AFNet of random weights: two AF modules, ten channels
@@ -36,9 +37,9 @@ func network(t testing.TB, shiftDiv int) *afblock.Network {
 	return net
 }
 
-// subject lowers a network and says what there is to prove about it. Budget is
+// lowered lowers a network and says what there is to prove about it. Budget is
 // topk's, every frame if not given.
-func subject(t testing.TB, net *afblock.Network, lowering codegen.Lowering, budget ...int) *verify.Subject {
+func lowered(t testing.TB, net *afblock.Network, lowering codegen.Lowering, budget ...int) *verify.Subject {
 	t.Helper()
 	if _, err := ort.Version(); err != nil {
 		t.Skip(err)
@@ -46,23 +47,19 @@ func subject(t testing.TB, net *afblock.Network, lowering codegen.Lowering, budg
 	if len(budget) == 0 {
 		budget = []int{net.Frames}
 	}
-	m, _, err := codegen.Lower(net, codegen.Options{Lowering: lowering, Budget: budget})
+	opt := codegen.Options{Lowering: lowering, MasksOutput: true}
+	if lowering == codegen.TopK {
+		opt.Budget = budget
+	}
+	m, _, err := codegen.Lower(net, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &verify.Subject{
-		Model: m, Path: "af.onnx", Lowering: string(lowering), Frames: net.Frames, Size: net.Size,
-		Reference: func(masksIn bool) (*graph.Model, error) {
-			m, _, err := codegen.Lower(net, codegen.Options{Lowering: codegen.Mask, MasksInput: masksIn, MasksOutput: true})
-			return m, err
-		},
+	s, _, err := subject.Of(m)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if lowering == codegen.TopK {
-		s.Budget = budget
-	}
-	for _, b := range codegen.FocalBlocks(net) {
-		s.Blocks = append(s.Blocks, verify.FocalBlock(b))
-	}
+	s.Path = "af.onnx"
 	return s
 }
 
@@ -70,26 +67,27 @@ func subject(t testing.TB, net *afblock.Network, lowering codegen.Lowering, budg
 // there is to prove about the AFNet.
 func converted(t testing.TB, lowering codegen.Lowering, opt afblock.RewriteOptions, budget ...int) *verify.Subject {
 	t.Helper()
-	source := testmodels.Spec{Blocks: []int{3, 3, 2, 2}, Width: 8, Frames: 4, Size: 33, Classes: 7, Shift: testmodels.ShiftConcat, Seed: 5}.Build()
-	plain, err := recognize.Network(source, recognize.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	source, plain := plainSource(t, 5)
 	net, err := afblock.Rewrite(plain, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := subject(t, net, lowering, budget...)
-	s.Source, s.FineTune = source, net.FineTune
-	s.Identity = func() (*graph.Model, error) {
-		all, err := net.AllFocal()
-		if err != nil {
-			return nil, &verify.InapplicableError{Reason: err.Error()}
-		}
-		m, _, err := codegen.Lower(all, codegen.Options{Lowering: codegen.Mask})
-		return m, err
+	s := lowered(t, net, lowering, budget...)
+	if err := subject.SetSource(s, net, source, plain, ""); err != nil {
+		t.Fatal(err)
 	}
 	return s
+}
+
+// plainSource makes a tiny source and what is recognised in it.
+func plainSource(t testing.TB, seed uint64) (*graph.Model, *afblock.Network) {
+	t.Helper()
+	source := testmodels.Spec{Blocks: []int{3, 3, 2, 2}, Width: 8, Frames: 4, Size: 33, Classes: 7, Shift: testmodels.ShiftConcat, Seed: seed}.Build()
+	plain, err := recognize.Network(source, recognize.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return source, plain
 }
 
 // prove runs the checks with few threads and rounds.
@@ -118,13 +116,13 @@ func TestVerifyCorrect(t *testing.T) {
 		net := network(t, shiftDiv)
 		for _, lowering := range codegen.Lowerings {
 			t.Run(fmt.Sprintf("%s/shift %d", lowering, shiftDiv), func(t *testing.T) {
-				r := prove(t, subject(t, net, lowering))
+				r := prove(t, lowered(t, net, lowering))
 				for _, c := range r.Checks {
 					if c.Status == verify.Fail {
 						t.Errorf("%s: %s (limit %s) %s", c.Name, c.Figure, c.Limit, c.Where)
 					}
 				}
-				for _, name := range []string{"file", "onnx-go", "load", "reference", "masks", "none", "all", "mixed", "tie", "repeat", "batch", "permute", "isolation", "optimised", "skipping"} {
+				for _, name := range []string{"file", "onnx-go", "load", "reference", "interpreter", "compiler", "masks", "none", "all", "mixed", "tie", "repeat", "batch", "permute", "isolation", "optimised", "skipping"} {
 					if name == "skipping" && lowering == codegen.Mask {
 						continue // computes every frame
 					}
@@ -143,7 +141,7 @@ func TestVerifyCorrect(t *testing.T) {
 // TestVerifyBudget: where topk drops selected frames, it says so, and is not
 // held to a reference that drops none.
 func TestVerifyBudget(t *testing.T) {
-	r := prove(t, subject(t, network(t, 0), codegen.TopK, 2), "reference", "all", "mixed", "skipping")
+	r := prove(t, lowered(t, network(t, 0), codegen.TopK, 2), "reference", "all", "mixed", "skipping")
 	for _, name := range []string{"reference", "all"} {
 		if c := row(t, r, name); c.Status != verify.Skip || !strings.Contains(c.Where, "its budget is 2") {
 			t.Errorf("%s is %s: %s", name, c.Status, c.Where)

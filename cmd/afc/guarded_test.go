@@ -28,7 +28,7 @@ func TestVerifyMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	var r verify.Report
-	o := mustRun(t, "verify", large, small, "--only", "latency", "--rounds", "1", "--threads", "1", "--json")
+	o := mustRun(t, "verify", large, small, "--only", "seal,latency", "--rounds", "1", "--threads", "1", "--json")
 	if err := json.Unmarshal([]byte(o.stdout), &r); err != nil {
 		t.Fatal(err)
 	}

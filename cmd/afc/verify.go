@@ -16,7 +16,7 @@ func (a *app) verifyCommand() *cli.Command {
 		Name:      "verify",
 		Usage:     "prove on ONNX Runtime that an AFNet computes what it should, and time it",
 		UsageText: "afc verify [SOURCE.onnx] AF.onnx [flags]\n       afc verify --same A.onnx B.onnx [flags]",
-		Description: "Without SOURCE.onnx the AFNet is held to its own mask lowering alone. Every check is a\n" +
+		Description: "Without SOURCE.onnx the AFNet is held to its own mask lowering and to an interpreter. Every check is a\n" +
 			"row: pass, fail or skipped with the reason. Exit code 1 says that one failed.\n" +
 			"Checks: " + strings.Join(verify.CheckNames(), ", ") + ".",
 		Flags: append(append(runFlags(), sameFlags()...),

@@ -1,0 +1,118 @@
+package interpret
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/graph"
+)
+
+// Variant says what to change of a network so that running it exercises what
+// transplanted weights leave idle.
+type Variant struct {
+	Seed   uint64
+	Frames int    // T; 0: the network's
+	Size   [2]int // H, W that the network is written for
+	// Otherwise answers frames that are not selected in the way that the network
+	// does not: nothing in place of F(0), or F(0) in place of nothing.
+	Otherwise bool
+}
+
+// String says what the variant is.
+func (v Variant) String() string {
+	s := fmt.Sprintf("random weights, %d×%d", v.Size[0], v.Size[1])
+	if v.Frames > 0 {
+		s += fmt.Sprintf(", %d frames", v.Frames)
+	}
+	if v.Otherwise {
+		s += ", skipped frames answered otherwise"
+	}
+	return s
+}
+
+// Randomised returns a copy of a network whose navigation, gates and transforms
+// have random weights, with the standard input and output, for clips of the
+// variant's size: navigation chooses about half of the frames, by what is in
+// them, and the gates lean either way.
+func Randomised(net *afblock.Network, v Variant) *afblock.Network {
+	out := net.Clone()
+	r := rand.New(rand.NewPCG(v.Seed, 0))
+	if v.Frames > 0 {
+		out.Frames = v.Frames
+	}
+	out.Size, out.Shell = v.Size, afblock.StandardShell{}
+	if v.Otherwise {
+		out.Unselected = map[afblock.Unselected]afblock.Unselected{
+			afblock.UnselectedBias: afblock.UnselectedZero, afblock.UnselectedZero: afblock.UnselectedBias,
+		}[net.Unselected]
+	}
+	for _, s := range out.Stages {
+		m := s.AF
+		if m == nil {
+			continue
+		}
+		for _, n := range m.Navigation {
+			randomNavigation(r, n, out.Frames)
+		}
+		m.Gate.W1, m.Gate.W2 = randomLinear(r, 2, m.Gate.W1.Dims), randomLinear(r, 4, m.Gate.W2.Dims)
+		if m.Gate.B2 != nil {
+			m.Gate.B2 = gaussian(r, 1, m.Gate.B2.Dims)
+		}
+		randomConv(r, &m.Transform)
+	}
+	return out
+}
+
+// randomNavigation gives navigation weights whose two logits are equally
+// likely to win.
+func randomNavigation(r *rand.Rand, n *afblock.Navigation, frames int) {
+	randomConv(r, &n.Pool)
+	in := int64(2)
+	if n.Dense() {
+		in = int64(2 * frames)
+	}
+	n.Weight = gaussian(r, 1, []int64{int64(2 * frames), in, 1, 1})
+	n.Bias = gaussian(r, 0.1, []int64{int64(2 * frames)})
+	n.Fixed = nil
+}
+
+// randomConv gives a convolution weights that keep the size of what it reads.
+func randomConv(r *rand.Rand, c *afblock.Conv) {
+	fan := c.Weight.Dims[1] * c.Weight.Dims[2] * c.Weight.Dims[3]
+	c.Weight = gaussian(r, 1.5/math.Sqrt(float64(fan)), c.Weight.Dims)
+	if c.BN != nil {
+		bn := *c.BN
+		bn.Gamma, bn.Beta, bn.Mean = around(r, 1, bn.Gamma.Dims), gaussian(r, 0.2, bn.Beta.Dims), gaussian(r, 0.2, bn.Mean.Dims)
+		bn.Var = around(r, 1, bn.Var.Dims)
+		c.BN = &bn
+	}
+}
+
+// randomLinear draws weights [out, in] that make inputs of one outputs of about
+// the scale.
+func randomLinear(r *rand.Rand, scale float64, dims []int64) *graph.Tensor {
+	return gaussian(r, scale/math.Sqrt(float64(dims[1])), dims)
+}
+
+func gaussian(r *rand.Rand, scale float64, dims []int64) *graph.Tensor {
+	return filled(dims, func() float64 { return scale * r.NormFloat64() })
+}
+
+// around draws numbers between half and one and a half of a centre.
+func around(r *rand.Rand, centre float64, dims []int64) *graph.Tensor {
+	return filled(dims, func() float64 { return centre * (0.5 + r.Float64()) })
+}
+
+func filled(dims []int64, next func() float64) *graph.Tensor {
+	n := int64(1)
+	for _, d := range dims {
+		n *= d
+	}
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = float32(next())
+	}
+	return graph.Float32s(dims, v...)
+}

@@ -1,0 +1,204 @@
+package interpret
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/graph"
+)
+
+// Network is a network as numbers, ready to run.
+type Network struct {
+	Frames  int      // T, frames a clip
+	Blocks  []string // keys of the focal blocks, in network order
+	Classes int
+
+	channels int // of a frame
+	stem     conv
+	pool     window
+	stages   []stage
+	zero     bool // a frame that is not selected adds nothing, not F(0)
+	head     head
+}
+
+// conv is a convolution and what follows it channel by channel.
+type conv struct {
+	key                         string
+	weight                      []float64 // [out, in/groups, kernel, kernel]
+	scale, offset               []float64 // [out]
+	out, in, groups             int
+	kernel, stride, pad, window int // window is kernel²
+}
+
+// window is a square window of a pool.
+type window struct{ kernel, stride, pad int }
+
+// block is a residual block.
+type block struct {
+	key           string
+	convs         []conv
+	pool          *window // of the residual path, nil: none
+	residual      *conv   // of the residual path, nil: none
+	fold          int     // channels shifted each way; 0: none
+	shiftResidual bool    // the residual path reads the shifted maps
+	relu          bool    // behind the sum
+}
+
+// stage is a run of blocks, or a module.
+type stage struct {
+	name   string
+	blocks []block
+	af     *module
+}
+
+// module is an AF module.
+type module struct {
+	ample, focal []block
+	navigation   []navigation
+	transform    conv
+	gate         gate
+	fusion       block
+}
+
+// navigation decides which frames a focal block computes.
+type navigation struct {
+	key    string
+	look   conv
+	choose linear // 2T outputs; inputs: 2 where each frame is alone, else 2T
+}
+
+type gate struct{ squeeze, excite linear }
+
+// linear is a linear layer.
+type linear struct {
+	weight, bias []float64 // [out, in], [out]
+	out, in      int
+}
+
+type head struct {
+	linear
+	mean    afblock.Consensus
+	softmax bool
+}
+
+// New reads a network. It fails on tensors that cannot be read.
+func New(net *afblock.Network) (_ *Network, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			e, ok := r.(unreadable)
+			if !ok {
+				panic(r)
+			}
+			err = e.error
+		}
+	}()
+	n := &Network{
+		Frames: net.Frames, channels: net.Stem.Conv.In(), zero: net.Unselected == afblock.UnselectedZero,
+		stem: convOf(&net.Stem.Conv), pool: *windowOf(&net.Stem.Pool),
+		head: head{linearOf(net.Head.Weight, net.Head.Bias), net.Head.Consensus, net.Head.Softmax},
+	}
+	n.Classes = n.head.out
+	for _, s := range net.Stages {
+		read := stage{name: s.Name, blocks: blocksOf(s.Blocks)}
+		if s.AF != nil {
+			read.af = moduleOf(s.AF)
+			for _, b := range s.AF.Focal {
+				n.Blocks = append(n.Blocks, b.Key)
+			}
+		}
+		n.stages = append(n.stages, read)
+	}
+	return n, nil
+}
+
+func moduleOf(m *afblock.AFModule) *module {
+	read := &module{
+		ample: blocksOf(m.Ample), focal: blocksOf(m.Focal), transform: convOf(&m.Transform), fusion: blockOf(m.Fusion),
+		gate: gate{linearOf(m.Gate.W1, m.Gate.B1), linearOf(m.Gate.W2, m.Gate.B2)},
+	}
+	for _, n := range m.Navigation {
+		read.navigation = append(read.navigation, navigation{n.Key, convOf(&n.Pool), linearOf(n.Weight, n.Bias)})
+	}
+	return read
+}
+
+func blocksOf(blocks []*afblock.Block) []block {
+	var read []block
+	for _, b := range blocks {
+		read = append(read, blockOf(b))
+	}
+	return read
+}
+
+func blockOf(b *afblock.Block) block {
+	read := block{key: b.Key, relu: b.FinalReLU, pool: windowOf(b.Downsample.Pool)}
+	for _, c := range b.Convs {
+		read.convs = append(read.convs, convOf(c))
+	}
+	if c := b.Downsample.Conv; c != nil {
+		residual := convOf(c)
+		read.residual = &residual
+	}
+	if s := b.Shift; s != nil {
+		read.fold, read.shiftResidual = s.Fold, s.Residual
+	}
+	return read
+}
+
+func windowOf(p *afblock.Pool) *window {
+	if p == nil {
+		return nil
+	}
+	return &window{p.Kernel, p.Stride, p.Pad}
+}
+
+// convOf reads a convolution with its batch norm, gamma·(x−mean)/√(var+eps)+beta,
+// as a factor and an offset for each output channel.
+func convOf(c *afblock.Conv) conv {
+	dims := c.Weight.Dims
+	read := conv{
+		key: c.Key, weight: numbers(c.Weight), out: int(dims[0]), in: int(dims[1]) * c.Groups, groups: c.Groups,
+		kernel: int(dims[2]), window: int(dims[2] * dims[3]), stride: c.Stride, pad: c.Pad,
+		scale: make([]float64, dims[0]), offset: make([]float64, dims[0]),
+	}
+	if c.Bias != nil {
+		copy(read.offset, numbers(c.Bias))
+	}
+	for o := range read.scale {
+		read.scale[o] = 1
+	}
+	if bn := c.BN; bn != nil {
+		gamma, beta, mean, variance := numbers(bn.Gamma), numbers(bn.Beta), numbers(bn.Mean), numbers(bn.Var)
+		for o := range read.scale {
+			read.scale[o] = gamma[o] / math.Sqrt(variance[o]+float64(bn.Eps))
+			read.offset[o] = (read.offset[o]-mean[o])*read.scale[o] + beta[o]
+		}
+	}
+	return read
+}
+
+// linearOf reads a weight [out, in] or [out, in, 1, 1] and its bias, if any.
+func linearOf(weight, bias *graph.Tensor) linear {
+	l := linear{weight: numbers(weight), out: int(weight.Dims[0]), in: int(weight.Dims[1])}
+	l.bias = make([]float64, l.out)
+	if bias != nil {
+		copy(l.bias, numbers(bias))
+	}
+	return l
+}
+
+// unreadable carries a tensor's error up to New.
+type unreadable struct{ error }
+
+func numbers(t *graph.Tensor) []float64 {
+	v, err := t.Float32s()
+	if err != nil {
+		panic(unreadable{fmt.Errorf("tensor %s: %w", t.Name, err)})
+	}
+	out := make([]float64, len(v))
+	for i, x := range v {
+		out[i] = float64(x)
+	}
+	return out
+}

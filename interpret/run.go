@@ -1,0 +1,344 @@
+package interpret
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/afc-project/afc/afblock"
+)
+
+// Given is what a clip is run with beside its pixels.
+type Given struct {
+	// Force replaces what navigation answers, [block][frame]: a margin of 1 where
+	// a frame is to be computed, −1 where not. nil: navigation answers.
+	Force [][]bool
+	// Follow replaces what is chosen, [block][frame], but not the margins: the
+	// network goes on from these choices, and says what it would have chosen.
+	Follow [][]bool
+	// Noise is added to navigation's logits, [block][frame][2]; nil: none.
+	Noise [][][2]float64
+	// Budget is how many frames each block computes at most, those with the
+	// largest margins, of equal ones the first; a frame beyond it is answered as
+	// if it had not been chosen. nil: no limit.
+	Budget []int
+	// See is shown what the network makes on the way, in the order it is made:
+	// the maps of all frames, under the key of the layer. nil: nobody looks.
+	See func(key string, maps []*Map)
+}
+
+// Trunk is the key under which Given.See is shown what the last stage makes.
+const Trunk = "trunk"
+
+// Answer is what a network makes of a clip.
+type Answer struct {
+	Scores  [][]float64 // one row, or one for each frame without consensus
+	Chosen  [][]bool    // [block][frame], by navigation
+	Margins [][]float64 // [block][frame]: keep − drop, with noise
+	Dropped []int       // [block]: frames chosen, or followed, beyond the budget
+}
+
+// run is a clip on its way.
+type run struct {
+	net    *Network
+	given  Given
+	answer *Answer
+}
+
+// Clip runs one clip of frames [T, C, H, W]. It fails on pixels and choices
+// that do not fit.
+func (n *Network) Clip(pixels []float32, h, w int, given Given) (*Answer, error) {
+	size := n.channels * h * w
+	if len(pixels) != n.Frames*size {
+		return nil, fmt.Errorf("a clip of %d numbers, want %d frames of %d×%d×%d", len(pixels), n.Frames, n.channels, h, w)
+	}
+	maps := make([]*Map, n.Frames)
+	for t := range maps {
+		maps[t] = newMap(n.channels, h, w)
+		for i, x := range pixels[t*size : (t+1)*size] {
+			maps[t].V[i] = float64(x)
+		}
+	}
+	for _, c := range [][][]bool{given.Force, given.Follow} {
+		if c != nil && len(c) != len(n.Blocks) {
+			return nil, fmt.Errorf("choices of %d blocks, the network has %d", len(c), len(n.Blocks))
+		}
+	}
+	if given.See == nil {
+		given.See = func(string, []*Map) {}
+	}
+	r := &run{n, given, &Answer{}}
+	x := r.trunk(maps)
+	given.See(Trunk, x)
+	r.answer.Scores = n.head.scores(x)
+	return r.answer, nil
+}
+
+// trunk runs stem and stages.
+func (r *run) trunk(x []*Map) []*Map {
+	n := r.net
+	x = each(x, func(_ int, m *Map) *Map { return n.pool.maximum(n.stem.apply(m).relu()) })
+	r.given.See("maxpool", x)
+	for _, s := range n.stages {
+		if s.af != nil {
+			x = r.module(s.name, s.af, x)
+			continue
+		}
+		for i := range s.blocks {
+			x = r.block(&s.blocks[i], x, nil)
+		}
+	}
+	return x
+}
+
+// module runs an AF module: beside each focal block an ample block, whose input
+// its navigation looks at.
+func (r *run) module(name string, m *module, x []*Map) []*Map {
+	ample, focal := x, x
+	for i := range m.focal {
+		chosen := r.choose(&m.navigation[i], ample)
+		ample = r.block(&m.ample[i], ample, nil)
+		focal = r.block(&m.focal[i], focal, chosen)
+	}
+	ample = each(ample, func(_ int, a *Map) *Map { return m.transform.apply(a) })
+	r.given.See(m.transform.key, ample)
+	mixed := each(ample, func(t int, a *Map) *Map { return m.gate.mix(a.nearest(focal[t].H, focal[t].W), focal[t]) })
+	r.given.See(name+".att_gen", mixed)
+	return r.block(&m.fusion, mixed, nil)
+}
+
+// mix is relu(g·a + (1−g)·f), g = sigmoid(W2·relu(W1·mean(a+f))).
+func (g *gate) mix(a, f *Map) *Map {
+	hidden := g.squeeze.apply(a.plus(f).means())
+	for i, x := range hidden {
+		hidden[i] = max(x, 0)
+	}
+	out := newMap(f.C, f.H, f.W)
+	for c, logit := range g.excite.apply(hidden) {
+		share := 1 / (1 + math.Exp(-logit))
+		to, ample, focal := out.plane(c), a.plane(c), f.plane(c)
+		for i := range to {
+			to[i] = share*ample[i] + (1-share)*focal[i]
+		}
+	}
+	return out.relu()
+}
+
+// block runs a residual block; chosen, if given, says which frames its main
+// path sees: to the others it answers F(0), or nothing.
+func (r *run) block(b *block, x []*Map, chosen []bool) []*Map {
+	shifted := shift(x, b.fold)
+	unchosen := newMap(0, 0, 0)
+	if chosen != nil && slices.Contains(chosen, false) {
+		unchosen = b.main(newMap(x[0].C, x[0].H, x[0].W))
+		if r.net.zero {
+			clear(unchosen.V)
+		}
+	}
+	out := each(x, func(t int, m *Map) *Map {
+		main := unchosen
+		if chosen == nil || chosen[t] {
+			main = b.main(shifted[t])
+		}
+		if b.shiftResidual {
+			m = shifted[t]
+		}
+		if b.pool != nil {
+			m = b.pool.average(m)
+		}
+		if b.residual != nil {
+			m = b.residual.apply(m)
+		}
+		sum := main.plus(m)
+		if b.relu {
+			sum.relu()
+		}
+		return sum
+	})
+	r.given.See(b.key, out)
+	return out
+}
+
+// main is F: the block's convolutions with ReLU between them.
+func (b *block) main(m *Map) *Map {
+	for i := range b.convs {
+		if i > 0 {
+			m.relu()
+		}
+		m = b.convs[i].apply(m)
+	}
+	return m
+}
+
+// shift gives each frame its channels [0, fold) from the frame behind it and
+// [fold, 2·fold) from the one before it, zero at the clip's ends.
+func shift(x []*Map, fold int) []*Map {
+	if fold == 0 {
+		return x
+	}
+	out := make([]*Map, len(x))
+	for t, m := range x {
+		out[t] = m.clone()
+		for c := range 2 * fold {
+			from := t + 1
+			if c >= fold {
+				from = t - 1
+			}
+			if p := out[t].plane(c); from < 0 || from >= len(x) {
+				clear(p)
+			} else {
+				copy(p, x[from].plane(c))
+			}
+		}
+	}
+	return out
+}
+
+// choose says which frames a block computes: where navigation's second logit
+// exceeds its first, and the budget reaches.
+func (r *run) choose(n *navigation, ample []*Map) []bool {
+	block := len(r.answer.Chosen)
+	margins := r.margins(n, block, ample)
+	chosen := make([]bool, len(ample))
+	for t, m := range margins {
+		chosen[t] = m > 0
+	}
+	r.answer.Chosen, r.answer.Margins = append(r.answer.Chosen, chosen), append(r.answer.Margins, margins)
+	if r.given.Follow != nil {
+		chosen = r.given.Follow[block]
+	}
+	computed := within(chosen, margins, r.budget(block))
+	r.answer.Dropped = append(r.answer.Dropped, count(chosen)-count(computed))
+	return computed
+}
+
+// margins says how far each frame's keep exceeds its drop.
+func (r *run) margins(n *navigation, block int, ample []*Map) []float64 {
+	margins := make([]float64, len(ample))
+	if r.given.Force != nil {
+		for t := range margins {
+			if margins[t] = -1; r.given.Force[block][t] {
+				margins[t] = 1
+			}
+		}
+		return margins
+	}
+	for t, logits := range n.logits(ample) {
+		margins[t] = logits[1] - logits[0]
+		if r.given.Noise != nil {
+			margins[t] += r.given.Noise[block][t][1] - r.given.Noise[block][t][0]
+		}
+	}
+	return margins
+}
+
+func (r *run) budget(block int) int {
+	switch len(r.given.Budget) {
+	case 0:
+		return r.net.Frames
+	case 1:
+		return r.given.Budget[0]
+	}
+	return r.given.Budget[block]
+}
+
+// logits are navigation's answers, drop and keep, for each frame.
+func (n *navigation) logits(ample []*Map) [][2]float64 {
+	var seen []float64 // two numbers a frame
+	for _, m := range ample {
+		mean := &Map{m.C, 1, 1, m.means()}
+		seen = append(seen, n.look.apply(mean).relu().V...)
+	}
+	out := make([][2]float64, len(ample))
+	for t := range out {
+		x := seen
+		if n.choose.in != len(seen) {
+			x = seen[2*t : 2*t+2]
+		}
+		for k := range out[t] {
+			row := 2*t + k
+			out[t][k] = n.choose.bias[row]
+			for i, w := range n.choose.weight[row*n.choose.in : (row+1)*n.choose.in] {
+				out[t][k] += w * x[i]
+			}
+		}
+	}
+	return out
+}
+
+// within leaves, of the chosen frames, those that are among the clip's largest
+// margins, as many as the budget has.
+func within(chosen []bool, margins []float64, budget int) []bool {
+	order := make([]int, len(chosen))
+	for t := range order {
+		order[t] = t
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		switch {
+		case margins[a] > margins[b]:
+			return -1
+		case margins[a] < margins[b]:
+			return 1
+		}
+		return 0
+	})
+	kept := make([]bool, len(chosen))
+	for _, t := range order[:min(budget, len(order))] {
+		kept[t] = chosen[t]
+	}
+	return kept
+}
+
+func count(on []bool) int {
+	n := 0
+	for _, x := range on {
+		if x {
+			n++
+		}
+	}
+	return n
+}
+
+// scores are the head's answer to the frames' maps.
+func (h *head) scores(x []*Map) [][]float64 {
+	var rows [][]float64
+	for _, m := range x {
+		rows = append(rows, m.means())
+	}
+	if h.mean == afblock.MeanBeforeFC {
+		rows = average(rows)
+	}
+	for i := range rows {
+		rows[i] = h.apply(rows[i])
+	}
+	if h.mean == afblock.MeanAfterFC {
+		rows = average(rows)
+	}
+	if h.softmax {
+		for _, row := range rows {
+			softmax(row)
+		}
+	}
+	return rows
+}
+
+func average(rows [][]float64) [][]float64 {
+	mean := make([]float64, len(rows[0]))
+	for _, row := range rows {
+		for i, x := range row {
+			mean[i] += x / float64(len(rows))
+		}
+	}
+	return [][]float64{mean}
+}
+
+func softmax(row []float64) {
+	peak, sum := slices.Max(row), 0.0
+	for i, x := range row {
+		row[i] = math.Exp(x - peak)
+		sum += row[i]
+	}
+	for i := range row {
+		row[i] /= sum
+	}
+}

@@ -1,0 +1,448 @@
+package verify
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/interpret"
+)
+
+// Variant is a network like the one in a file, written in the file's way, and
+// the same network to interpret.
+type Variant struct {
+	Model   *graph.Model
+	Network *interpret.Network
+	Blocks  []FocalBlock
+	Budget  []int // as Subject.Budget
+	Masks   bool  // as Subject.Masks
+}
+
+// checkInterpreter holds the file's own graph, on the clips, to the interpreter.
+func (p *prover) checkInterpreter() (Check, error) {
+	if p.s.Network == nil {
+		return Check{}, &InapplicableError{"the model is not an AFNet that afc wrote"}
+	}
+	return p.interpret("interpreter", trial{clips: p.clips})
+}
+
+// variants are written for sizes that are odd, not square, and even ones where
+// every step of codegen applies; one has a single frame and answers skipped
+// frames in the way that the file does not.
+var variants = []interpret.Variant{
+	{Seed: 1, Size: [2]int{45, 67}},
+	{Seed: 2, Size: [2]int{67, 35}, Frames: 1, Otherwise: true},
+	{Seed: 3, Size: [2]int{64, 96}, Frames: 3},
+}
+
+// checkCompiler holds networks like the file's, but with random navigation,
+// gates and transforms, written as the file is, to the interpreter: what
+// transplanted weights leave idle is at work in them.
+func (p *prover) checkCompiler() (Check, error) {
+	if p.s.Variant == nil {
+		return Check{}, &InapplicableError{"the model is not an AFNet that afc wrote"}
+	}
+	var worst Check
+	runs := 0
+	for _, v := range variants {
+		q, err := p.proverOf(v)
+		if err != nil {
+			return Check{}, fmt.Errorf("%s: %w", v, err)
+		}
+		defer q.sessions.close()
+		for _, f := range forcings(len(q.s.Blocks), q.frames) {
+			for _, n := range []int{3, 1} {
+				if n == 1 && f.choose != nil {
+					continue
+				}
+				c, err := q.interpret("compiler", trial{
+					name:  fmt.Sprintf("%s, %s, batch %d: ", v, f.name, n),
+					clips: vividClips(v.Seed, n, q.frames, q.channels, v.Size),
+					force: f.choose,
+				})
+				if err != nil || c.Status == Fail {
+					return c, err
+				}
+				if runs++; c.size >= worst.size {
+					worst = c
+				}
+			}
+		}
+	}
+	worst.Figure += fmt.Sprintf(" in %d runs", runs)
+	return worst, nil
+}
+
+// proverOf makes a prover of a variant of the subject.
+func (p *prover) proverOf(v interpret.Variant) (*prover, error) {
+	made, err := p.s.Variant(v)
+	if err != nil {
+		return nil, err
+	}
+	s := &Subject{
+		Model: made.Model, Path: v.String(), Lowering: p.s.Lowering, Frames: made.Network.Frames, Channels: p.channels,
+		Blocks: made.Blocks, Size: v.Size, Budget: made.Budget, Masks: made.Masks, Network: made.Network,
+	}
+	return &prover{
+		ctx: p.ctx, s: s, opt: p.opt, r: p.r, frames: s.Frames, crops: 1, channels: p.channels,
+		h: v.Size[0], w: v.Size[1], showing: map[*graph.Model]*graph.Model{}, seed: v.Seed,
+	}, nil
+}
+
+// forcing is a way to choose frames.
+type forcing struct {
+	name   string
+	choose [][]uint8 // [block][frame]; nil: navigation chooses
+}
+
+// forcings are navigation's own choice, no frame, every frame, one, and
+// patterns by which every two blocks are told apart.
+func forcings(blocks, frames int) []forcing {
+	pattern := func(name string, on func(block, frame int) bool) forcing {
+		choose := make([][]uint8, blocks)
+		for b := range choose {
+			choose[b] = make([]uint8, frames)
+			for t := range choose[b] {
+				if on(b, t) {
+					choose[b][t] = 1
+				}
+			}
+		}
+		return forcing{name, choose}
+	}
+	all := []forcing{
+		{"navigation's choice", nil},
+		pattern("no frame", func(int, int) bool { return false }),
+		pattern("every frame", func(int, int) bool { return true }),
+		pattern("one frame", func(b, t int) bool { return t == b%frames }),
+	}
+	// A block's number in binary, as many digits a run as there are frames.
+	for digit := 0; blocks>>digit > 0; digit += frames {
+		all = append(all, pattern(fmt.Sprintf("pattern %d", digit/frames), func(b, t int) bool { return b>>(digit+t)&1 == 1 }))
+	}
+	return all
+}
+
+// vividClips makes clips whose frames differ in brightness and contrast, so
+// that navigation chooses differently from frame to frame and clip to clip.
+func vividClips(seed uint64, n, frames, channels int, size [2]int) [][]float32 {
+	r := rand.New(rand.NewPCG(seed, 1))
+	clips := make([][]float32, n)
+	for i := range clips {
+		for range frames {
+			contrast, brightness := 0.3+1.7*r.Float64(), r.NormFloat64()
+			for range channels * size[0] * size[1] {
+				clips[i] = append(clips[i], float32(brightness+contrast*r.NormFloat64()))
+			}
+		}
+	}
+	return clips
+}
+
+// trial is one run of the prover's model beside its network.
+type trial struct {
+	name  string // before messages
+	clips [][]float32
+	force [][]uint8 // nil: navigation chooses
+}
+
+// interpret runs the model and the network on clips and compares choices, the
+// outputs that show them, and the scores.
+func (p *prover) interpret(check string, t trial) (Check, error) {
+	c := Check{Status: Pass, Limit: Interpreted.String()}
+	run, err := p.runBeside(t)
+	if err != nil {
+		return c, fmt.Errorf("%s%w", t.name, err)
+	}
+	figure, where, err := run.differs()
+	if err != nil {
+		return c, fmt.Errorf("%s%w", t.name, err)
+	}
+	if figure != "" {
+		c.Status, c.Figure, c.Where = Fail, figure, t.name+where
+		return c, nil
+	}
+	d, err := run.compare()
+	if err != nil {
+		return c, fmt.Errorf("%s%w", t.name, err)
+	}
+	shown := d
+	shown.Check = check
+	p.r.Errors = append(p.r.Errors, shown)
+	c.Limit = Interpreted.atLeast(run.dtype(d.Output)).String()
+	c.Figure, c.Where, c.size = d.Figure(), t.name+d.Where(), d.Needed
+	if !d.OK() {
+		c.Status = Fail
+		c.Where += p.place(run)
+	}
+	return c, nil
+}
+
+// beside is a run of a model and of the network it should be.
+type beside struct {
+	p       *prover
+	t       trial
+	model   *graph.Model // with choices forced
+	got     *outcome     // all outputs, those that show choices too
+	masks   [][][]uint8  // what the model chose; nil where it does not show it
+	frames  [][]float32  // clips as the network reads them
+	h, w    int
+	answers []*interpret.Answer
+	trunk   []*interpret.Map // what the last stage makes of all frames
+}
+
+// runBeside runs a trial.
+func (p *prover) runBeside(t trial) (*beside, error) {
+	b := &beside{p: p, t: t, model: p.s.Model, h: p.h, w: p.w}
+	var err error
+	if t.force != nil {
+		if b.model, err = p.forced(b.model, t.force, false); err != nil {
+			return nil, err
+		}
+	}
+	if b.got, err = p.runTrial(p.shown(b.model), t, p.s.TrunkIn, p.s.TrunkOut); err != nil {
+		return nil, err
+	}
+	seen := &outcome{names: b.got.names, outputs: map[string]*graph.Tensor{}}
+	for name, v := range b.got.outputs {
+		if name != masksOutput {
+			seen.outputs[name] = v
+		}
+	}
+	if err := p.readMasks(seen, len(t.clips)); err != nil {
+		return nil, err
+	}
+	b.masks = seen.masks
+	if err := b.readFrames(); err != nil {
+		return nil, err
+	}
+	for i := range b.frames {
+		g := b.given(i)
+		g.See = func(key string, maps []*interpret.Map) {
+			if key == interpret.Trunk {
+				b.trunk = append(b.trunk, maps...)
+			}
+		}
+		a, err := p.s.Network.Clip(b.frames[i], b.h, b.w, g)
+		if err != nil {
+			return nil, err
+		}
+		b.answers = append(b.answers, a)
+	}
+	return b, nil
+}
+
+// runTrial runs a model on a trial's clips, with more of its values among the
+// outputs, as far as a node makes them.
+func (p *prover) runTrial(m *graph.Model, t trial, values ...string) (*outcome, error) {
+	m = m.Clone()
+	for _, name := range values {
+		if v := m.Graph.Value(name); v != nil && v.Producer() != nil && !v.IsOutput() {
+			if v.Type.Elem == graph.Undefined { // ONNX Runtime infers it
+				v.Type = graph.Type{}
+			}
+			m.Graph.AddOutput(v)
+		}
+	}
+	var fresh sessionCache
+	defer fresh.close()
+	s, err := fresh.open(m, p.unoptimised())
+	if err != nil {
+		return nil, err
+	}
+	inputs, err := p.inputs(m, s, t.clips, nil)
+	if err != nil {
+		return nil, err
+	}
+	for i, io := range s.Inputs() {
+		if io.Name == noiseInput && t.force == nil {
+			inputs[i] = p.noise(len(t.clips) * p.crops)
+		}
+	}
+	return p.runSession(s, inputs)
+}
+
+// noise draws Gumbel noise as the input of that name takes it.
+func (p *prover) noise(clips int) *graph.Tensor {
+	r := rand.New(rand.NewPCG(p.seed, 2))
+	v := make([]float32, clips*len(p.s.Blocks)*p.frames*2)
+	for i := range v {
+		v[i] = float32(-math.Log(-math.Log(1 - r.Float64())))
+	}
+	return graph.Float32s([]int64{int64(clips), int64(len(p.s.Blocks)), int64(p.frames), 2}, v...)
+}
+
+// readFrames finds what the network reads: what the model's own stem does,
+// where the model has a shell of its own around the trunk.
+func (b *beside) readFrames() error {
+	b.frames = b.t.clips
+	x := b.got.outputs[b.p.s.TrunkIn]
+	if x == nil && b.p.crops == 1 {
+		return nil
+	}
+	if x == nil || len(x.Dims) != 4 {
+		return &InapplicableError{"what the trunk reads does not show at the model's top level"}
+	}
+	v, err := x.Float32s()
+	if err != nil {
+		return err
+	}
+	clips := len(b.t.clips) * b.p.crops
+	if len(v)%clips != 0 {
+		return fmt.Errorf("the trunk reads %v, which is not %d clips", x.Dims, clips)
+	}
+	b.frames, b.h, b.w = nil, int(x.Dims[2]), int(x.Dims[3])
+	for size := len(v) / clips; len(v) > 0; v = v[size:] {
+		b.frames = append(b.frames, v[:size])
+	}
+	return nil
+}
+
+// given is what clip i is interpreted with: the model's own choices, so that a
+// tie that falls the other way does not look like a wrong number.
+func (b *beside) given(i int) interpret.Given {
+	g := interpret.Given{Budget: b.p.s.Budget}
+	if b.t.force != nil {
+		g.Force = bools(b.t.force)
+	}
+	if b.masks != nil {
+		g.Follow = bools(b.masks[i])
+	}
+	if v := b.p.s.Model.Graph.Value(noiseInput); v != nil && b.t.force == nil {
+		noise, _ := b.p.noise(len(b.frames)).Float32s() // made here
+		g.Noise = make([][][2]float64, len(b.p.s.Blocks))
+		for k := range g.Noise {
+			g.Noise[k] = make([][2]float64, b.p.frames)
+			for t := range g.Noise[k] {
+				at := ((i*len(g.Noise)+k)*b.p.frames + t) * 2
+				g.Noise[k][t] = [2]float64{float64(noise[at]), float64(noise[at+1])}
+			}
+		}
+	}
+	return g
+}
+
+func bools(bits [][]uint8) [][]bool {
+	out := make([][]bool, len(bits))
+	for b, row := range bits {
+		out[b] = make([]bool, len(row))
+		for t, bit := range row {
+			out[b][t] = bit == 1
+		}
+	}
+	return out
+}
+
+// differs looks for choices that the network would not make, and for outputs
+// that show them wrongly. The figure is "" if there are none.
+func (b *beside) differs() (figure, where string, err error) {
+	scale := 0.0
+	for _, a := range b.answers {
+		for _, row := range a.Margins {
+			for _, m := range row {
+				scale = max(scale, math.Abs(m))
+			}
+		}
+	}
+	for i, a := range b.answers {
+		for k, row := range a.Chosen {
+			for t, on := range row {
+				if b.masks != nil && (b.masks[i][k][t] == 1) != on && math.Abs(a.Margins[k][t]) > tieMargin*scale {
+					return "a flip", fmt.Sprintf("%s, clip %d, frame %d: chosen %d, want %v, margin %.2e",
+						b.p.s.Blocks[k].Name, i, t, b.masks[i][k][t], on, a.Margins[k][t]), nil
+				}
+			}
+		}
+	}
+	if b.p.s.Masks {
+		if where, err := b.shows(masksOutput, b.chosen()); where != "" || err != nil {
+			return "output masks", where, err
+		}
+	}
+	if b.p.s.Budget != nil {
+		if where, err := b.shows(droppedOutput, b.dropped()); where != "" || err != nil {
+			return "output dropped", where, err
+		}
+	}
+	return "", "", nil
+}
+
+// chosen is what the output "masks" has to show, [N, blocks, T].
+func (b *beside) chosen() *graph.Tensor {
+	var v []float32
+	for i, a := range b.answers {
+		for k, row := range a.Chosen {
+			for t, on := range row {
+				if b.masks != nil {
+					on = b.masks[i][k][t] == 1
+				}
+				v = append(v, 0)
+				if on {
+					v[len(v)-1] = 1
+				}
+			}
+		}
+	}
+	return graph.Float32s([]int64{int64(len(b.answers)), int64(len(b.p.s.Blocks)), int64(b.p.frames)}, v...)
+}
+
+// dropped is what the output "dropped" has to show, [N, blocks].
+func (b *beside) dropped() *graph.Tensor {
+	var v []float32
+	for _, a := range b.answers {
+		for _, n := range a.Dropped {
+			v = append(v, float32(n))
+		}
+	}
+	return graph.Float32s([]int64{int64(len(b.answers)), int64(len(b.p.s.Blocks))}, v...)
+}
+
+// shows says where an output is not what it has to be, "" if it is.
+func (b *beside) shows(name string, want *graph.Tensor) (string, error) {
+	got := b.got.outputs[name]
+	if got == nil {
+		return fmt.Sprintf("there is no output %q", name), nil
+	}
+	d, err := Compare(name, got, want, Exact)
+	if err != nil { // another type or shape
+		return err.Error(), nil
+	}
+	if d.OK() {
+		return "", nil
+	}
+	return fmt.Sprintf("%s, clip %d: %s", b.p.s.Blocks[d.Index[1]].Name, d.Index[0], d.Where()), nil
+}
+
+// compare holds the scores to the network's. Where a clip is cut into crops,
+// whose scores the model puts together in its own way, it holds what the trunk
+// makes instead.
+func (b *beside) compare() (Difference, error) {
+	if b.p.crops > 1 {
+		trunk := b.got.outputs[b.p.s.TrunkOut]
+		if trunk == nil {
+			return Difference{}, &InapplicableError{"what the trunk makes does not show at the model's top level"}
+		}
+		return layer{b.p.s.TrunkOut, b.trunk}.compare(trunk)
+	}
+	var scores []float64
+	for _, a := range b.answers {
+		for _, row := range a.Scores {
+			scores = append(scores, row...)
+		}
+	}
+	name := b.got.names[0]
+	got := b.got.outputs[name]
+	if int64(len(scores)) != product(got.Dims) {
+		return Difference{}, fmt.Errorf("output %q is %v, the network has %d scores for %d clips", name, got.Dims, len(scores), len(b.answers))
+	}
+	d := Difference{Output: name, Dims: got.Dims}
+	g, err := float64s(got)
+	if err != nil {
+		return d, err
+	}
+	d.compare(g, scores, Interpreted.atLeast(got.DType))
+	return d, nil
+}
+
+func (b *beside) dtype(output string) graph.DataType { return b.got.outputs[output].DType }
