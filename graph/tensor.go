@@ -114,6 +114,18 @@ func NumElements(dims []int64) (int64, error) {
 	return int64(n), nil
 }
 
+// Strides returns how many elements lie between neighbours along each axis of
+// a tensor of these dimensions.
+func Strides(dims []int64) []int64 {
+	s := make([]int64, len(dims))
+	n := int64(1)
+	for i := len(dims) - 1; i >= 0; i-- {
+		s[i] = n
+		n *= dims[i]
+	}
+	return s
+}
+
 // NumBytes returns the bytes the elements take.
 func (t *Tensor) NumBytes() (int64, error) {
 	n, err := t.NumElements()

@@ -250,7 +250,7 @@ func (r *recognizer) shift(b *afblock.Block, main, side branch) error {
 
 // channels returns the channels of x, −1 if unknown.
 func (r *recognizer) channels(x *graph.Value) int64 {
-	if d := r.dims(x); len(d) == 4 {
+	if d := r.Dims(x); len(d) == 4 {
 		return d[1]
 	}
 	return -1
@@ -269,5 +269,5 @@ func isReLU(r *recognizer, n *graph.Node) bool {
 		a := n.Attr("min")
 		return a != nil && a.F == 0
 	}
-	return r.allZero(n.Input(1))
+	return r.Zero(n.Input(1))
 }

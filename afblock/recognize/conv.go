@@ -19,7 +19,7 @@ func (r *recognizer) conv(n *graph.Node, key string, in int64) (*afblock.Conv, e
 	if !n.Is("Conv") {
 		return no("a convolution", "%s", n.OpType)
 	}
-	w := r.constant(n.Input(1))
+	w := r.Constant(n.Input(1))
 	if w == nil {
 		return no("constant weights", "weights computed at run time")
 	}
@@ -52,7 +52,7 @@ func (r *recognizer) conv(n *graph.Node, key string, in int64) (*afblock.Conv, e
 	}
 	c := &afblock.Conv{Key: key, Weight: w, Stride: int(stride), Pad: int(pad), Groups: 1}
 	if n.Input(2) != nil {
-		if c.Bias = r.constant(n.Input(2)); c.Bias == nil {
+		if c.Bias = r.Constant(n.Input(2)); c.Bias == nil {
 			return no("a constant bias", "a bias computed at run time")
 		}
 		if len(c.Bias.Dims) != 1 || c.Bias.Dims[0] != w.Dims[0] {
@@ -98,7 +98,7 @@ func (r *recognizer) padding(n *graph.Node, kernel, stride int64) (int64, bool) 
 	case "VALID":
 		return 0, true
 	}
-	in, out := r.dims(n.Input(0)), r.dims(n.Output(0))
+	in, out := r.Dims(n.Input(0)), r.Dims(n.Output(0))
 	if len(in) != 4 || len(out) != 4 {
 		return 0, false
 	}
@@ -111,7 +111,7 @@ func (r *recognizer) padding(n *graph.Node, kernel, stride int64) (int64, bool) 
 func (r *recognizer) batchNorm(n *graph.Node, key string, channels int) (*afblock.BatchNorm, error) {
 	bn := &afblock.BatchNorm{Key: key, Eps: n.AttrFloat("epsilon", 1e-5)}
 	for i, t := range []**graph.Tensor{&bn.Gamma, &bn.Beta, &bn.Mean, &bn.Var} {
-		*t = r.constant(n.Input(i + 1))
+		*t = r.Constant(n.Input(i + 1))
 		if *t == nil {
 			return nil, r.refuse(n, "constant statistics", fmt.Sprintf("input %d computed at run time", i+1), "")
 		}
@@ -144,7 +144,7 @@ func (r *recognizer) pool(n *graph.Node) (afblock.Pool, error) {
 		}
 	}
 	pad, ok := r.padding(n, k, stride)
-	in, out := r.dims(n.Input(0)), r.dims(n.Output(0))
+	in, out := r.Dims(n.Input(0)), r.Dims(n.Output(0))
 	if !ok || len(in) != 4 || len(out) != 4 {
 		return bad(fmt.Sprintf("pads %v", n.AttrInts("pads")))
 	}

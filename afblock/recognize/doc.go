@@ -14,5 +14,4 @@
 //	shell_copy.go  the same, copied into another model
 //	shell_plan.go  the same for another number of frames or classes
 //	around.go      the shell of a model that afc wrote
-//	probe*.go      following elements through whatever moves them
 package recognize

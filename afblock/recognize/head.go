@@ -8,7 +8,7 @@ import (
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
-	"github.com/afc-project/afc/graph/op"
+	"github.com/afc-project/afc/graph/dataflow"
 )
 
 // headTolerance is how far a head may be from the mean it is held to, as a
@@ -28,8 +28,8 @@ const probedFree, probedBytes = 1 << 20, 4
 // probeable reports whether the head may be run on a tensor of these
 // dimensions.
 func (r *recognizer) probeable(dims []int64) bool {
-	n := elements(dims)
-	return n > 0 && n <= probedFree+r.weights/probedBytes
+	n := dataflow.Elements(dims)
+	return n > 0 && n <= probedFree+r.WeightBytes()/probedBytes
 }
 
 // head reads the linear layer behind the trunk's output x and tells the
@@ -56,7 +56,7 @@ func (r *recognizer) head(x *graph.Value) (*headFound, error) {
 	}
 	found := &headFound{fc: fc, scores: scores}
 	if fc.Is("Conv") {
-		found.kernel = r.constant(fc.Input(1)).Dims[2:]
+		found.kernel = r.Constant(fc.Input(1)).Dims[2:]
 	}
 	if err := r.consensus(found); err != nil {
 		return nil, err
@@ -88,8 +88,8 @@ type headFound struct {
 // matrix.
 func (r *recognizer) linearNode(x *graph.Value) *graph.Node {
 	behind := map[*graph.Value]bool{x: true}
-	for n := range r.model.Graph.Nodes() {
-		if !r.live[n] {
+	for n := range r.Model.Graph.Nodes() {
+		if !r.Live(n) {
 			continue
 		}
 		reached := false
@@ -99,7 +99,7 @@ func (r *recognizer) linearNode(x *graph.Value) *graph.Node {
 		if !reached {
 			continue
 		}
-		if n.Is("Gemm", "MatMul", "Conv") && behind[n.Input(0)] && r.constant(n.Input(1)) != nil && !r.moved(n.Output(0)) {
+		if n.Is("Gemm", "MatMul", "Conv") && behind[n.Input(0)] && r.Constant(n.Input(1)) != nil && !r.moved(n.Output(0)) {
 			return n
 		}
 		for _, o := range n.Outputs() {
@@ -114,11 +114,11 @@ func (r *recognizer) linearNode(x *graph.Value) *graph.Node {
 // linear reads weight [classes, C] and bias of the linear layer fc, and
 // returns the value that holds its scores.
 func (r *recognizer) linear(fc *graph.Node) (*graph.Value, error) {
-	w := r.constant(fc.Input(1))
+	w := r.Constant(fc.Input(1))
 	scores, bias := fc.Output(0), fc.Input(2)
 	transposed := fc.Is("MatMul") || fc.Is("Gemm") && fc.AttrInt("transB", 0) == 0
 	if fc.Is("Conv") {
-		if len(w.Dims) < 2 || elements(w.Dims[2:]) != 1 || fc.AttrInt("group", 1) != 1 {
+		if len(w.Dims) < 2 || dataflow.Elements(w.Dims[2:]) != 1 || fc.AttrInt("group", 1) != 1 {
 			return nil, r.refuse(fc, "a linear layer, which a 1×1 convolution may spell", fmt.Sprintf("a convolution with weights %v", w.Dims), "")
 		}
 		w = w.Reshaped(w.Dims[0], w.Dims[1])
@@ -139,15 +139,15 @@ func (r *recognizer) linear(fc *graph.Node) (*graph.Value, error) {
 	if fc.Is("MatMul") { // its bias is a sum behind it
 		if rs, _ := r.readers(scores); len(rs) == 1 && rs[0].node.Is("Add") && rs[0].value == scores {
 			other := rs[0].node.Input(1 - rs[0].index)
-			if t := r.constant(other); t != nil && elements(t.Dims) == w.Dims[0] {
+			if t := r.Constant(other); t != nil && dataflow.Elements(t.Dims) == w.Dims[0] {
 				bias, scores = other, rs[0].node.Output(0)
 			}
 		}
 	}
 	r.net.Head.Key, r.net.Head.Weight = "fc", w
 	if bias != nil {
-		b := r.constant(bias)
-		if b == nil || elements(b.Dims) != w.Dims[0] {
+		b := r.Constant(bias)
+		if b == nil || dataflow.Elements(b.Dims) != w.Dims[0] {
 			return nil, r.refuse(fc, fmt.Sprintf("a constant bias of %d elements", w.Dims[0]), bias.Name(), "")
 		}
 		r.net.Head.Bias = b.Reshaped(w.Dims[0])
@@ -175,12 +175,12 @@ func transpose(w *graph.Tensor) (*graph.Tensor, error) {
 // pooling runs what lies between trunk and linear layer. It must average each
 // frame's map, and may average groups of frames: it returns their size.
 func (r *recognizer) pooling(x *graph.Value, fc *graph.Node) (int, error) {
-	d, features := r.dims(x), fc.Input(0)
+	d, features := r.Dims(x), fc.Input(0)
 	if len(d) != 4 || !r.probeable(d) {
 		return 0, r.refuse(fc, "maps of known size from the trunk", x.Type.Shape.String(), "")
 	}
 	given := randomTensor(x.Type.Elem, d)
-	got, err := r.run(features, map[*graph.Value]*graph.Tensor{x: given})
+	got, err := r.Run(features, map[*graph.Value]*graph.Tensor{x: given})
 	if err != nil {
 		return 0, r.refuse(fc, "features computed from the trunk's output", err.Error(), "")
 	}
@@ -226,13 +226,13 @@ func (r *recognizer) consensus(found *headFound) error {
 		return r.refuse(fc, "an output made from its scores", "none", "")
 	}
 	found.answer = answer
-	d := r.dims(scores)
+	d := r.Dims(scores)
 	classes := r.net.Head.Weight.Dims[0]
-	if classes <= 0 || !r.probeable(d) || elements(d)%classes != 0 {
+	if classes <= 0 || !r.probeable(d) || dataflow.Elements(d)%classes != 0 {
 		return r.refuse(fc, fmt.Sprintf("rows of %d scores", classes), scores.Type.Shape.String(), "")
 	}
 	given := map[*graph.Value]*graph.Tensor{scores: randomTensor(scores.Type.Elem, d)}
-	got, err := r.run(answer, given)
+	got, err := r.Run(answer, given)
 	if err != nil {
 		return r.refuse(fc, "an output computed from the scores", err.Error(), "")
 	}
@@ -242,8 +242,8 @@ func (r *recognizer) consensus(found *headFound) error {
 	}
 	for _, v := range valuesBefore(scores, answer) {
 		m := r.mean(scores, v, given)
-		rows := elements(d) / classes
-		if n := elements(got.Dims); m.group > 0 && (n == rows/int64(m.group)*classes || n == rows/int64(m.group)) {
+		rows := dataflow.Elements(d) / classes
+		if n := dataflow.Elements(got.Dims); m.group > 0 && (n == rows/int64(m.group)*classes || n == rows/int64(m.group)) {
 			found.mean, found.tail = m, true
 			return nil
 		}
@@ -304,7 +304,7 @@ func valuesBefore(from, to *graph.Value) []*graph.Value {
 
 // answer returns the first output of the graph that depends on the scores.
 func (r *recognizer) answer(scores *graph.Value) *graph.Value {
-	for _, o := range r.model.Graph.Outputs() {
+	for _, o := range r.Model.Graph.Outputs() {
 		if o == scores {
 			return o
 		}
@@ -317,53 +317,10 @@ func (r *recognizer) answer(scores *graph.Value) *graph.Value {
 	return nil
 }
 
-// run evaluates v from the values given.
-func (r *recognizer) run(v *graph.Value, given map[*graph.Value]*graph.Tensor) (*graph.Tensor, error) {
-	if t, ok := given[v]; ok {
-		return t, nil
-	}
-	if t := r.constant(v); t != nil {
-		return t, nil
-	}
-	n := v.Producer()
-	if n == nil {
-		return nil, fmt.Errorf("%q does not come from there", v.Name())
-	}
-	if r.depth >= maxDepth {
-		return nil, fmt.Errorf("more than %d nodes one behind the other", maxDepth)
-	}
-	r.depth++
-	defer func() { r.depth-- }()
-	in := make([]*graph.Tensor, len(n.Inputs()))
-	for i, iv := range n.Inputs() {
-		if iv == nil {
-			continue
-		}
-		t, err := r.run(iv, given)
-		if err != nil {
-			return nil, err
-		}
-		in[i] = t
-	}
-	if n.Is("Dropout") && in[0] != nil { // training mode or not: recognised as at inference
-		given[v] = in[0]
-		return in[0], nil
-	}
-	out, err := op.Eval(n, in)
-	if err != nil {
-		return nil, err
-	}
-	if v.ProducerIndex() >= len(out) || out[v.ProducerIndex()] == nil {
-		return nil, fmt.Errorf("%s does not make %q", n, v.Name())
-	}
-	given[v] = out[v.ProducerIndex()]
-	return given[v], nil
-}
-
 // randomTensor makes numbers in [0, 1), the same every time.
 func randomTensor(elem graph.DataType, dims []int64) *graph.Tensor {
-	rng := rand.New(rand.NewPCG(1, uint64(elements(dims))))
-	x := make([]float32, elements(dims))
+	rng := rand.New(rand.NewPCG(1, uint64(dataflow.Elements(dims))))
+	x := make([]float32, dataflow.Elements(dims))
 	for i := range x {
 		x[i] = rng.Float32()
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/graph/dataflow"
 )
 
 // clipInputs returns the inputs that are fed at run time: those without an
@@ -201,7 +202,7 @@ func clipLengths(m *graph.Model, opt Options) []int64 {
 // addInts calls add with the elements of a small constant of integers.
 func addInts(v *graph.Value, add func(int64)) {
 	t := v.Const()
-	if t == nil || t.DType != graph.Int64 || elements(t.Dims) > 8 {
+	if t == nil || t.DType != graph.Int64 || dataflow.Elements(t.Dims) > 8 {
 		return
 	}
 	x, err := t.Int64s()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/graph/dataflow"
 )
 
 // inputView says how the graph's input becomes what the stem reads.
@@ -18,12 +19,12 @@ type inputView struct {
 // view follows pixels of what the stem reads back to the graph's input,
 // through the movement and the elementwise preprocessing between.
 func (r *recognizer) view(in *graph.Value) inputView {
-	d := r.dims(in)
+	d := r.Dims(in)
 	at := framePixels(d)
-	cells := r.trace(in, at)
+	cells := r.Trace(in, at)
 	unknown := inputView{afblock.LayoutOther, -1, 0}
 	for range maxPrefix {
-		v := cells[0].base
+		v := cells[0].Base
 		if v == nil || v.IsInput() {
 			break
 		}
@@ -31,17 +32,17 @@ func (r *recognizer) view(in *graph.Value) inputView {
 			return unknown
 		}
 	}
-	input := cells[0].base
-	id := r.dims(input)
-	if input == nil || !input.IsInput() || elements(id) != elements(d) {
+	input := cells[0].Base
+	id := r.Dims(input)
+	if input == nil || !input.IsInput() || dataflow.Elements(id) != dataflow.Elements(d) {
 		return unknown
 	}
 	inOrder := true
 	for i, c := range cells {
-		if c.base != input {
+		if c.Base != input {
 			return unknown
 		}
-		inOrder = inOrder && c.at == at[i]
+		inOrder = inOrder && c.At == at[i]
 	}
 	switch {
 	case !inOrder:
@@ -62,13 +63,13 @@ func (r *recognizer) view(in *graph.Value) inputView {
 // frameAxis returns the axis of an input of dimensions id along which the
 // frames of a clip lie, if axis 0 counts the clips: channels last, or time
 // behind channels. 0: there is none.
-func frameAxis(d, id, at []int64, cells []cell) int {
-	st := strides(id)
+func frameAxis(d, id, at []int64, cells []dataflow.Cell) int {
+	st := graph.Strides(id)
 	for axis := 1; axis < len(id); axis++ {
 		fits := id[axis] > 1
 		for i, c := range cells {
 			frame := at[i] / (d[1] * d[2] * d[3])
-			fits = fits && c.at/st[axis]%id[axis] == frame%id[axis] && c.at/st[0] == frame/id[axis]
+			fits = fits && c.At/st[axis]%id[axis] == frame%id[axis] && c.At/st[0] == frame/id[axis]
 		}
 		if fits {
 			return axis
@@ -95,14 +96,14 @@ func framePixels(d []int64) []int64 {
 // throughElementwise follows cells of v through a node of preprocessing that
 // computes element by element with constants: a cast, a scale, a mean taken
 // off. nil if v is made otherwise.
-func (r *recognizer) throughElementwise(v *graph.Value, cells []cell) []cell {
+func (r *recognizer) throughElementwise(v *graph.Value, cells []dataflow.Cell) []dataflow.Cell {
 	n := v.Producer()
 	if !n.Is("Cast", "Sub", "Add", "Mul", "Div", "Neg", "BatchNormalization", "Clip") {
 		return nil
 	}
 	var data *graph.Value
 	for _, in := range n.Inputs() {
-		if in == nil || r.constant(in) != nil {
+		if in == nil || r.Constant(in) != nil {
 			continue
 		}
 		if data != nil {
@@ -110,17 +111,17 @@ func (r *recognizer) throughElementwise(v *graph.Value, cells []cell) []cell {
 		}
 		data = in
 	}
-	if data == nil || !slices.Equal(r.dims(data), r.dims(v)) {
+	if data == nil || !slices.Equal(r.Dims(data), r.Dims(v)) {
 		return nil
 	}
 	at := make([]int64, len(cells))
 	for i, c := range cells {
-		if c.base != v {
+		if c.Base != v {
 			return nil
 		}
-		at[i] = c.at
+		at[i] = c.At
 	}
-	return r.trace(data, at)
+	return r.Trace(data, at)
 }
 
 // frames settles the T of the network from what the graph shows and what the

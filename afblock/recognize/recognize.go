@@ -8,6 +8,7 @@ import (
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/compiled/key"
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/graph/dataflow"
 )
 
 // Options are what a user may know that the graph does not say.
@@ -68,16 +69,16 @@ func Network(m *graph.Model, opt Options) (*afblock.Network, error) {
 	var best *Error
 	progress := -1
 	if err == nil {
-		budget := int64(traceBudget) // of all attempts together
+		budget := int64(dataflow.DefaultBudget) // of all attempts together
 		for _, batch := range batches(m, inputs[0], opt) {
-			r := &recognizer{probe: newProbe(m, batch), net: &afblock.Network{}}
-			r.budget = budget
+			r := &recognizer{Analysis: dataflow.Analyze(m, batch), net: &afblock.Network{}}
+			r.Budget = budget
 			if err = r.network(m, opt); err == nil {
 				if err = r.framesTold(m, inputs[0], opt); err == nil {
 					return r.net, nil
 				}
 			}
-			budget = r.budget
+			budget = r.Budget
 			var no *Error
 			if !errors.As(err, &no) {
 				return nil, err
@@ -130,7 +131,7 @@ func (r *recognizer) network(m *graph.Model, opt Options) error {
 		return err
 	}
 	view := r.view(in)
-	frames, err := r.frames(view, int(r.dims(in)[0]), head.averaged, opt)
+	frames, err := r.frames(view, int(r.Dims(in)[0]), head.averaged, opt)
 	if err != nil {
 		return err
 	}
@@ -153,7 +154,7 @@ func (r *recognizer) framesTold(m *graph.Model, in *graph.Value, opt Options) er
 		return nil
 	}
 	other := int64(r.net.Frames + 1)
-	again := &recognizer{probe: newProbe(m, map[string][]int64{in.Name(): axes.dims(probeSizes(other))}), net: &afblock.Network{}}
+	again := &recognizer{Analysis: dataflow.Analyze(m, map[string][]int64{in.Name(): axes.dims(probeSizes(other))}), net: &afblock.Network{}}
 	if again.network(m, opt) != nil || again.net.Frames == r.net.Frames {
 		return nil
 	}
@@ -161,7 +162,7 @@ func (r *recognizer) framesTold(m *graph.Model, in *graph.Value, opt Options) er
 	return r.needFrames("frames a clip that the graph says", fmt.Sprintf("an input %q of shape %s, clips of any number of frames", in, in.Type.Shape))
 }
 
-// source notes what was found in the probe as places of m itself.
+// source notes what was found in the copy as places of m itself.
 func (r *recognizer) source(m *graph.Model, in, out *graph.Value, head *headFound, frames int, view inputView) *Shell {
 	g := m.Graph
 	s := &Shell{
@@ -169,7 +170,7 @@ func (r *recognizer) source(m *graph.Model, in, out *graph.Value, head *headFoun
 		layout: view.layout, frames: frames, segments: view.segments,
 		answer: g.Value(head.answer.Name()), scores: g.Value(head.scores.Name()), kernel: head.kernel,
 		classes: r.net.Head.Weight.Dims[0], tail: head.tail, averaged: head.averaged, axis: view.axis,
-		head: r.net.Head, clips: probeSizes(0).clips, inDims: r.dims(in), outDims: r.dims(out),
+		head: r.net.Head, clips: probeSizes(0).clips, inDims: r.Dims(in), outDims: r.Dims(out),
 	}
 	return s
 }
@@ -182,10 +183,10 @@ func sourceAt(m *graph.Model, in, out *graph.Value, frames int) (*Shell, error) 
 	if err != nil {
 		return nil, err
 	}
-	r := &recognizer{probe: newProbe(m, batches(m, inputs[0], Options{Frames: frames})[0]), net: &afblock.Network{}}
-	in, out = r.model.Graph.Value(in.Name()), r.model.Graph.Value(out.Name())
+	r := &recognizer{Analysis: dataflow.Analyze(m, batches(m, inputs[0], Options{Frames: frames})[0]), net: &afblock.Network{}}
+	in, out = r.Model.Graph.Value(in.Name()), r.Model.Graph.Value(out.Name())
 	for _, v := range []*graph.Value{in, out} {
-		if len(r.dims(v)) != 4 {
+		if len(r.Dims(v)) != 4 {
 			return nil, r.refuse(v.Producer(), "a trunk on maps of known size", fmt.Sprintf("%q of shape %s", v, v.Type.Shape), "")
 		}
 	}
@@ -212,6 +213,6 @@ func (r *recognizer) size(m *graph.Model, in *graph.Value, layout afblock.Layout
 			return [2]int{}
 		}
 	}
-	d := r.dims(in)
+	d := r.Dims(in)
 	return [2]int{int(d[2]), int(d[3])}
 }

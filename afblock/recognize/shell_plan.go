@@ -6,6 +6,7 @@ import (
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/graph/dataflow"
 )
 
 // plan is how constants of a source change, each where it is read, so that the
@@ -82,7 +83,7 @@ func (s *Shell) sites(from, to *graph.Value, t int, classes [2]int64) []*site {
 	for _, n := range between(from, to) {
 		for i, v := range n.Inputs() {
 			c := v.Const()
-			if c == nil || elements(c.Dims) > 16 {
+			if c == nil || dataflow.Elements(c.Dims) > 16 {
 				continue
 			}
 			switch {
@@ -94,7 +95,7 @@ func (s *Shell) sites(from, to *graph.Value, t int, classes [2]int64) []*site {
 				for k, now := range x {
 					add(site{use: use{n, i}, index: k, now: now})
 				}
-			case c.DType == graph.Float32 && elements(c.Dims) == 1 && t != s.frames && n.Is("Mul", "Div"):
+			case c.DType == graph.Float32 && dataflow.Elements(c.Dims) == 1 && t != s.frames && n.Is("Mul", "Div"):
 				x, err := c.Float32s()
 				if err == nil && (x[0] == float32(old) || x[0] == 1/float32(old)) {
 					add(site{use: use{n, i}, by: x[0], now: old, to: []int64{old, int64(t)}})
@@ -306,9 +307,9 @@ func (s *Shell) lookAtPrefix(t int, p *plan, size clipSizes) (prefixLook, bool) 
 		return prefixLook{}, false
 	}
 	m.Graph.AddOutput(in)
-	r := &recognizer{probe: newProbe(m, s.clipDims(t, size)), net: &afblock.Network{}}
-	out := r.model.Graph.Outputs()[0]
-	d := r.dims(out)
+	r := &recognizer{Analysis: dataflow.Analyze(m, s.clipDims(t, size)), net: &afblock.Network{}}
+	out := r.Model.Graph.Outputs()[0]
+	d := r.Dims(out)
 	if len(d) != 4 {
 		return prefixLook{}, false
 	}
@@ -379,8 +380,8 @@ func (s *Shell) suffixHolds(t int, head *afblock.Head, p *plan, size clipSizes) 
 		return false
 	}
 	m.Graph.AddOutput(out)
-	r := &recognizer{probe: newProbe(m, nil), net: &afblock.Network{}}
-	got, err := r.head(r.model.Graph.Inputs()[0])
+	r := &recognizer{Analysis: dataflow.Analyze(m, nil), net: &afblock.Network{}}
+	got, err := r.head(r.Model.Graph.Inputs()[0])
 	if err != nil {
 		return false
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/graph/dataflow"
 )
 
 // flow is what a computed value goes through on its way to where it is read:
@@ -38,15 +39,15 @@ const maxChannels = 1 << 16
 // readFlow follows v back to the value that was computed and reads off what
 // the movement in between does. Every frame and channel is followed, at one
 // pixel each, the pixels differing.
-func (p *probe) readFlow(v *graph.Value) (flow, *misfit) {
-	d := p.dims(v)
-	if len(d) != 4 || elements(d) == 0 {
-		if p.moved(v) {
+func (r *recognizer) readFlow(v *graph.Value) (flow, *misfit) {
+	d := r.Dims(v)
+	if len(d) != 4 || dataflow.Elements(d) == 0 {
+		if r.moved(v) {
 			return flow{}, &misfit{found: "a tensor of shape " + v.Type.Shape.String()}
 		}
 		return flow{base: v}, nil
 	}
-	if !p.moved(v) {
+	if !r.moved(v) {
 		return flow{base: v}, nil
 	}
 	rows, channels := min(d[0], shiftRows), d[1]
@@ -60,7 +61,7 @@ func (p *probe) readFlow(v *graph.Value) (flow, *misfit) {
 			at = append(at, (b*channels+c)*d[2]*d[3]+pixels[(b+c)%int64(len(pixels))])
 		}
 	}
-	return p.readShift(v, d, rows, at, p.trace(v, at))
+	return r.readShift(v, d, rows, at, r.Trace(v, at))
 }
 
 // samplePixels are the first, the last and some middle pixels of a map.
@@ -72,18 +73,18 @@ func samplePixels(h, w int64) []int64 {
 }
 
 // readShift reads the shift off the cells of the first rows frames.
-func (p *probe) readShift(v *graph.Value, d []int64, rows int64, at []int64, cells []cell) (flow, *misfit) {
+func (r *recognizer) readShift(v *graph.Value, d []int64, rows int64, at []int64, cells []dataflow.Cell) (flow, *misfit) {
 	var base *graph.Value
 	for _, c := range cells {
 		switch {
-		case c.base == nil && c.val != 0:
-			return flow{}, &misfit{found: fmt.Sprintf("a tensor with the constant %g in it", c.val), hint: frozenShift.hint}
-		case c.base == nil || c.base == base:
+		case c.Base == nil && c.Val != 0:
+			return flow{}, &misfit{found: fmt.Sprintf("a tensor with the constant %g in it", float32(c.Val)), hint: frozenShift.hint}
+		case c.Base == nil || c.Base == base:
 		case base == nil:
-			base = c.base
+			base = c.Base
 		default:
 			return flow{}, &misfit{
-				found: fmt.Sprintf("a mixture of %q and %q", base.Name(), c.base.Name()),
+				found: fmt.Sprintf("a mixture of %q and %q", base.Name(), c.Base.Name()),
 				hint:  "a ResNet's blocks add; networks that concatenate (DenseNet, Inception) are others",
 			}
 		}
@@ -92,20 +93,20 @@ func (p *probe) readShift(v *graph.Value, d []int64, rows int64, at []int64, cel
 		m := frozenShift
 		return flow{}, &m
 	}
-	if !slices.Equal(p.dims(base), d) {
-		return flow{}, &misfit{found: fmt.Sprintf("%q of shape %v, viewed as %v", base.Name(), p.dims(base), d)}
+	if !slices.Equal(r.Dims(base), d) {
+		return flow{}, &misfit{found: fmt.Sprintf("%q of shape %v, viewed as %v", base.Name(), r.Dims(base), d)}
 	}
 	image, channels := d[2]*d[3], d[1]
 	source := make([]int64, len(cells)) // the frame each (frame, channel) comes from, −1 where it is zero
 	for i, c := range cells {
 		source[i] = -1
-		if c.base == nil {
+		if c.Base == nil {
 			continue
 		}
-		if c.at%image != at[i]%image || c.at/image%channels != at[i]/image%channels {
+		if c.At%image != at[i]%image || c.At/image%channels != at[i]/image%channels {
 			return flow{}, &misfit{found: "data movement across channels or pixels"}
 		}
-		source[i] = c.at / (image * channels)
+		source[i] = c.At / (image * channels)
 	}
 	return readFold(base, source, rows, channels)
 }
@@ -235,17 +236,17 @@ func describeSource(source []int64) string {
 }
 
 // moved reports whether v is made by data movement, judged by some elements.
-func (p *probe) moved(v *graph.Value) bool {
-	d := p.dims(v)
+func (r *recognizer) moved(v *graph.Value) bool {
+	d := r.Dims(v)
 	if v == nil || v.Producer() == nil || d == nil {
 		return false
 	}
-	n := elements(d)
+	n := dataflow.Elements(d)
 	if n == 0 {
 		return false
 	}
-	for _, c := range p.trace(v, []int64{0, n / 2, n - 1}) {
-		if c.base == v {
+	for _, c := range r.Trace(v, []int64{0, n / 2, n - 1}) {
+		if c.Base == v {
 			return false
 		}
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/graph/dataflow"
 )
 
 // stem finds the first convolution and reads stem and its pool. It returns
@@ -16,7 +17,7 @@ func (r *recognizer) stem() (in, out *graph.Value, err error) {
 		return nil, nil, r.refuse(nil, "a convolution", "none in the graph", "give a TSN or TSM ResNet exported to ONNX")
 	}
 	in = first.Input(0)
-	d := r.dims(in)
+	d := r.Dims(in)
 	if len(d) != 4 {
 		found := "no input"
 		if in != nil {
@@ -63,8 +64,8 @@ func (r *recognizer) stem() (in, out *graph.Value, err error) {
 
 // firstConv returns the first live convolution that computes, in graph order.
 func (r *recognizer) firstConv() *graph.Node {
-	for n := range r.model.Graph.Nodes() {
-		if n.Is("Conv") && r.live[n] && !r.moved(n.Output(0)) {
+	for n := range r.Model.Graph.Nodes() {
+		if n.Is("Conv") && r.Live(n) && !r.moved(n.Output(0)) {
 			return n
 		}
 	}
@@ -117,7 +118,7 @@ func (r *recognizer) isAttention(n *graph.Node) bool {
 		return false
 	}
 	for _, in := range n.Inputs() {
-		if r.constant(in) != nil {
+		if r.Constant(in) != nil {
 			return false
 		}
 	}
@@ -127,17 +128,17 @@ func (r *recognizer) isAttention(n *graph.Node) bool {
 // frozen returns the first live convolution that reads a constant, nil if all
 // read what depends on the frames.
 func (r *recognizer) frozen() *graph.Node {
-	for n := range r.model.Graph.Nodes() {
-		if !r.live[n] || !n.Is("Conv") || n.Input(0) == nil {
+	for n := range r.Model.Graph.Nodes() {
+		if !r.Live(n) || !n.Is("Conv") || n.Input(0) == nil {
 			continue
 		}
-		d := r.dims(n.Input(0))
-		if d == nil || elements(d) == 0 {
+		d := r.Dims(n.Input(0))
+		if d == nil || dataflow.Elements(d) == 0 {
 			continue
 		}
 		constant := true
-		for _, c := range r.trace(n.Input(0), []int64{0, elements(d) / 2, elements(d) - 1}) {
-			constant = constant && c.base == nil
+		for _, c := range r.Trace(n.Input(0), []int64{0, dataflow.Elements(d) / 2, dataflow.Elements(d) - 1}) {
+			constant = constant && c.Base == nil
 		}
 		if _, m := r.readFlow(n.Input(0)); constant && m != nil && *m == frozenShift {
 			return n

@@ -6,11 +6,12 @@ import (
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/graph/dataflow"
 )
 
-// recognizer walks a probe from the stem to the head and builds a Network.
+// recognizer walks a model from the stem to the head and builds a Network.
 type recognizer struct {
-	*probe
+	*dataflow.Analysis
 	net      *afblock.Network
 	where    string // "stem", "layer1, block 0", "head"
 	progress int    // nodes recognised, to tell the better of two attempts
@@ -27,7 +28,7 @@ type reader struct {
 // readers returns the live computing nodes that read v directly or through
 // data movement, in the order of the graph's edges. output is set if v, moved
 // or not, is an output of the graph.
-func (p *probe) readers(v *graph.Value) (rs []reader, output bool) {
+func (r *recognizer) readers(v *graph.Value) (rs []reader, output bool) {
 	if v == nil {
 		return nil, false
 	}
@@ -39,18 +40,18 @@ func (p *probe) readers(v *graph.Value) (rs []reader, output bool) {
 		output = output || x.IsOutput()
 	uses:
 		for _, u := range x.Uses() {
-			if !p.live[u.Node] {
+			if !r.Live(u.Node) {
 				continue
 			}
 			moves := true
 			for _, o := range u.Node.Outputs() {
-				if o == nil || o.NumUses() == 0 || p.empty(o) {
+				if o == nil || o.NumUses() == 0 || r.empty(o) {
 					continue
 				}
-				if p.constant(o) != nil { // a shape of it, or zeros like it
+				if r.Constant(o) != nil { // a shape of it, or zeros like it
 					continue uses
 				}
-				moves = moves && p.moved(o)
+				moves = moves && r.moved(o)
 			}
 			if !moves {
 				rs = append(rs, reader{u.Node, x, u.Index})
@@ -69,9 +70,9 @@ func (p *probe) readers(v *graph.Value) (rs []reader, output bool) {
 
 // empty reports whether v has no elements, as the unshifted channels have none
 // where half of them come from either side, or the frames behind a single one.
-func (p *probe) empty(v *graph.Value) bool {
-	d := p.dims(v)
-	return d != nil && elements(d) == 0
+func (r *recognizer) empty(v *graph.Value) bool {
+	d := r.Dims(v)
+	return d != nil && dataflow.Elements(d) == 0
 }
 
 // onlyReader returns the one node that reads v unmoved; anything else is an error.
@@ -111,9 +112,9 @@ func (r *recognizer) refuse(n *graph.Node, expected, found, hint string) error {
 
 // foreign names the kind of network that a node betrays.
 func (r *recognizer) foreign(n *graph.Node) (found, hint string) {
-	rank := len(r.dims(n.Input(0)))
+	rank := len(r.Dims(n.Input(0)))
 	switch {
-	case n.Is("Conv") && len(r.dims(n.Input(1))) == 5:
+	case n.Is("Conv") && len(r.Dims(n.Input(1))) == 5:
 		return "a 3-D convolution", "afc rewrites 2-D ResNets over frames (TSN, TSM); 3-D networks (C3D, I3D, R(2+1)D, SlowFast, X3D) are others"
 	case n.Is("MaxPool", "AveragePool") && rank == 5:
 		return "pooling over time between blocks (temporal_pool)", "the clip has fewer frames behind it; afc needs one T from stem to head: train without temporal_pool"

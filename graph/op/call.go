@@ -7,30 +7,6 @@ import (
 	"github.com/afc-project/afc/graph"
 )
 
-// operator is what this package knows about an ai.onnx operator.
-type operator struct {
-	since        int64 // first opset whose form of the operator is understood
-	minIn, maxIn int   // number of inputs; maxIn -1: any
-	eval         func(*evalCall) ([]*arr, error)
-	infer        func(*inferCall) error
-	// moves lists the inputs whose elements reach the outputs unchanged and
-	// whose values decide nothing else; everyInput: all of them. Inference
-	// follows symbolic elements through these.
-	moves []int
-}
-
-var everyInput = []int{-1}
-
-// moved reports whether input i is data that the operator only moves.
-func (op *operator) moved(i int) bool {
-	for _, m := range op.moves {
-		if m == i || m == -1 {
-			return true
-		}
-	}
-	return false
-}
-
 // opCall is a node in the frame it is read in: its opset, and inside a
 // function the caller's attributes.
 type opCall struct {

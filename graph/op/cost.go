@@ -49,17 +49,10 @@ type CostOptions struct {
 	Then func(n *graph.Node) float64
 }
 
-// MACs returns the multiply–accumulates of one run of a node, from the inferred
-// shapes (see Infer). A Scan counts its body once for every element scanned,
-// and an If the branch with more of them. A shape that is not known is an
-// error that names the node, never a zero.
-func MACs(n *graph.Node) (int64, error) {
-	c, err := NodeCost(n, CostOptions{})
-	return c.MACs, err
-}
-
 // NodeCost returns the cost of one run of a node, that of its subgraphs
-// included.
+// included, from the inferred shapes (see Infer). A Scan counts its body once
+// for every element scanned, and an If the branch with more multiply–accumulates.
+// A shape that is not known is an error that names the node, never a zero.
 func NodeCost(n *graph.Node, opt CostOptions) (Cost, error) {
 	c := costCall{n: n, opt: opt}
 	cost, err := c.run()
@@ -112,43 +105,12 @@ const (
 	costSequence                 // as costView: what it makes is no tensor
 )
 
-var costKinds = map[string]costKind{
-	"Constant": costView, "ConstantOfShape": costFree, "Shape": costFree, "Size": costFree, "Range": costFree,
-	"EyeLike": costFree, "OneHot": costFree, "NonZero": costFree,
-
-	"Identity": costView, "Reshape": costView, "Flatten": costView, "Squeeze": costView, "Unsqueeze": costView,
-	"Transpose": costFree, "Concat": costFree, "Split": costFree, "Slice": costFree, "Expand": costFree, "Tile": costFree,
-	"Pad": costFree, "Gather": costFree, "GatherElements": costFree, "GatherND": costFree, "ScatterND": costFree,
-	"Scatter": costFree, "ScatterElements": costFree, "Where": costFree, "Trilu": costFree, "Dropout": costFree,
-	"SequenceAt": costFree, "SequenceLength": costFree, "ConcatFromSequence": costFree, "SplitToSequence": costSequence,
-	"SequenceConstruct": costSequence, "Cast": costFree, "CastLike": costFree, "Resize": costFree, "Upsample": costFree,
-
-	"ReduceSum": costFold, "ReduceMean": costFold, "ReduceMax": costFold, "ReduceMin": costFold, "ReduceProd": costFold,
-	"ReduceSumSquare": costFold, "ReduceL1": costFold, "ReduceL2": costFold, "ReduceLogSum": costFold,
-	"ReduceLogSumExp": costFold, "ArgMax": costFold, "ArgMin": costFold, "TopK": costFold, "CumSum": costFold,
-	"GlobalAveragePool": costFold, "GlobalMaxPool": costFold,
-
-	"BatchNormalization": costNorm, "LayerNormalization": costNorm, "InstanceNormalization": costNorm,
-	"GroupNormalization": costNorm, "LRN": costNorm, "MeanVarianceNormalization": costNorm, "LpNormalization": costNorm,
-	"Softmax": costSoft, "LogSoftmax": costSoft, "Hardmax": costFold,
-
-	"MaxPool": costWindow, "AveragePool": costWindow, "LpPool": costWindow,
-	"Conv": costProduct, "ConvTranspose": costProduct, "Gemm": costProduct, "MatMul": costProduct,
-	"ConvInteger": costProduct, "MatMulInteger": costProduct, "QLinearConv": costProduct, "QLinearMatMul": costProduct,
-	"Einsum": costProduct, "RMSNormalization": costNorm,
-	"DepthToSpace": costFree, "SpaceToDepth": costFree, "ReverseSequence": costFree, "Compress": costFree,
-	"If": costBody, "Loop": costBody, "Scan": costBody,
-}
-
 func (c *costCall) run() (Cost, error) {
 	op := operators[c.n.OpType]
 	if op == nil || graph.CanonicalDomain(c.n.Domain) != "" {
 		return Cost{}, errors.New("afc does not know what this operator costs; if it is a function of the model, inline it first")
 	}
-	kind, listed := costKinds[c.n.OpType]
-	if !listed {
-		kind = costPoint
-	}
+	kind := op.cost
 	switch kind {
 	case costBody:
 		return c.body()

@@ -141,14 +141,14 @@ func TestNodeCost(t *testing.T) {
 func TestCostUnknown(t *testing.T) {
 	m, n := costModel("Conv", []graph.Shape{nil, graph.ShapeOf(6, 8, 3, 3)})
 	op.Infer(m)
-	if _, err := op.MACs(n); err == nil || !strings.Contains(err.Error(), `Conv "n": the shape of`) {
+	if _, err := op.NodeCost(n, op.CostOptions{}); err == nil || !strings.Contains(err.Error(), `Conv "n": the shape of`) {
 		t.Errorf("unknown input shape: %v", err)
 	}
 	m, n = costModel("NonZero", shapes([]int64{4}))
 	op.Infer(m)
 	r := m.Graph.NewNode("Relu", "r", []*graph.Value{n.Output(0)}, 1)
 	op.Infer(m)
-	if _, err := op.MACs(r); err == nil || !strings.Contains(err.Error(), `Relu "r"`) {
+	if _, err := op.NodeCost(r, op.CostOptions{}); err == nil || !strings.Contains(err.Error(), `Relu "r"`) {
 		t.Errorf("size of a run: %v", err)
 	}
 }
@@ -183,7 +183,7 @@ func TestCostSubgraphs(t *testing.T) {
 	if got := scan.Output(0).Type.String(); got != "float32[5,4,4]" {
 		t.Errorf("Scan makes %s", got)
 	}
-	if got, err := op.MACs(scan); err != nil || got != 5*2*64 {
+	if got, err := op.NodeCost(scan, op.CostOptions{}); err != nil || got.MACs != 5*2*64 {
 		t.Errorf("the costlier branch: %d MACs, %v; want %d", got, err, 5*2*64)
 	}
 	quarter := op.CostOptions{Then: func(n *graph.Node) float64 {

@@ -16,6 +16,9 @@
 // budget before it allocates them. [Cast] is the one operator that is of use
 // without a node.
 //
+// [Moves] says where a node that only moves elements takes each from; package
+// dataflow follows that through a graph.
+//
 // [NodeCost] and [GraphCost] count work, weights and memory from inferred
 // shapes. What is not known is an error that names the node.
 //
@@ -29,4 +32,5 @@
 //     infer_elementwise.go, infer_nn.go, infer_einsum.go, infer_quantized.go,
 //     infer_sequence.go, infer_control.go: the operators.
 //   - cost.go: costs.
+//   - move.go: following elements; move_view.go, move_index.go: the operators.
 package op

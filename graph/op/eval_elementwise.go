@@ -31,7 +31,7 @@ func broadcastDims(a, b []int64) ([]int64, error) {
 // if it had been broadcast to a rank.
 func broadcastStrides(dims []int64, rank int) []int64 {
 	out := make([]int64, rank)
-	for i, s := range strides(dims) {
+	for i, s := range graph.Strides(dims) {
 		if dims[i] != 1 {
 			out[rank-len(dims)+i] = s
 		}

@@ -57,7 +57,7 @@ func elementOffsets(x, idx *arr, k int) ([]int64, error) {
 	if err != nil {
 		return nil, err
 	}
-	stride, at := strides(x.dims), make([]int64, x.rank())
+	stride, at := graph.Strides(x.dims), make([]int64, x.rank())
 	for i := range list {
 		j, err := wrapIndex(list[i], x.dims[k])
 		if err != nil {
@@ -125,7 +125,7 @@ func tupleOffsets(x, idx *arr, batch int) (offsets []int64, run int64, err error
 	if err != nil {
 		return nil, 0, err
 	}
-	stride := strides(x.dims)
+	stride := graph.Strides(x.dims)
 	tuples, err := graph.NumElements(idx.dims[:idx.rank()-1])
 	if err == nil {
 		run, err = graph.NumElements(x.dims[batch+depth:])

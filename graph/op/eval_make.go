@@ -216,7 +216,7 @@ func evalNonZero(c *evalCall) ([]*arr, error) {
 	if rank == 0 { // a scalar counts as one element of one dimension
 		rank, dims = 1, []int64{1}
 	}
-	stride := strides(dims)
+	stride := graph.Strides(dims)
 	dst, err := c.make(graph.Int64, []int64{int64(rank), int64(len(hits))})
 	if err != nil {
 		return nil, err

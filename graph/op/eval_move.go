@@ -20,17 +20,6 @@ func product(dims []int64) int64 {
 	return n
 }
 
-// strides returns the row-major strides, in elements.
-func strides(dims []int64) []int64 {
-	s := make([]int64, len(dims))
-	n := int64(1)
-	for i := len(dims) - 1; i >= 0; i-- {
-		s[i] = n
-		n *= dims[i]
-	}
-	return s
-}
-
 // strided makes an array of the given dimensions whose element at an index is
 // src's at the index times the strides.
 func (c *evalCall) strided(src *arr, dims, stride []int64) (*arr, error) {
@@ -82,9 +71,9 @@ func (c *evalCall) grid(src *arr, index [][]int64, fill []byte) (*arr, error) {
 		tail--
 	}
 	run := product(dims[tail:]) * size
-	stride := strides(src.dims)
+	stride := graph.Strides(src.dims)
 	var walk func(k int, from, to int64)
-	out := strides(dims)
+	out := graph.Strides(dims)
 	walk = func(k int, from, to int64) {
 		if k == tail {
 			copy(dst.b[to*size:to*size+run], src.b[from*size:])
@@ -133,7 +122,7 @@ func evalTranspose(c *evalCall) ([]*arr, error) {
 		return nil, err
 	}
 	dims, stride := make([]int64, len(perm)), make([]int64, len(perm))
-	from := strides(x.dims)
+	from := graph.Strides(x.dims)
 	for i, p := range perm {
 		dims[i], stride[i] = x.dims[p], from[p]
 	}

@@ -198,7 +198,7 @@ func (s *slider) rows(f func(kernel, out, in, count, step int64)) {
 		kernel[i] = w.kernel
 	}
 	outer := s.out[:last]
-	inStride, outStride := strides(s.in), strides(s.out)
+	inStride, outStride := graph.Strides(s.in), graph.Strides(s.out)
 	for k, at := int64(0), make([]int64, len(kernel)); k < product(kernel); k++ {
 		w := s.windows[last]
 		shift := at[last]*w.dilation - w.before // input index of output 0
@@ -331,10 +331,10 @@ func evalMaxPool(c *evalCall) ([]*arr, error) {
 		return []*arr{dst, nil}, nil
 	}
 	if c.int("storage_order", 0) != 0 { // column-major numbering of the elements
-		stride := strides(s.in)
+		stride := graph.Strides(s.in)
 		swapped := slices.Clone(s.in)
 		slices.Reverse(swapped)
-		weight := strides(swapped)
+		weight := graph.Strides(swapped)
 		slices.Reverse(weight)
 		plane := product(s.in)
 		for i, a := range at {

@@ -2,6 +2,7 @@ package op_test
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"runtime"
 	"strings"
@@ -124,41 +125,96 @@ func TestEvalRefuses(t *testing.T) {
 	}
 }
 
-// TestEvalRegion cuts a region out of a graph: an index tensor run through it
-// shows where elements go, and an If with constant condition is followed.
-func TestEvalRegion(t *testing.T) {
-	m := graph.NewModel("region", 8, 17)
-	g := m.Graph
-	x := g.AddInput("x", graph.TensorType(graph.Float32, graph.ShapeOf(2, 3)))
-	conv := g.NewNode("Conv", "conv", []*graph.Value{x, x}, 1).Output(0)
-	turned := g.NewNode("Transpose", "t", []*graph.Value{conv}, 1).Output(0)
-	branch := func(name string, k int64) *graph.Attribute {
-		b := graph.NewGraph(name)
-		i := b.NewInitializer("i", graph.Vec(k))
-		b.AddOutput(b.NewNode("Gather", name, []*graph.Value{turned, i}, 1).Output(0))
-		return graph.Subgraph(name, b)
-	}
-	yes := g.NewInitializer("yes", zeros(graph.Bool))
-	row := g.NewNode("If", "if", []*graph.Value{yes}, 1, branch("then_branch", 0), branch("else_branch", 2)).Output(0)
-	g.AddOutput(row)
+// run evaluates a graph's outputs from known tensors, following an If into the
+// branch that it takes. Tensors are dropped behind their last use; those alive
+// take at most maxBytes. Nodes that are not evaluated are left out: it fails
+// where an output depends on one.
+func run(g *graph.Graph, known map[*graph.Value]*graph.Tensor, maxBytes int64) ([]*graph.Tensor, error) {
+	r := &runner{known: known, failed: map[*graph.Value]error{}, reads: map[*graph.Value]int{}, made: map[*graph.Value]int64{}, left: maxBytes}
+	return r.graph(g)
+}
 
-	out, err := op.EvalRegion(map[*graph.Value]*graph.Tensor{conv: graph.Int64s([]int64{2, 3}, 0, 1, 2, 3, 4, 5)}, []*graph.Value{row, conv}, op.EvalOptions{})
-	if err != nil {
-		t.Fatal(err)
+type runner struct {
+	known  map[*graph.Value]*graph.Tensor
+	failed map[*graph.Value]error
+	reads  map[*graph.Value]int
+	made   map[*graph.Value]int64 // bytes of what was computed
+	left   int64
+}
+
+func (r *runner) read(v *graph.Value) (*graph.Tensor, error) {
+	if v == nil {
+		return nil, nil
 	}
-	if got, err := out[0].Int64s(); err != nil || len(got) != 2 || got[0] != 2 || got[1] != 5 {
-		t.Errorf("last column is %v, %v; want [2 5]", got, err)
+	t := r.known[v]
+	if t == nil {
+		t = v.Const()
 	}
-	if _, err := op.EvalRegion(nil, []*graph.Value{row}, op.EvalOptions{}); err == nil || !strings.Contains(err.Error(), `Conv "conv"`) {
-		t.Errorf("region not cut: %v, want an error about conv", err)
+	if r.reads[v]++; r.reads[v] == v.NumUses() && v.Producer() != nil {
+		r.left += r.made[v]
+		delete(r.known, v)
 	}
-	if _, err := op.EvalRegion(map[*graph.Value]*graph.Tensor{conv: zeros(graph.Int64, 2, 3)}, []*graph.Value{row}, op.EvalOptions{MaxBytes: 40}); !errors.Is(err, op.ErrTooLarge) {
-		t.Errorf("40 bytes: %v", err)
+	if t == nil && r.failed[v] == nil {
+		return nil, fmt.Errorf("value %q is not known", v)
 	}
-	// 48 bytes for the transpose and 16 for the row, which are alive together.
-	if _, err := op.EvalRegion(map[*graph.Value]*graph.Tensor{conv: zeros(graph.Int64, 2, 3)}, []*graph.Value{row}, op.EvalOptions{MaxBytes: 64}); err != nil {
-		t.Errorf("64 bytes: %v", err)
+	return t, r.failed[v]
+}
+
+func (r *runner) graph(g *graph.Graph) (out []*graph.Tensor, err error) {
+	for n := range g.Nodes() {
+		out, err := r.node(n)
+		for i, v := range n.Outputs() {
+			switch {
+			case v == nil:
+			case err != nil:
+				r.failed[v] = err
+			default:
+				r.known[v] = out[i]
+				r.made[v], _ = out[i].NumBytes()
+				r.left -= r.made[v]
+			}
+		}
 	}
+	for _, v := range g.Outputs() {
+		t, err := r.read(v)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+func (r *runner) node(n *graph.Node) ([]*graph.Tensor, error) {
+	in := make([]*graph.Tensor, len(n.Inputs()))
+	var failed error
+	for i, v := range n.Inputs() {
+		var err error
+		if in[i], err = r.read(v); err != nil {
+			failed = err
+		}
+	}
+	switch {
+	case failed != nil:
+		return nil, failed
+	case r.left <= 0:
+		return nil, op.ErrTooLarge
+	case !n.Is("If"):
+		return op.EvalWith(n, in, op.EvalOptions{MaxBytes: r.left})
+	case len(in) != 1 || in[0] == nil:
+		return nil, fmt.Errorf("%s: has no condition", n)
+	}
+	taken := "else_branch"
+	if b, err := in[0].Int64s(); err != nil || len(b) != 1 {
+		return nil, fmt.Errorf("%s: condition is %v", n, in[0].Dims)
+	} else if b[0] != 0 {
+		taken = "then_branch"
+	}
+	a := n.Attr(taken)
+	if a == nil || a.Graph == nil || len(a.Graph.Outputs()) != len(n.Outputs()) {
+		return nil, fmt.Errorf("%s: has no %s of its outputs", n, taken)
+	}
+	return r.graph(a.Graph)
 }
 
 // exportTolerance bounds the difference of logits from PyTorch's float32 ones,
@@ -180,7 +236,7 @@ func TestEvalExports(t *testing.T) {
 			defer m.Close()
 			recorded := testutil.NPZ(t, testutil.Shared(t, "fixtures", "sources", name+".npz"))
 			from := map[*graph.Value]*graph.Tensor{m.Graph.Inputs()[0]: recorded["video"]}
-			out, err := op.EvalRegion(from, m.Graph.Outputs(), op.EvalOptions{})
+			out, err := run(m.Graph, from, op.DefaultEvalBytes)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -58,7 +58,7 @@ func (c *inferCall) run() error {
 
 // fold evaluates a node of small constants.
 func (c *inferCall) fold(op *operator) bool {
-	switch costKinds[c.n.OpType] {
+	switch op.cost {
 	case costProduct, costWindow:
 		return false // no shape depends on them, and they may take long
 	}

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/afc-project/afc/graph"
@@ -243,10 +245,15 @@ func FuzzInferModel(f *testing.F) {
 				}
 			}
 		}
-		for _, v := range m.Graph.Outputs() {
+		outputs := slices.Clone(m.Graph.Outputs())
+		for _, v := range outputs {
+			for len(m.Graph.Outputs()) > 0 {
+				m.Graph.RemoveOutput(0)
+			}
+			m.Graph.AddOutput(v)
 			var out []*graph.Tensor
 			bounds.Hold(t, len(data), func() {
-				out, err = op.EvalRegion(from, []*graph.Value{v}, op.EvalOptions{MaxBytes: fuzzBytes})
+				out, err = run(m.Graph, maps.Clone(from), fuzzBytes)
 			})
 			if err != nil || v.Type.Shape == nil || v.Producer() == nil || declaredOnly(m, v) {
 				continue

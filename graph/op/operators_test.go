@@ -236,7 +236,7 @@ func TestOperatorsEval(t *testing.T) {
 				from[v] = v.Initializer()
 			}
 		}
-		got, err := op.EvalRegion(from, c.model.Graph.Outputs(), op.EvalOptions{})
+		got, err := run(c.model.Graph, from, op.DefaultEvalBytes)
 		if err != nil {
 			t.Fatal(err)
 		}

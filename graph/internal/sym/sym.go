@@ -1,4 +1,3 @@
-// Package sym computes with sizes that are known up to symbols, as "8*batch+1".
 package sym
 
 import (

@@ -316,6 +316,11 @@ case("ConvTranspose", 11, [f(1, 3, 5, 4), f(3, 2, 3, 3)], strides=[2, 3], pads=[
 case("InstanceNormalization", 7, [image, f(4), f(4)])
 case("LayerNormalization", 17, [x3, f(3, 4), f(3, 4)], axis=1)
 
+# A start before the axis takes its first element where the step is negative.
+for opset in (10, 13, 18):
+    case("Slice", opset, [x3, i(-100), i(-(2**63)), i(2), i(-1)], constant=[1, 2, 3, 4])
+    case("Slice", opset, [x3, i(-4, -6), i(-1000, -1000), i(1, 2), i(-2, -3)], constant=[1, 2, 3, 4])
+
 with Archive("opsets.tar.gz") as z:
     for number, (op, opset, inputs, outputs, constant, attrs) in enumerate(CASES):
         names = ["" if x is None else f"x{k}" for k, x in enumerate(inputs)]
