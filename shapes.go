@@ -25,7 +25,7 @@ func setInputShapes(m *graph.Model, specs []string) error {
 			shape = append(shape, graph.D(n))
 		}
 		if name == "" {
-			inputs := dataInputs(m.Graph)
+			inputs := m.DataInputs()
 			if len(inputs) != 1 {
 				return optionf("InputShapes", spec, "the model has %d inputs; say which, as in NAME:%s", len(inputs), dims)
 			}
@@ -36,15 +36,4 @@ func setInputShapes(m *graph.Model, specs []string) error {
 		}
 	}
 	return nil
-}
-
-// dataInputs are the inputs that a caller must give: those without initializer.
-func dataInputs(g *graph.Graph) []*graph.Value {
-	var in []*graph.Value
-	for _, v := range g.Inputs() {
-		if v.Initializer() == nil {
-			in = append(in, v)
-		}
-	}
-	return in
 }

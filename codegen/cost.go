@@ -123,14 +123,9 @@ func selecting(g *graph.Graph, frames int, on []FocalNames) op.CostOptions {
 
 // computes reports whether a graph holds a main convolution of a focal block.
 func computes(g *graph.Graph, b FocalNames) bool {
-	for n := range g.Nodes() {
+	for n := range g.AllNodes() {
 		if n.Is("Conv") && slices.ContainsFunc(b.ConvWeights, func(w string) bool { return isOf(n.Input(1), w) }) {
 			return true
-		}
-		for _, sub := range n.Subgraphs() {
-			if computes(sub, b) {
-				return true
-			}
 		}
 	}
 	return false

@@ -48,7 +48,7 @@ func newLowerer(net *afblock.Network, opt Options) (*lowerer, error) {
 	if err := checkOptions(net, opt); err != nil {
 		return nil, err
 	}
-	m := graph.NewModel("afc", irVersion(opset), opset)
+	m := graph.NewModel("afc", graph.IRVersionOf(opset), opset)
 	l := &lowerer{builder: newBuilder(m.Graph, &opt), model: m, net: net, beside: map[int]neighbours{}}
 	if l.how, err = l.strategy(); err != nil {
 		return nil, err
@@ -135,21 +135,6 @@ func opsetOf(net *afblock.Network) (int64, error) {
 		return 0, fmt.Errorf("the source speaks opset %d; afc writes up to %d: export it with opset %d or older", opset, maxOpset, maxOpset)
 	}
 	return opset, nil
-}
-
-// irVersion is the oldest IR version whose release had the opset.
-func irVersion(opset int64) int64 {
-	switch {
-	case opset < 15:
-		return 7
-	case opset < 19:
-		return 8
-	case opset < 21:
-		return 9
-	case opset < 23:
-		return 10
-	}
-	return 11
 }
 
 // checkOptions refuses options that do not fit the network, whatever the

@@ -81,17 +81,10 @@ func operators(t *testing.T, net *afblock.Network, opt codegen.Options) map[stri
 		t.Fatal(err)
 	}
 	counts := map[string]int{}
-	countOps(m.Graph, counts)
-	return counts
-}
-
-func countOps(g *graph.Graph, counts map[string]int) {
-	for n := range g.Nodes() {
+	for n := range m.Graph.AllNodes() {
 		counts[n.OpType]++
-		for _, sub := range n.Subgraphs() {
-			countOps(sub, counts)
-		}
 	}
+	return counts
 }
 
 // TestStepTable: each step names its file, and each golden file has its step.

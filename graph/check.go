@@ -15,7 +15,8 @@ const maxOpsets = 100
 
 // Check tests a model against the rules of ONNX, as far as they do not need
 // shapes: known IR version and opsets; operators, their numbers of inputs and
-// outputs and the types of their attributes as the opset has them; static
+// outputs and the types of their attributes as the opset has them; names of
+// nodes that no other node of the graph has; static
 // single assignment in topological order, with names that hide no other;
 // values read only where they are in scope; initializers of a known type that
 // fill their dimensions and agree with what is declared; weights of the
@@ -112,26 +113,14 @@ func (c *checker) calls(f *Function, finished map[*Function]bool) error {
 		return nil
 	}
 	finished[f] = false
-	if err := c.callsFrom(f.Body, finished); err != nil {
-		return err
+	for n := range f.Body.AllNodes() {
+		if called := c.called(n); called != nil {
+			if err := c.calls(called, finished); err != nil {
+				return err
+			}
+		}
 	}
 	finished[f] = true
-	return nil
-}
-
-func (c *checker) callsFrom(g *Graph, finished map[*Function]bool) error {
-	for n := range g.Nodes() {
-		if f := c.called(n); f != nil {
-			if err := c.calls(f, finished); err != nil {
-				return err
-			}
-		}
-		for _, sub := range n.Subgraphs() {
-			if err := c.callsFrom(sub, finished); err != nil {
-				return err
-			}
-		}
-	}
 	return nil
 }
 
@@ -179,7 +168,12 @@ func (c *checker) graph(g *Graph) error {
 	if n, v := g.misplaced(); n != nil {
 		return errorf(n.String(), "reads %q before %s makes it", v.name, v.producer)
 	}
+	named := make(map[string]*Node, g.count)
 	for n := range g.Nodes() {
+		if n.Name != "" && named[n.Name] != nil {
+			return errorf(n.String(), "has the name of another node, %s", output(named[n.Name]))
+		}
+		named[n.Name] = n
 		c.seen[n] = true
 		for _, v := range n.inputs {
 			if v == nil {
@@ -214,6 +208,16 @@ func (c *checker) graph(g *Graph) error {
 		}
 	}
 	return c.uses(g)
+}
+
+// output says what a node makes, to tell it from another of its name.
+func output(n *Node) string {
+	for _, v := range n.outputs {
+		if v != nil {
+			return fmt.Sprintf("the %s that makes %q", n.OpType, v.name)
+		}
+	}
+	return "a " + n.OpType
 }
 
 // uses tests, after all nodes of g and its subgraphs were met, that the use

@@ -1,6 +1,7 @@
 package graph_test
 
 import (
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -148,6 +149,54 @@ func TestCheck(t *testing.T) {
 			}
 			refused(t, err, append(c.want, "model.onnx: ")...)
 		})
+	}
+}
+
+// TestNodeNames: nodes get names that no other node of their graph has; Check
+// sees those that a file has twice, but lets a subgraph repeat them, as ONNX
+// Runtime does.
+func TestNodeNames(t *testing.T) {
+	m := graph.NewModel("names", 8, 17)
+	g := m.Graph
+	x := g.AddInput("x", graph.TensorType(graph.Float32, nil))
+	name := func(n *graph.Node) string { return n.Name }
+	first := g.NewNode("Relu", "/Shape", []*graph.Value{x}, 1)
+	copied := g.CopyNode(first, map[*graph.Value]*graph.Value{x: x})
+	third := g.AddNode("Relu", "", "/Shape", []*graph.Value{x}, []string{"y"})
+	if a, b, c := name(first), name(copied), name(third); a != "/Shape" || b == a || c == a || c == b {
+		t.Errorf("three nodes are named %q, %q, %q", a, b, c)
+	}
+	third.SetName(name(copied))
+	if name(third) == name(copied) {
+		t.Errorf("renamed, two nodes are named %q", name(third))
+	}
+	g.RemoveNode(first)
+	if third.SetName("/Shape"); name(third) != "/Shape" {
+		t.Errorf("the name of a node that is gone is still taken: %q", name(third))
+	}
+	yes := g.NewInitializer("yes", graph.MustTensor(graph.Bool, nil, []byte{1}))
+	branch := func(attr string) *graph.Attribute {
+		b := graph.NewGraph(attr)
+		b.AddOutput(b.NewNode("Relu", "/Shape", []*graph.Value{x}, 1).Output(0))
+		return graph.Subgraph(attr, b)
+	}
+	choice := g.NewNode("If", "if", []*graph.Value{yes}, 1, branch("then_branch"), branch("else_branch")).Output(0)
+	choice.Type = graph.TensorType(graph.Float32, nil)
+	g.AddOutput(choice)
+	data, err := graph.EncodeBytes(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := graph.Decode(data)
+	if err == nil {
+		err = graph.Check(again)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Graph.Value("y").Producer().Name = name(copied)
+	if err := graph.Check(again); err == nil || !strings.Contains(err.Error(), "has the name of another node, the Relu that makes") {
+		t.Errorf("two nodes of one name: %v", err)
 	}
 }
 

@@ -22,6 +22,8 @@ type Graph struct {
 	parent          *Node             // the node whose attribute holds this graph; nil at top level
 	owner           opsetOwner        // at top level, whose graph it is; nil if not known
 	fresh           int               // counter behind NewName
+	named           map[string]*Node  // nodes by name, nil until one is added by name
+	freshNode       int               // counter behind nodeName
 
 	opaque []byte
 }
@@ -250,10 +252,37 @@ func (g *Graph) NewNode(opType, name string, inputs []*Value, nOut int, attrs ..
 	return g.AddNode(opType, "", name, inputs, names, attrs...)
 }
 
+// nodeName returns hint if no other node of the graph than n has that name, else
+// hint with the first free numeric suffix. The empty name is always free.
+func (g *Graph) nodeName(n *Node, hint string) string {
+	if hint == "" {
+		return ""
+	}
+	if g.named == nil {
+		g.named = make(map[string]*Node, g.count)
+		for m := range g.Nodes() {
+			g.named[m.Name] = m
+		}
+	}
+	free := func(name string) bool {
+		m := g.named[name]
+		return m == nil || m == n || m.graph != g || m.Name != name
+	}
+	name := hint
+	for !free(name) {
+		g.freshNode++
+		name = fmt.Sprintf("%s_%d", hint, g.freshNode)
+	}
+	g.named[name] = n
+	return name
+}
+
 // AddNode makes a node at the end of the graph with outputs of the given
-// names ("" where left out), which must be free.
+// names ("" where left out), which must be free. If another node of the graph
+// has its name, it gets a numeric suffix.
 func (g *Graph) AddNode(opType, domain, name string, inputs []*Value, outputs []string, attrs ...*Attribute) *Node {
-	n := &Node{Name: name, OpType: opType, Domain: domain, graph: g}
+	n := &Node{OpType: opType, Domain: domain, graph: g}
+	n.Name = g.nodeName(n, name)
 	n.inputs = make([]*Value, len(inputs))
 	for i, v := range inputs {
 		n.setInput(i, v)

@@ -43,6 +43,18 @@ func NewModel(name string, irVersion, opset int64) *Model {
 	return m
 }
 
+// IRVersionOf returns the IR version of the ONNX release that brought an ai.onnx
+// opset, for models that are written anew.
+func IRVersionOf(opset int64) int64 {
+	// The newest opset of each IR version, from 3 on (onnx.helper.VERSION_TABLE).
+	for i, newest := range []int64{8, 9, 10, 11, 14, 18, 20, 22, 23, 24, 27} {
+		if opset <= newest {
+			return 3 + int64(i)
+		}
+	}
+	return newestIR
+}
+
 // opsetOwner is a Model or Function: what says in which version of an operator set
 // the nodes of a graph are written.
 type opsetOwner interface{ Opset(domain string) int64 }

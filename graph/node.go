@@ -7,8 +7,9 @@ import (
 
 // Node is one operator application.
 type Node struct {
-	Name, OpType, Domain, Overload, Doc string
-	Metadata                            []Property
+	Name                          string // of no other node in the graph, or ""; see SetName
+	OpType, Domain, Overload, Doc string
+	Metadata                      []Property
 
 	inputs     []*Value // nil where an optional input is left out
 	outputs    []*Value // nil where an optional output is left out
@@ -69,6 +70,10 @@ func (n *Node) Opset() int64 {
 	}
 	return g.owner.Opset("")
 }
+
+// SetName names the node; where another node of its graph has the name, with a
+// numeric suffix.
+func (n *Node) SetName(name string) { n.Name = n.graph.nodeName(n, name) }
 
 // SetInput makes input i read v (nil: left out), growing the list if needed.
 func (n *Node) SetInput(i int, v *Value) {

@@ -17,13 +17,10 @@ func deadCode(s *State) error {
 	called := map[*graph.Function]bool{}
 	var visit func(g *graph.Graph)
 	visit = func(g *graph.Graph) {
-		for n := range g.Nodes() {
+		for n := range g.AllNodes() {
 			if f := callee(s.Model, n); f != nil && !called[f] {
 				called[f] = true
 				visit(f.Body)
-			}
-			for _, sub := range n.Subgraphs() {
-				visit(sub)
 			}
 		}
 	}
@@ -35,7 +32,6 @@ func deadCode(s *State) error {
 }
 
 // removeDeadNodes works backwards, so that a chain goes in one sweep.
-
 func removeDeadNodes(g *graph.Graph) int {
 	removed := 0
 	for n := range g.NodesBackward() {

@@ -101,7 +101,7 @@ func replaceConvNorm(s *State, norm *graph.Node, m convNorm) {
 	s.supplant(norm, conv.Output(0))
 	g.RemoveNode(m.conv)
 	if name != "" {
-		conv.Name = name
+		conv.SetName(name)
 	}
 }
 

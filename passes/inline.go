@@ -60,7 +60,7 @@ func inlinable(m *graph.Model, f *graph.Function, call *graph.Node) error {
 		return graphError(m, call, "function %q has %d inputs and %d outputs, the call %d and %d",
 			f.Name, len(f.Body.Inputs()), len(f.Body.Outputs()), len(call.Inputs()), len(call.Outputs()))
 	}
-	for body := range functionNodes(f) {
+	for body := range f.Body.AllNodes() {
 		if callee(m, body) == f {
 			return graphError(m, call, "function %q calls itself", f.Name)
 		}
@@ -76,7 +76,7 @@ func inlinable(m *graph.Model, f *graph.Function, call *graph.Node) error {
 // bodyBytes estimates the memory that a copy of a function's body takes.
 func bodyBytes(f *graph.Function) int {
 	bytes := 0
-	for n := range functionNodes(f) {
+	for n := range f.Body.AllNodes() {
 		bytes += nodeBytes + len(n.Name)
 		for _, v := range n.Outputs() {
 			if v != nil {
@@ -85,20 +85,6 @@ func bodyBytes(f *graph.Function) int {
 		}
 	}
 	return bytes
-}
-
-// functionNodes iterates over the nodes of a body and of its subgraphs.
-func functionNodes(f *graph.Function) func(func(*graph.Node) bool) {
-	return func(yield func(*graph.Node) bool) {
-		walkGraphs(f.Body, func(g *graph.Graph) bool {
-			for n := range g.Nodes() {
-				if !yield(n) {
-					return false
-				}
-			}
-			return true
-		})
-	}
 }
 
 // inlineCall copies the body of f behind the call, with its names behind a

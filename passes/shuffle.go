@@ -53,25 +53,10 @@ func shuffleGraph(g *graph.Graph, r *rand.Rand) {
 // producers returns the nodes of g that n and its subgraphs read from.
 func producers(g *graph.Graph, n *graph.Node) map[*graph.Node]bool {
 	set := map[*graph.Node]bool{}
-	var visit func(n *graph.Node)
-	add := func(v *graph.Value) {
-		if v != nil && v.Graph() == g && v.Producer() != nil {
+	for v := range n.Reads() {
+		if v.Graph() == g && v.Producer() != nil {
 			set[v.Producer()] = true
 		}
 	}
-	visit = func(n *graph.Node) {
-		for _, v := range n.Inputs() {
-			add(v)
-		}
-		for _, sub := range n.Subgraphs() {
-			for m := range sub.Nodes() {
-				visit(m)
-			}
-			for _, o := range sub.Outputs() {
-				add(o)
-			}
-		}
-	}
-	visit(n)
 	return set
 }

@@ -71,7 +71,7 @@ func (s *State) stamp(n *graph.Node) *graph.Node {
 func (s *State) insert(at *graph.Node, opType, hint string, inputs []*graph.Value, attrs ...*graph.Attribute) *graph.Node {
 	g := at.Graph()
 	n := g.NewNode(opType, hint, inputs, 1, attrs...)
-	n.Name = n.Output(0).Name()
+	n.SetName(n.Output(0).Name())
 	g.MoveBefore(n, at)
 	return s.stamp(n)
 }

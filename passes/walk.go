@@ -7,39 +7,12 @@ import (
 	"github.com/afc-project/afc/graph"
 )
 
-// graphs iterates over the model's graph and every subgraph of its nodes,
-// outer before inner. Function bodies are not among them: the pipeline inlines
-// them first.
-func graphs(m *graph.Model) iter.Seq[*graph.Graph] {
-	return func(yield func(*graph.Graph) bool) { walkGraphs(m.Graph, yield) }
-}
+// graphs iterates over the model's graph and every subgraph of its nodes. Bodies
+// of functions are not among them: the pipeline inlines them first.
+func graphs(m *graph.Model) iter.Seq[*graph.Graph] { return m.Graph.AllGraphs() }
 
-func walkGraphs(g *graph.Graph, yield func(*graph.Graph) bool) bool {
-	if !yield(g) {
-		return false
-	}
-	for n := range g.Nodes() {
-		for _, sub := range n.Subgraphs() {
-			if !walkGraphs(sub, yield) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// nodes iterates over the nodes of the model's graph and of all subgraphs.
-func nodes(m *graph.Model) iter.Seq[*graph.Node] {
-	return func(yield func(*graph.Node) bool) {
-		for g := range graphs(m) {
-			for n := range g.Nodes() {
-				if !yield(n) {
-					return
-				}
-			}
-		}
-	}
-}
+// nodes iterates over the nodes of those graphs.
+func nodes(m *graph.Model) iter.Seq[*graph.Node] { return m.Graph.AllNodes() }
 
 // constInts returns the elements of a constant integer value; ok is false
 // where v is left out, not constant or not of integers.

@@ -20,7 +20,7 @@ func (s Spec) Build() *graph.Model {
 		panic("BUG: testmodels: " + err.Error())
 	}
 	s = s.filled()
-	m := graph.NewModel("main_graph", irVersion(s.Opset), s.Opset)
+	m := graph.NewModel("main_graph", graph.IRVersionOf(s.Opset), s.Opset)
 	m.ProducerName, m.ProducerVersion = "pytorch", "1.13.0" // whose spelling it imitates
 	b := &builder{Spec: s, g: m.Graph}
 	x := b.input()

@@ -160,24 +160,3 @@ func (s Spec) Validate() error {
 	}
 	return nil
 }
-
-// irVersion is the IR version that came with an opset.
-func irVersion(opset int64) int64 {
-	switch {
-	case opset < 10:
-		return 4
-	case opset < 11:
-		return 5
-	case opset < 12:
-		return 6
-	case opset < 15:
-		return 7
-	case opset < 19:
-		return 8
-	case opset < 21:
-		return 9
-	case opset < 23:
-		return 10
-	}
-	return 11
-}

@@ -170,7 +170,7 @@ func (p *prover) checkSkipping() (Check, error) {
 // Branches may each hold a copy.
 func convsOf(g *graph.Graph, weights []string) map[string][]string {
 	names := map[string][]string{}
-	for n := range g.Nodes() {
+	for n := range g.AllNodes() {
 		if n.Is("Conv") {
 			var parts []string
 			kernelParts(n.Input(1), weights, &parts)
@@ -178,11 +178,6 @@ func convsOf(g *graph.Graph, weights []string) map[string][]string {
 				slices.Sort(parts)
 				kernel := strings.Join(slices.Compact(parts), " + ")
 				names[kernel] = append(names[kernel], n.Name)
-			}
-		}
-		for _, sub := range n.Subgraphs() {
-			for kernel, nodes := range convsOf(sub, weights) {
-				names[kernel] = append(names[kernel], nodes...)
 			}
 		}
 	}

@@ -58,7 +58,7 @@ func readByOnnxGo(data []byte, m *graph.Model) (Check, error) {
 	if err != nil {
 		return Check{}, err
 	}
-	want := listGraphs(nil, m.Graph)
+	want := listGraphs(m.Graph)
 	c := Check{Status: Pass, Limit: "equal"}
 	if len(pieces) != len(want) {
 		return c, fmt.Errorf("the file holds %d graphs, afc decoded %d", len(pieces), len(want))
@@ -95,22 +95,21 @@ func nodeAt(nodes []string, i int) string {
 	return "none"
 }
 
-// listGraphs appends the nodes of a graph and of all its bodies, in the order
-// of cutGraphs.
-func listGraphs(lists [][]string, g *graph.Graph) [][]string {
-	own := len(lists)
-	lists = append(lists, nil)
-	for n := range g.Nodes() {
-		names := make([]string, len(n.Outputs()))
-		for i, v := range n.Outputs() {
-			if v != nil {
-				names[i] = v.Name()
+// listGraphs lists the nodes of a graph and of all its bodies, in the order of
+// cutGraphs.
+func listGraphs(g *graph.Graph) (lists [][]string) {
+	for sub := range g.AllGraphs() {
+		var list []string
+		for n := range sub.Nodes() {
+			names := make([]string, len(n.Outputs()))
+			for i, v := range n.Outputs() {
+				if v != nil {
+					names[i] = v.Name()
+				}
 			}
+			list = append(list, nodeText(n.OpType, names))
 		}
-		lists[own] = append(lists[own], nodeText(n.OpType, names))
-		for _, sub := range n.Subgraphs() {
-			lists = listGraphs(lists, sub)
-		}
+		lists = append(lists, list)
 	}
 	return lists
 }

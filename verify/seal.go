@@ -51,22 +51,17 @@ func weightDigests(m *graph.Model) (map[string]string, error) {
 }
 
 func collectWeights(g *graph.Graph, content map[string][]string) error {
-	for _, v := range g.Initializers() {
-		t := v.Initializer()
-		raw, err := t.Bytes()
-		if err != nil {
-			return err
-		}
-		h := sha256.Sum256(raw)
-		t.Release()
-		block := blockOf(v.Name())
-		content[block] = append(content[block], fmt.Sprintf("%s %s%v %x", v.Name(), t.DType, t.Dims, h))
-	}
-	for n := range g.Nodes() {
-		for _, sub := range n.Subgraphs() {
-			if err := collectWeights(sub, content); err != nil {
+	for sub := range g.AllGraphs() {
+		for _, v := range sub.Initializers() {
+			t := v.Initializer()
+			raw, err := t.Bytes()
+			if err != nil {
 				return err
 			}
+			h := sha256.Sum256(raw)
+			t.Release()
+			block := blockOf(v.Name())
+			content[block] = append(content[block], fmt.Sprintf("%s %s%v %x", v.Name(), t.DType, t.Dims, h))
 		}
 	}
 	return nil

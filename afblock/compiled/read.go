@@ -3,7 +3,6 @@ package compiled
 import (
 	"encoding/json"
 	"fmt"
-	"iter"
 	"strings"
 
 	"github.com/afc-project/afc/afblock"
@@ -86,7 +85,7 @@ func weightsOf(m *graph.Model, net *afblock.Network) []NamedTensor {
 		}
 	}
 	var out []NamedTensor
-	for g := range graphsOf(m.Graph) {
+	for g := range m.Graph.AllGraphs() {
 		for _, v := range g.Initializers() {
 			key := v.Name()
 			if i := strings.IndexAny(key, "[!"); i >= 0 {
@@ -98,25 +97,4 @@ func weightsOf(m *graph.Model, net *afblock.Network) []NamedTensor {
 		}
 	}
 	return out
-}
-
-// graphsOf iterates over a graph and all graphs inside its nodes.
-func graphsOf(g *graph.Graph) iter.Seq[*graph.Graph] {
-	return func(yield func(*graph.Graph) bool) {
-		var walk func(*graph.Graph) bool
-		walk = func(g *graph.Graph) bool {
-			if !yield(g) {
-				return false
-			}
-			for n := range g.Nodes() {
-				for _, sub := range n.Subgraphs() {
-					if !walk(sub) {
-						return false
-					}
-				}
-			}
-			return true
-		}
-		walk(g)
-	}
 }

@@ -97,16 +97,9 @@ func nodesOf(m *graph.Model) []string {
 	for _, v := range m.Graph.Inputs() {
 		list = append(list, "input "+v.Name()+" "+v.Type.String())
 	}
-	var walk func(*graph.Graph)
-	walk = func(g *graph.Graph) {
-		for n := range g.Nodes() {
-			list = append(list, n.String())
-			for _, sub := range n.Subgraphs() {
-				walk(sub)
-			}
-		}
+	for n := range m.Graph.AllNodes() {
+		list = append(list, n.String())
 	}
-	walk(m.Graph)
 	for _, v := range m.Graph.Outputs() {
 		list = append(list, "output "+v.Name()+" "+v.Type.String())
 	}

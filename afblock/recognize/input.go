@@ -11,12 +11,7 @@ import (
 // clipInputs returns the inputs that are fed at run time: those without an
 // initializer.
 func clipInputs(m *graph.Model) ([]*graph.Value, error) {
-	var in []*graph.Value
-	for _, v := range m.Graph.Inputs() {
-		if v.Initializer() == nil {
-			in = append(in, v)
-		}
-	}
+	in := m.DataInputs()
 	if len(in) == 0 {
 		return nil, &Error{Where: "input", Expected: "an input of frames", Found: "a graph without inputs"}
 	}

@@ -102,7 +102,7 @@ func sameElements(a, b *graph.Tensor) bool {
 
 // reads lists what the copy of a node will read of the source.
 func (c *copier) reads(n *graph.Node) []*graph.Value {
-	return slices.DeleteFunc(reads(n), func(v *graph.Value) bool {
+	return slices.DeleteFunc(slices.Collect(n.Reads()), func(v *graph.Value) bool {
 		for i, in := range n.Inputs() { // elsewhere than where the plan puts another constant
 			if in == v && c.plan.inputs[use{n, i}] == nil {
 				return false
@@ -110,26 +110,6 @@ func (c *copier) reads(n *graph.Node) []*graph.Value {
 		}
 		return slices.Contains(n.Inputs(), v)
 	})
-}
-
-// reads lists what a node reads, in its subgraphs too.
-func reads(n *graph.Node) []*graph.Value {
-	in := slices.DeleteFunc(slices.Clone(n.Inputs()), func(v *graph.Value) bool { return v == nil })
-	for _, sub := range n.Subgraphs() {
-		for inner := range sub.Nodes() {
-			for _, v := range reads(inner) {
-				if v.Graph() == n.Graph() {
-					in = append(in, v)
-				}
-			}
-		}
-		for _, v := range sub.Outputs() {
-			if v.Graph() == n.Graph() {
-				in = append(in, v)
-			}
-		}
-	}
-	return in
 }
 
 // checkOpset refuses a source whose nodes the opsets from 13 on read otherwise.
@@ -172,12 +152,7 @@ func (s *Shell) frameShape(net *afblock.Network) graph.Shape {
 
 // clipInput returns the input that is fed frames.
 func (s *Shell) clipInput() *graph.Value {
-	for _, v := range s.model.Graph.Inputs() {
-		if v.Initializer() == nil {
-			return v
-		}
-	}
-	panic("BUG: a recognised source without input")
+	return s.model.DataInputs()[0]
 }
 
 // copyPrefix copies the input, for clips of t frames, and what lies between it

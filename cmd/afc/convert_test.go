@@ -23,10 +23,8 @@ func ports(t *testing.T, path string) (in, out []string) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	for _, v := range m.Graph.Inputs() {
-		if v.Initializer() == nil {
-			in = append(in, v.Name())
-		}
+	for _, v := range m.DataInputs() {
+		in = append(in, v.Name())
 	}
 	for _, v := range m.Graph.Outputs() {
 		out = append(out, v.Name())

@@ -31,7 +31,7 @@ func liveNodes(g *graph.Graph) map[*graph.Node]bool {
 			visit(in)
 		}
 		for _, sub := range n.Subgraphs() {
-			for inner := range sub.Nodes() {
+			for inner := range sub.AllNodes() {
 				for _, in := range inner.Inputs() {
 					visit(in)
 				}

@@ -82,10 +82,8 @@ func Infer(m *graph.Model) *InferReport {
 		}
 	}
 	f := &frame{inferer: e, facts: map[*graph.Value]*fact{}, speaks: m.Opset(""), report: e.report}
-	for _, v := range m.Graph.Inputs() {
-		if v.Initializer() == nil {
-			f.facts[v] = &fact{elem: v.Type.Elem, shape: v.Type.Shape, other: !v.Type.IsTensor()}
-		}
+	for _, v := range m.DataInputs() {
+		f.facts[v] = &fact{elem: v.Type.Elem, shape: v.Type.Shape, other: !v.Type.IsTensor()}
 	}
 	f.graph(m.Graph)
 	f.write(m.Graph)
@@ -112,23 +110,22 @@ func SetInputShape(m *graph.Model, name string, shape graph.Shape) error {
 
 // ForgetShapes drops the shapes of everything but the graph's inputs and
 // initializers: those declared in the file, and those inferred before a change.
-func ForgetShapes(m *graph.Model) { forgetShapes(m.Graph) }
-
-// forgetShapes drops the shapes of everything but inputs and initializers.
-func forgetShapes(g *graph.Graph) {
-	for n := range g.Nodes() {
-		for _, v := range n.Outputs() {
-			if v != nil && v.Type.IsTensor() {
-				v.Type.Shape = nil
+func ForgetShapes(m *graph.Model) {
+	forget := func(v *graph.Value) {
+		if v != nil && v.Type.IsTensor() {
+			v.Type.Shape = nil
+		}
+	}
+	for g := range m.Graph.AllGraphs() {
+		if g != m.Graph {
+			for _, v := range g.Inputs() {
+				forget(v)
 			}
 		}
-		for _, s := range n.Subgraphs() {
-			for _, v := range s.Inputs() {
-				if v.Type.IsTensor() {
-					v.Type.Shape = nil
-				}
+		for n := range g.Nodes() {
+			for _, v := range n.Outputs() {
+				forget(v)
 			}
-			forgetShapes(s)
 		}
 	}
 }
@@ -311,15 +308,16 @@ func (f *frame) write(g *graph.Graph) {
 			}
 		}
 	}
-	for n := range g.Nodes() {
-		for _, s := range n.Subgraphs() {
-			for _, v := range s.Inputs() {
+	for sub := range g.AllGraphs() {
+		if sub != g {
+			for _, v := range sub.Inputs() {
 				set(v)
 			}
-			f.write(s)
 		}
-		for _, v := range n.Outputs() {
-			set(v)
+		for n := range sub.Nodes() {
+			for _, v := range n.Outputs() {
+				set(v)
+			}
 		}
 	}
 }

@@ -168,14 +168,9 @@ func readArchive(t testing.TB, name string) fs.FS {
 }
 
 func allNodes(g *graph.Graph, ok func(*graph.Node) bool) bool {
-	for n := range g.Nodes() {
+	for n := range g.AllNodes() {
 		if !ok(n) {
 			return false
-		}
-		for _, s := range n.Subgraphs() {
-			if !allNodes(s, ok) {
-				return false
-			}
 		}
 	}
 	return true

@@ -50,10 +50,8 @@ func OpenSession(path string, opt SessionOptions) (*Session, error) {
 
 // newSession loads src, whose interface m has.
 func newSession(m *graph.Model, src modelSource, opt SessionOptions) (*Session, error) {
-	for _, v := range m.Graph.Inputs() {
-		if v.Initializer() == nil {
-			src.inputs = append(src.inputs, IO{v.Name(), v.Type})
-		}
+	for _, v := range m.DataInputs() {
+		src.inputs = append(src.inputs, IO{v.Name(), v.Type})
 	}
 	for _, v := range m.Graph.Outputs() {
 		src.outputs = append(src.outputs, IO{v.Name(), v.Type})
