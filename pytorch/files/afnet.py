@@ -25,7 +25,7 @@ FORMAT = 1  # of config.json; a newer one is refused
 class Answer:
     """What the network says of N clips."""
 
-    scores: Tensor  # [N, classes], or [N·T, classes] where the head leaves one row a frame
+    scores: Tensor  # before any softmax: [N, classes], or [N·T, classes] where the head leaves one row a frame
     frame_scores: Tensor | None  # [N, T, classes] before the mean; None where frames are averaged earlier
     masks: Tensor | None  # [N, blocks, T]: 1 where a focal block computed the frame; None without AF stages
     cells: list[Tensor]  # of each block with spatial navigation [N, T, g, g]
@@ -318,14 +318,16 @@ class Network(nn.Module):
         else:
             frame_scores = self.classify(features).view(-1, self.frames, head["classes"])
             scores = frame_scores.mean(dim=1) if head["consensus"] == "mean-after-fc" else frame_scores.flatten(0, 1)
-        if head["softmax"] and not self.training:
-            scores = scores.softmax(dim=-1)
         return Answer(scores, frame_scores, masks, cells)
 
     def classify(self, features: Tensor) -> Tensor:
         if isinstance(self.new_fc, nn.Sequential):
             return self.new_fc(features)
         return self.new_fc(self.dropout(features))
+
+    def output(self, answer: Answer) -> Tensor:
+        """What the ONNX file puts out: the scores, or their softmax where the model ends in one."""
+        return answer.scores.softmax(dim=-1) if self.config["head"]["softmax"] else answer.scores
 
     def checkpoint(self) -> dict[str, Tensor]:
         """The state dict under the authors' keys, for afc convert --weights."""

@@ -148,7 +148,7 @@ class Trainer:
             self.network = nn.SyncBatchNorm.convert_sync_batchnorm(self.network)
         self.model: nn.Module = self.network
         if self.world > 1:
-            self.model = DistributedDataParallel(self.network, broadcast_buffers=opt.bn == "batch")
+            self.model = DistributedDataParallel(self.network)
         self.optimizer = torch.optim.SGD(groups, lr=opt.lr, momentum=opt.momentum, weight_decay=opt.weight_decay)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=opt.amp == "fp16")
         self.train_set, self.val_set = self.load_data()
@@ -207,7 +207,8 @@ class Trainer:
             facts["clips_per_second"] = round(o.batch / (time.perf_counter() - began), 2)
             self.log(facts)
             if not math.isfinite(facts["loss"]):
-                raise SystemExit(f"the loss is {facts['loss']} at epoch {self.epoch}, step {self.step}; last.pt has the weights before; try a smaller --lr")
+                where = f"epoch {self.epoch}, step {self.step}"
+                raise SystemExit(f"the loss is {facts['loss']} at {where}: try a smaller --lr; last.pt has earlier weights, if any")
             if self.step % o.save_every == 0 and self.step < self.steps:
                 self.save()
 
@@ -237,6 +238,10 @@ class Trainer:
                 self.scaler.scale(loss / o.accumulate).backward()
             for name, value in terms.items():
                 facts[name] = facts.get(name, 0.0) + value / o.accumulate
+        if self.world > 1:
+            told = torch.tensor(list(facts.values()), dtype=torch.float64, device=self.device)
+            dist.all_reduce(told)
+            facts = dict(zip(facts, (told / self.world).tolist(), strict=True))
         self.scaler.unscale_(self.optimizer)
         if o.clip_gradient:
             facts["gradient_norm"] = nn.utils.clip_grad_norm_(self.network.parameters(), o.clip_gradient).item()
@@ -271,10 +276,23 @@ class Trainer:
         if self.teacher is not None:
             with torch.no_grad():
                 wanted = self.teacher(clips)
-            terms["teacher"] = distance(answer, wanted) * o.distill
+            terms["teacher"] = self.distance(answer, wanted) * o.distill
         total = sum(terms.values())
         facts = {"loss": total.item(), **{f"loss_{k}": v.item() for k, v in terms.items()}, "selected": missing.mean().item()}
         return total, facts
+
+    def distance(self, answer: afnet.Answer, wanted: afnet.Answer) -> Tensor:
+        """Squared error of the clip's scores + half that of the frames', each over the variance of the teacher's."""
+        total = F.mse_loss(answer.scores.float(), wanted.scores) / self.variance(wanted.scores)
+        same = answer.frame_scores is not None and wanted.frame_scores is not None
+        if same and answer.frame_scores.shape == wanted.frame_scores.shape:
+            frames = F.mse_loss(answer.frame_scores.float(), wanted.frame_scores)
+            total = total + 0.5 * frames / self.variance(wanted.frame_scores)
+        return total
+
+    def variance(self, scores: Tensor) -> Tensor:
+        """The classes' variance in a row of scores, mean of all rows of all processes."""
+        return self.over_processes(scores.var(dim=-1).mean()).clamp_min(1e-12)
 
     def over_processes(self, ratio: Tensor) -> Tensor:
         """The mean over all processes; DDP, which averages gradients, makes this process's part of it right."""
@@ -359,16 +377,6 @@ class Trainer:
         at = facts["epoch"] * self.steps + facts.get("step", 0)
         for name, value in facts.items():
             self.writer.add_scalar(name, value, at)
-
-
-def distance(answer: afnet.Answer, wanted: afnet.Answer) -> Tensor:
-    """Squared error of the clip's scores + half that of the frames', each over the variance of the teacher's."""
-    total = F.mse_loss(answer.scores.float(), wanted.scores) / wanted.scores.var().clamp_min(1e-12)
-    same = answer.frame_scores is not None and wanted.frame_scores is not None
-    if same and answer.frame_scores.shape == wanted.frame_scores.shape:
-        frames = F.mse_loss(answer.frame_scores.float(), wanted.frame_scores)
-        total = total + 0.5 * frames / wanted.frame_scores.var().clamp_min(1e-12)
-    return total
 
 
 def told(opt: argparse.Namespace) -> dict:
