@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 AFC = os.environ.get("AFC", str(ROOT / "bin" / "afc"))
 TESTMODEL = os.environ.get("TESTMODEL", str(ROOT / "bin" / "testmodel"))
 FIXTURES = ROOT.parent / "shared" / "fixtures"
