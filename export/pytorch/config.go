@@ -1,0 +1,225 @@
+package pytorch
+
+import (
+	"encoding/json"
+
+	"github.com/afc-project/afc/afblock"
+)
+
+// format is the version of config.json; afnet.py refuses another.
+const format = 1
+
+// config is what afnet.py builds a network from. Every convolution says all of
+// its sizes, so that the Python has no rules of its own.
+type config struct {
+	Format     int       `json:"format"`
+	AFC        string    `json:"afc"`  // version of afc
+	Kind       string    `json:"kind"` // "afnet" or "source"
+	Frames     int       `json:"frames"`
+	Size       [2]int    `json:"size"` // 0: any
+	Input      input     `json:"input"`
+	Unselected string    `json:"unselected"`
+	Stem       stem      `json:"stem"`
+	Stages     []stage   `json:"stages"`
+	Head       head      `json:"head"`
+	Renames    noRenames `json:"renames"` // afnet.py's names by those of the checkpoint, where they differ
+}
+
+type noRenames struct{}
+
+type input struct {
+	Channels int `json:"channels"`
+}
+
+type stem struct {
+	Conv       *conv  `json:"conv"`
+	Activation string `json:"activation"`
+	Pool       *pool  `json:"pool"`
+}
+
+type pool struct {
+	Kernel int `json:"kernel"`
+	Stride int `json:"stride"`
+	Pad    int `json:"pad"`
+}
+
+type conv struct {
+	In     int     `json:"in"`
+	Out    int     `json:"out"`
+	Kernel int     `json:"kernel"`
+	Stride int     `json:"stride"`
+	Pad    int     `json:"pad"`
+	Groups int     `json:"groups"`
+	Bias   bool    `json:"bias"`
+	BN     bool    `json:"bn"`
+	Eps    float32 `json:"eps"`
+}
+
+type block struct {
+	Convs       []*conv  `json:"convs"`
+	Activations []string `json:"activations"` // behind each convolution
+	Squeeze     *squeeze `json:"squeeze"`
+	Residual    residual `json:"residual"`
+	Shift       *shift   `json:"shift"`
+	Final       string   `json:"final"` // activation behind the sum
+}
+
+type squeeze struct {
+	Behind int `json:"behind"` // number of the convolution
+	Hidden int `json:"hidden"`
+}
+
+type residual struct {
+	Kind string `json:"kind"` // "identity", "none" or "path"
+	Key  string `json:"key"`
+	Pool *pool  `json:"pool"`
+	Conv *conv  `json:"conv"`
+}
+
+type shift struct {
+	Fold     int  `json:"fold"`
+	Residual bool `json:"residual"` // the residual path reads the shifted tensor, too
+	Swapped  bool `json:"swapped"`  // the first channels come from the frame before
+}
+
+type stage struct {
+	Name   string    `json:"name"`
+	Blocks []*block  `json:"blocks"`
+	AF     *afModule `json:"af"`
+}
+
+type afModule struct {
+	Navigation []*navigation `json:"navigation"`
+	Ample      []*block      `json:"ample"`
+	Focal      []*block      `json:"focal"`
+	Transform  *conv         `json:"transform"`
+	Gate       gate          `json:"gate"`
+	Mixed      string        `json:"mixed"` // activation behind the mix
+	Fusion     *block        `json:"fusion"`
+}
+
+type navigation struct {
+	Look  *conv  `json:"look"`
+	Dense bool   `json:"dense"`
+	Cells *cells `json:"cells"`
+}
+
+type cells struct {
+	Grid int   `json:"grid"`
+	Look *conv `json:"look"`
+}
+
+type gate struct {
+	Channels int     `json:"channels"`
+	Hidden   int     `json:"hidden"`
+	Bias     [2]bool `json:"bias"`
+}
+
+type head struct {
+	Features   int    `json:"features"`
+	Classes    int    `json:"classes"`
+	Bias       bool   `json:"bias"`
+	Consensus  string `json:"consensus"`
+	Softmax    bool   `json:"softmax"`
+	Conv       *conv  `json:"conv"`
+	Hidden     int    `json:"hidden"`
+	Activation string `json:"activation"`
+}
+
+var consensus = map[afblock.Consensus]string{
+	afblock.MeanAfterFC: "mean-after-fc", afblock.MeanBeforeFC: "mean-before-fc", afblock.PerFrame: "per-frame",
+}
+
+// configOf describes a network whose convolutions all have batch normalisation,
+// as weights.Export gives them.
+func configOf(net *afblock.Network, version string) *config {
+	c := &config{
+		Format: format, AFC: version, Kind: "source", Frames: net.Frames, Size: net.Size,
+		Input: input{net.Stem.Conv.In()}, Unselected: net.Unselected.String(),
+		Stem: stem{convOf(&net.Stem.Conv), "relu", poolOf(&net.Stem.Pool)},
+		Head: head{
+			Features: int(net.Head.Weight.Dims[1]), Classes: int(net.Head.Weight.Dims[0]), Bias: net.Head.Bias != nil,
+			Consensus: consensus[net.Head.Consensus], Softmax: net.Head.Softmax, Activation: "none",
+		},
+	}
+	for _, s := range net.Stages {
+		out := stage{Name: s.Name, Blocks: blocksOf(s.Blocks)}
+		if s.AF != nil {
+			c.Kind = "afnet"
+			out.AF = moduleOf(s.AF)
+		}
+		c.Stages = append(c.Stages, out)
+	}
+	return c
+}
+
+func moduleOf(m *afblock.AFModule) *afModule {
+	out := &afModule{
+		Ample: blocksOf(m.Ample), Focal: blocksOf(m.Focal), Fusion: blockOf(m.Fusion),
+		Transform: convOf(&m.Transform), Mixed: "relu",
+		Gate: gate{int(m.Gate.W1.Dims[1]), int(m.Gate.W1.Dims[0]), [2]bool{m.Gate.B1 != nil, m.Gate.B2 != nil}},
+	}
+	for _, n := range m.Navigation {
+		out.Navigation = append(out.Navigation, &navigation{Look: convOf(&n.Pool), Dense: n.Dense()})
+	}
+	return out
+}
+
+func blocksOf(blocks []*afblock.Block) []*block {
+	var out []*block
+	for _, b := range blocks {
+		out = append(out, blockOf(b))
+	}
+	return out
+}
+
+func blockOf(b *afblock.Block) *block {
+	out := &block{Final: "none", Residual: residual{Kind: "identity", Key: "downsample"}}
+	if b.FinalReLU {
+		out.Final = "relu"
+	}
+	for i, c := range b.Convs {
+		out.Convs = append(out.Convs, convOf(c))
+		activation := "relu"
+		if i == len(b.Convs)-1 {
+			activation = "none"
+		}
+		out.Activations = append(out.Activations, activation)
+	}
+	if d := b.Downsample; d.Pool != nil || d.Conv != nil {
+		out.Residual.Kind, out.Residual.Pool = "path", poolOf(d.Pool)
+		if d.Conv != nil {
+			out.Residual.Conv = convOf(d.Conv)
+		}
+	}
+	if b.Shift != nil {
+		out.Shift = &shift{Fold: b.Shift.Fold, Residual: b.Shift.Residual}
+	}
+	return out
+}
+
+func convOf(c *afblock.Conv) *conv {
+	out := &conv{
+		In: c.In(), Out: c.Out(), Kernel: c.Kernel(), Stride: c.Stride, Pad: c.Pad, Groups: c.Groups,
+		Bias: c.Bias != nil, BN: c.BN != nil,
+	}
+	if c.BN != nil {
+		out.Eps = c.BN.Eps
+	}
+	return out
+}
+
+func poolOf(p *afblock.Pool) *pool {
+	if p == nil {
+		return nil
+	}
+	return &pool{p.Kernel, p.Stride, p.Pad}
+}
+
+func (c *config) json() []byte {
+	b, err := json.MarshalIndent(c, "", " ")
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return append(b, '\n')
+}

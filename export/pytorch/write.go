@@ -1,0 +1,100 @@
+package pytorch
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/checkpoint"
+	"github.com/afc-project/afc/afblock/weights"
+)
+
+//go:embed files
+var files embed.FS
+
+// Write writes the folder dir: the modules and scripts, config.json and
+// weights.safetensors of net and, if teacher is not nil, teacher.json and
+// teacher.safetensors. The folder must not be there yet, or be empty; it
+// appears whole or not at all. It fails, saying what, on networks that afnet.py
+// cannot express.
+func Write(dir string, net, teacher *afblock.Network, version string) error {
+	content := map[string][]byte{}
+	if err := describe(content, "config", "weights", net, version); err != nil {
+		return err
+	}
+	if teacher != nil {
+		if err := describe(content, "teacher", "teacher", teacher, version); err != nil {
+			return fmt.Errorf("the source: %w", err)
+		}
+	}
+	if err := fs.WalkDir(files, "files", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			content[filepath.Base(path)], err = files.ReadFile(path)
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	return writeFolder(dir, content)
+}
+
+// describe adds CONFIG.json and WEIGHTS.safetensors of a network.
+func describe(content map[string][]byte, config, file string, net *afblock.Network, version string) error {
+	if err := plain(net); err != nil {
+		return err
+	}
+	bare := net.Clone()
+	bare.Keys = afblock.KeyStyle{FC: headKey}
+	bare.Head.Key = headKey
+	sd, err := weights.Export(bare)
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := checkpoint.WriteSafetensors(&b, sd); err != nil {
+		return err
+	}
+	content[file+".safetensors"] = b.Bytes()
+	content[config+".json"] = configOf(bare.WithBatchNorm(), version).json()
+	return nil
+}
+
+// headKey is afnet.py's name of the linear layer, which the authors' video
+// models use.
+const headKey = "new_fc"
+
+// writeFolder makes dir with the files, by way of a folder beside it.
+func writeFolder(dir string, content map[string][]byte) error {
+	entries, err := os.ReadDir(dir)
+	if err == nil && len(entries) > 0 {
+		return fmt.Errorf("%s is there and not empty; name another folder, or remove it", dir)
+	}
+	if err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	dir = filepath.Clean(dir)
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return err
+	}
+	temporary, err := os.MkdirTemp(filepath.Dir(dir), "."+filepath.Base(dir)+".*.tmp")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(temporary)
+	if err := os.Chmod(temporary, 0o755); err != nil {
+		return err
+	}
+	for name, data := range content {
+		if err := os.WriteFile(filepath.Join(temporary, name), data, 0o644); err != nil {
+			return err
+		}
+	}
+	if err := os.Remove(dir); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	return os.Rename(temporary, dir)
+}
