@@ -20,7 +20,7 @@ var torchStorages = map[graph.DataType]string{
 // a pickle and the tensors' bytes, holding {"state_dict": …}, which is what
 // training code's --resume and --tune_from read. Keys get the prefix. Equal
 // state dicts give equal bytes.
-func WriteTorch(w io.Writer, sd *StateDict, prefix string) error {
+func WriteTorch(w io.Writer, sd *StateDict) error {
 	p := &pickler{}
 	p.op(0x80, 2) // PROTO 2
 	p.op('}', '(')
@@ -39,7 +39,7 @@ func WriteTorch(w io.Writer, sd *StateDict, prefix string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		p.text(prefix + name)
+		p.text(name)
 		p.tensor(class, index, t.Dims)
 		storages = append(storages, raw)
 		index++

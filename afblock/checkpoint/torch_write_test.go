@@ -18,7 +18,7 @@ func TestWriteTorchRoundTrip(t *testing.T) {
 	sd.Set("empty", graph.Float32s([]int64{0}))
 	var a, b bytes.Buffer
 	for _, w := range []*bytes.Buffer{&a, &b} {
-		if err := WriteTorch(w, sd, "module."); err != nil {
+		if err := WriteTorch(w, sd); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -37,7 +37,7 @@ func TestWriteTorchRoundTrip(t *testing.T) {
 		t.Fatalf("%d tensors came back of %d: %v", got.Len(), sd.Len(), got.Names())
 	}
 	for name, want := range sd.All() {
-		back := got.Tensor("module." + name)
+		back := got.Tensor(name)
 		if back == nil {
 			t.Errorf("%s is missing", name)
 			continue

@@ -11,6 +11,7 @@ import (
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/checkpoint"
 	"github.com/afc-project/afc/afblock/weights"
+	"github.com/afc-project/afc/internal/atomicfile"
 )
 
 //go:embed files
@@ -39,7 +40,14 @@ func Write(dir string, net, teacher *afblock.Network, version string) error {
 	}); err != nil {
 		return err
 	}
-	return writeFolder(dir, content)
+	return atomicfile.Folder(dir, func(temporary string) error {
+		for name, data := range content {
+			if err := os.WriteFile(filepath.Join(temporary, name), data, 0o644); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // describe adds CONFIG.json and WEIGHTS.safetensors of a network.
@@ -66,35 +74,3 @@ func describe(content map[string][]byte, config, file string, net *afblock.Netwo
 // headKey is afnet.py's name of the linear layer, which the authors' video
 // models use.
 const headKey = "new_fc"
-
-// writeFolder makes dir with the files, by way of a folder beside it.
-func writeFolder(dir string, content map[string][]byte) error {
-	entries, err := os.ReadDir(dir)
-	if err == nil && len(entries) > 0 {
-		return fmt.Errorf("%s is there and not empty; name another folder, or remove it", dir)
-	}
-	if err != nil && !os.IsNotExist(err) {
-		return err
-	}
-	dir = filepath.Clean(dir)
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return err
-	}
-	temporary, err := os.MkdirTemp(filepath.Dir(dir), "."+filepath.Base(dir)+".*.tmp")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(temporary)
-	if err := os.Chmod(temporary, 0o755); err != nil {
-		return err
-	}
-	for name, data := range content {
-		if err := os.WriteFile(filepath.Join(temporary, name), data, 0o644); err != nil {
-			return err
-		}
-	}
-	if err := os.Remove(dir); err != nil && !os.IsNotExist(err) {
-		return err
-	}
-	return os.Rename(temporary, dir)
-}

@@ -334,8 +334,14 @@ class Network(nn.Module):
         return {self.key(k): v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
 
     def load_checkpoint(self, state: dict[str, Tensor]) -> None:
-        """Takes weights under the authors' keys; every key must be there and none left over."""
-        mine = {self.key(k): k for k in self.state_dict()}
+        """Takes weights under the authors' keys; every key must be there and none left over.
+
+        But for num_batches_tracked, which ONNX files do not have: it starts at 0.
+        """
+        own = self.state_dict()
+        mine = {self.key(k): k for k in own}
+        counters = {theirs: torch.zeros_like(own[k]) for theirs, k in mine.items() if k.endswith("num_batches_tracked")}
+        state = counters | state
         if missing := sorted(mine.keys() - state.keys()):
             raise ValueError(f"the weights lack {', '.join(missing[:5])} ({len(missing)} in all)")
         if extra := sorted(state.keys() - mine.keys()):
