@@ -224,6 +224,9 @@ func (r *ExportReport) triton(ctx context.Context, m *graph.Model, opt ExportOpt
 		opt.Target = triton.CPU
 	}
 	o := triton.Options{Name: opt.Name, Target: opt.Target, Instances: max(opt.Instances, 1), MaxBatch: opt.MaxBatch}
+	if o.MaxBatch > 0 && !triton.Batched(m) {
+		return optionf("MaxBatch", o.MaxBatch, "%s takes a fixed number of clips a run; export a source with an open batch", opt.Model)
+	}
 	if o.MaxBatch == 0 {
 		o.MaxBatch = 8
 	}

@@ -102,7 +102,15 @@ func TestEveryFlagCounts(t *testing.T) {
 			"budget":       {[]string{"--lowering", "topk", "--budget", "1"}, []string{"--budget", "2"}},
 			"input-shapes": try("--input-shapes", "2,4,3,48,48"),
 		}), []flagPath{{"source", []string{source}}, {"AFNet", []string{af}}, {"other", []string{other}}, {"operators", []string{source, "--by", "operator", "--input-shapes", "1,4,3,32,32"}}}},
-		{"export", map[string]flagTry{"output": try("-o", "OUT/other.safetensors"), "json": try("--json")}, []flagPath{{"AFNet", []string{af}}}},
+		{"export", map[string]flagTry{
+			"output": try("-o", "OUT/other.safetensors"), "json": try("--json"), "format": try("--format", "pth"),
+			"source":        {[]string{"--format", "pytorch"}, []string{"--source", source}},
+			"source-frames": {[]string{"--format", "pytorch", "--source", source}, []string{"--source-frames", "5"}},
+			"name":          {[]string{"--format", "triton"}, []string{"--name", "served"}},
+			"target":        {[]string{"--format", "triton"}, []string{"--target", "cuda"}},
+			"instances":     {[]string{"--format", "triton"}, []string{"--instances", "2"}},
+			"max-batch":     {[]string{"--format", "triton"}, []string{"--max-batch", "4"}},
+		}, []flagPath{{"AFNet", []string{af}}}},
 	} {
 		if testing.Short() {
 			c.paths = c.paths[len(c.paths)-1:]

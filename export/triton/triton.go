@@ -7,6 +7,7 @@ package triton
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/afc-project/afc/graph"
@@ -55,13 +56,8 @@ func Config(m *graph.Model, opt Options) (string, error) {
 	if opt.Instances < 1 || opt.MaxBatch < 1 {
 		return "", fmt.Errorf("a Triton model has at least one instance and one clip a run, not %d and %d", opt.Instances, opt.MaxBatch)
 	}
-	var inputs []*graph.Value
-	for _, in := range m.Graph.Inputs() {
-		if in.Initializer() == nil {
-			inputs = append(inputs, in)
-		}
-	}
-	c := &config{options: opt, batched: countClips(append(inputs[:len(inputs):len(inputs)], m.Graph.Outputs()...))}
+	inputs := dataInputs(m)
+	c := &config{options: opt, batched: Batched(m)}
 	c.head()
 	for _, in := range inputs {
 		c.value("input", in)
@@ -73,12 +69,12 @@ func Config(m *graph.Model, opt Options) (string, error) {
 	return c.text.String(), c.err
 }
 
-// countClips reports whether all values share one open first dimension: the
-// clips of a run, which the server may then choose. (Where frames of all clips
+// Batched reports whether the server may choose how many clips a run has: all
+// inputs and outputs share one open first dimension. (Where frames of all clips
 // share the first axis of the input, the answer's is another.)
-func countClips(values []*graph.Value) bool {
+func Batched(m *graph.Model) bool {
 	var symbol string
-	for _, v := range values {
+	for _, v := range slices.Concat(dataInputs(m), m.Graph.Outputs()) {
 		if len(v.Type.Shape) == 0 || v.Type.Shape[0].Known() || v.Type.Shape[0].Param == "" {
 			return false
 		}
@@ -90,6 +86,11 @@ func countClips(values []*graph.Value) bool {
 		}
 	}
 	return symbol != ""
+}
+
+// dataInputs are those that a request must give: weights are none.
+func dataInputs(m *graph.Model) []*graph.Value {
+	return slices.DeleteFunc(slices.Clone(m.Graph.Inputs()), func(v *graph.Value) bool { return v.Initializer() != nil })
 }
 
 // config collects the text, and the first error.
