@@ -89,7 +89,7 @@ func TestCommandLine(t *testing.T) {
 		{"fit-for-what", []string{"fit", model, "-o", out, "--input", text, "--for", "some"}, exitUsage},
 		{"fit-without-list", []string{"fit", model, "-o", out, "--input", text, "--list", text}, exitUsage},
 		{"fit-two-outputs", []string{"fit", model, out, "-o", af, "--input", text}, exitUsage},
-		{"export-wrong-name", []string{"export", af, "-o", filepath.Join(dir, "w.pth")}, exitUsage},
+		{"export-wrong-name", []string{"export", af, "-o", filepath.Join(dir, "w.bin")}, exitUsage},
 
 		{"not-onnx", []string{"convert", text, "-o", out}, exitInvalid},
 		{"truncated", []string{"convert", truncated, "-o", out}, exitInvalid},

@@ -56,7 +56,7 @@ func Config(m *graph.Model, opt Options) (string, error) {
 	if opt.Instances < 1 || opt.MaxBatch < 1 {
 		return "", fmt.Errorf("a Triton model has at least one instance and one clip a run, not %d and %d", opt.Instances, opt.MaxBatch)
 	}
-	inputs := dataInputs(m)
+	inputs := m.DataInputs()
 	c := &config{options: opt, batched: Batched(m)}
 	c.head()
 	for _, in := range inputs {
@@ -74,7 +74,7 @@ func Config(m *graph.Model, opt Options) (string, error) {
 // share the first axis of the input, the answer's is another.)
 func Batched(m *graph.Model) bool {
 	var symbol string
-	for _, v := range slices.Concat(dataInputs(m), m.Graph.Outputs()) {
+	for _, v := range slices.Concat(m.DataInputs(), m.Graph.Outputs()) {
 		if len(v.Type.Shape) == 0 || v.Type.Shape[0].Known() || v.Type.Shape[0].Param == "" {
 			return false
 		}
@@ -86,11 +86,6 @@ func Batched(m *graph.Model) bool {
 		}
 	}
 	return symbol != ""
-}
-
-// dataInputs are those that a request must give: weights are none.
-func dataInputs(m *graph.Model) []*graph.Value {
-	return slices.DeleteFunc(slices.Clone(m.Graph.Inputs()), func(v *graph.Value) bool { return v.Initializer() != nil })
 }
 
 // config collects the text, and the first error.
