@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/atomicfile"
@@ -78,4 +80,41 @@ func holds(path string, want hash.Hash) (bool, error) {
 		return false, cannotWrite(path, err)
 	}
 	return string(got.Sum(nil)) == string(want.Sum(nil)), nil
+}
+
+// removeUnnamed deletes files of weights that earlier models of the same path
+// left beside it and that no model in the folder names any more. A model that
+// cannot be read keeps them all.
+func removeUnnamed(path, keep string) {
+	dir, base := filepath.Split(path)
+	ours := regexp.MustCompile(`^` + regexp.QuoteMeta(base) + `(\.[0-9a-f]{12})?\.data$`)
+	entries, err := os.ReadDir(filepath.Clean(dir + "."))
+	if err != nil {
+		return
+	}
+	var old []string
+	for _, e := range entries {
+		if file := filepath.Join(dir, e.Name()); ours.MatchString(e.Name()) && e.Type().IsRegular() && !(keep != "" && atomicfile.SameFile(file, keep)) {
+			old = append(old, file)
+		}
+	}
+	if len(old) == 0 {
+		return
+	}
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) != ".onnx" {
+			continue
+		}
+		m, err := graph.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return
+		}
+		old = slices.DeleteFunc(old, func(file string) bool {
+			return slices.ContainsFunc(m.Files(), func(named string) bool { return atomicfile.SameFile(named, file) })
+		})
+		m.Close()
+	}
+	for _, file := range old {
+		os.Remove(file)
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/afc-project/afc/afblock/compiled"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/atomicfile"
+	"github.com/afc-project/afc/internal/regular"
 	"github.com/afc-project/afc/verify"
 )
 
@@ -41,7 +42,7 @@ func isInput(out, in string) error {
 // Readable tells a path that is no readable file, which is the caller's slip,
 // from a file whose content is wrong. Its error is a *FileError.
 func Readable(path string) error {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
 		return filef("%s: %v", path, pe.Err)
@@ -49,16 +50,15 @@ func Readable(path string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	if fi, err := f.Stat(); err == nil && fi.IsDir() {
-		return filef("%s: is a folder; expected a file", path)
-	}
-	return nil
+	return f.Close()
 }
 
 // Writable refuses an output that would replace an input ("" for none) or has
 // no folder to go to. Its error is a *FileError.
 func Writable(out string, inputs ...string) error {
+	if out == "-" {
+		return filef("-: files are not written to standard output; name one (./- for one of that name)")
+	}
 	for _, in := range inputs {
 		if in != "" && (filepath.Clean(in) == filepath.Clean(out) || atomicfile.SameFile(in, out)) {
 			return isInput(out, in)
@@ -125,8 +125,12 @@ func writeModel(ctx context.Context, m *graph.Model, path string, external bool)
 	}
 	if err != nil {
 		undo()
+		return w, err
 	}
-	return w, err
+	if f.Temporary() {
+		removeUnnamed(path, w.data)
+	}
+	return w, nil
 }
 
 // checkWritten decodes and checks the temporary file that is to get a path.

@@ -4,14 +4,15 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/afc-project/afc/internal/regular"
 )
 
 func readAnnotations(root, list string) ([]frameFolder, error) {
-	file, err := os.Open(list)
+	file, err := regular.Open(list)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/afc-project/afc/internal/regular"
 )
 
 // mapThreshold is the size from which files are mapped instead of read.
@@ -18,7 +20,7 @@ const mapThreshold = 1 << 20
 // is looked for in the file's folder, checked to be there in full, and read
 // when it is used.
 func ReadFile(path string) (*Model, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, fileError(path, err)
 	}

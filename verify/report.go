@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/afc-project/afc/internal/terminal"
 	"github.com/afc-project/afc/verify/ort"
 )
 
@@ -220,7 +221,10 @@ func (r *Report) checksTable(w io.Writer) {
 			found[1] = "(limit " + c.Limit + ")"
 		}
 		found = slices.DeleteFunc(found, func(s string) bool { return s == "" })
-		fmt.Fprintf(t, "%s\t%s\t%s\n", c.Status, c.Title, strings.Join(found, "  "))
+		for i, text := range found {
+			found[i] = terminal.Message(text)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\n", c.Status, terminal.Line(c.Title), strings.Join(found, "  "))
 	}
 	t.Flush()
 }
@@ -243,7 +247,7 @@ func (r *Report) masksTable(w io.Writer) {
 		for _, bit := range m.Chosen[0][b] {
 			row.WriteString([]string{"·", "█"}[bit])
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%3.0f %%\n", name, row.String(), 100*ratios[b])
+		fmt.Fprintf(t, "  %s\t%s\t%3.0f %%\n", terminal.Line(name), row.String(), 100*ratios[b])
 	}
 	t.Flush()
 }

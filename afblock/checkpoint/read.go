@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path"
 	"strings"
 
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/limits"
+	"github.com/afc-project/afc/internal/regular"
 )
 
 // Error says why a checkpoint cannot be used: it cannot be read
@@ -51,7 +51,7 @@ func (e *Error) Error() string {
 // "net". Nothing in the file is executed.
 // What cannot be read is an *Error; failures to open are the system's.
 func Read(file string) (*StateDict, error) {
-	f, err := os.Open(file)
+	f, err := regular.Open(file)
 	if err != nil {
 		return nil, err
 	}

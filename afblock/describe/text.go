@@ -6,13 +6,17 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/afc-project/afc/internal/terminal"
 )
 
 // WriteText writes the description for people: facts line by line, then the
 // stages as a table.
 func (d *Description) WriteText(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fact := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
+	fact := func(name, format string, args ...any) {
+		fmt.Fprintf(t, "%s\t%s\n", name, terminal.Line(fmt.Sprintf(format, args...)))
+	}
 	if d.File != "" {
 		fact("file", "%s", d.File)
 	}
@@ -66,6 +70,9 @@ func (d *Description) writeStages(w io.Writer) error {
 			s.strideText(), s.Shift.text(s.Blocks), fmt.Sprint(s.Params), giga(s.MACs)}
 		if d.AF != nil {
 			row = append(row, s.AF.text())
+		}
+		for i, cell := range row {
+			row[i] = terminal.Line(cell)
 		}
 		fmt.Fprintln(t, strings.Join(row, "\t"))
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -17,6 +16,7 @@ import (
 	"github.com/afc-project/afc/afblock/checkpoint"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/progress"
+	"github.com/afc-project/afc/internal/terminal"
 	"github.com/afc-project/afc/verify/ort"
 )
 
@@ -26,6 +26,8 @@ type app struct {
 	stdin  io.Reader
 	stdout *output
 	stderr io.Writer
+
+	console io.Writer // standard error as it is, for what redraws lines
 }
 
 // output is standard output. It keeps the first error of a write, so that
@@ -46,7 +48,7 @@ func (o *output) Write(b []byte) (int, error) {
 // run executes the program with the given arguments, the program's name first,
 // and returns its exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{args: args[1:], stdin: stdin, stdout: &output{to: stdout}, stderr: stderr}
+	a := &app{args: args[1:], stdin: stdin, stdout: &output{to: &terminal.Writer{To: stdout}}, stderr: &terminal.Writer{To: stderr}, console: stderr}
 	c := a.cli()
 	if len(args) > 1 && args[1] == "help" {
 		args = append(append([]string{args[0]}, args[2:]...), "--help")
@@ -66,9 +68,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case errors.As(err, new(*childError)): // it printed why
 	case code == exitInterrupted && ort.Guarded(): // the parent says so
 	case code == exitInterrupted:
-		fmt.Fprintln(stderr, "afc: interrupted")
+		fmt.Fprintln(a.stderr, "afc: interrupted")
 	case err != nil:
-		fmt.Fprintln(stderr, "afc: "+message(err))
+		fmt.Fprintln(a.stderr, "afc: "+message(err))
 	}
 	return code
 }
@@ -77,25 +79,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 func message(err error) string {
 	var list *checkpoint.Error
 	if errors.As(err, &list) {
-		return err.Error()
+		return terminal.Lines(err.Error())
 	}
 	var option *afc.OptionError
 	if errors.As(err, &option) {
-		return oneLine(option.Spell(flagOf))
+		return terminal.Message(option.Spell(flagOf))
 	}
-	return oneLine(err.Error())
-}
-
-// oneLine keeps a message on one line and free of control characters, whatever
-// the names and causes it quotes contain.
-func oneLine(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, s)
+	return terminal.Message(err.Error())
 }
 
 func init() { cli.FlagStringer = flagLine }
@@ -226,14 +216,14 @@ func takesValue(flags []cli.Flag, name string) bool {
 	return false
 }
 
-// terminal reports whether w is a terminal, where lines may be redrawn and
+// isTerminal reports whether w is a terminal, where lines may be redrawn and
 // coloured.
-func terminal(w io.Writer) bool {
+func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 }
 
-func (a *app) progress() *progress.Reporter { return progress.Start(a.stderr, terminal(a.stderr)) }
+func (a *app) progress() *progress.Reporter { return progress.Start(a.console, isTerminal(a.console)) }
 
 const appHelp = `{{.Name}} - {{.Usage}}
 

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/afc-project/afc"
+	"github.com/afc-project/afc/internal/terminal"
 	"github.com/afc-project/afc/verify/ort"
 )
 
@@ -76,9 +77,9 @@ func diagnose() (diagnosis, error) {
 		p := providerState{Name: name}
 		var missing *ort.UnavailableError
 		if err := ort.ProbeProvider(ort.Provider{Name: name}); errors.As(err, &missing) {
-			p.Missing, p.Do = oneLine(missing.Reason), missing.Do
+			p.Missing, p.Do = terminal.Message(missing.Reason), missing.Do
 		} else if err != nil {
-			p.Missing = oneLine(err.Error())
+			p.Missing = terminal.Message(err.Error())
 		}
 		d.Providers = append(d.Providers, p)
 	}

@@ -67,9 +67,24 @@ func TestExternalData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(files) != 5 {
-		t.Errorf("files are %q, want plain, old, out and two of weights", files)
+	if len(files) != 4 {
+		t.Errorf("files are %q, want plain, old, out and the weights that the last two share", files)
 	}
+
+	// Once no model names it, it goes; so does what a model without outside
+	// weights no longer needs.
+	if err := os.Remove(old); err != nil {
+		t.Fatal(err)
+	}
+	mustRun(t, "optimize", other, "-o", out, "--external-data")
+	if data, err := filepath.Glob(out + "*.data"); err != nil || len(data) != 1 {
+		t.Errorf("one model, and weights %q, %v", data, err)
+	}
+	mustRun(t, "optimize", other, "-o", out)
+	if data, err := filepath.Glob(out + "*.data"); err != nil || len(data) != 0 {
+		t.Errorf("no model with weights outside, and %q, %v", data, err)
+	}
+	mustRun(t, "optimize", other, "-o", out, "--external-data")
 
 	link := filepath.Join(t.TempDir(), "link.onnx")
 	if err := os.Symlink(out, link); err != nil {

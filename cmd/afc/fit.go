@@ -10,6 +10,7 @@ import (
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/fit"
 	"github.com/afc-project/afc/internal/table"
+	"github.com/afc-project/afc/internal/terminal"
 )
 
 func (a *app) fitCommand() *cli.Command {
@@ -98,7 +99,7 @@ func (a *app) tellFitted(c *cli.Context, r *afc.FitReport) error {
 		return a.writeJSON(r)
 	}
 	for _, n := range r.Notes {
-		fmt.Fprintf(a.stdout, "note: %s\n", oneLine(n))
+		fmt.Fprintf(a.stdout, "note: %s\n", terminal.Message(n))
 	}
 	t := table.New("residual left, in parts of the source's spread", "", "", "", "positions")
 	for _, b := range byBlock(r.Fit.Layers) {

@@ -5,15 +5,17 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/afc-project/afc"
 	"github.com/afc-project/afc/internal/table"
+	"github.com/afc-project/afc/internal/terminal"
 )
 
 // printCost writes the report for people.
 func printCost(w io.Writer, r *afc.CostReport) error {
 	if r.Note != "" {
-		fmt.Fprintf(w, "note: %s\n", oneLine(r.Note))
+		fmt.Fprintf(w, "note: %s\n", terminal.Message(r.Note))
 	}
 	if r.Total != nil {
 		return printOperators(w, r)
@@ -121,7 +123,7 @@ func writeCostCSV(w io.Writer, r *afc.CostReport) error {
 	if r.Total != nil {
 		c.Write([]string{"operator", "nodes", "macs", "flops", "parameters", "activation_bytes"})
 		for _, o := range append(r.Operators, *r.Total) {
-			c.Write([]string{o.Operator, fmt.Sprint(o.Nodes), fmt.Sprint(o.MACs), fmt.Sprint(o.FLOPs), fmt.Sprint(o.Params), fmt.Sprint(o.ActivationBytes)})
+			c.Write([]string{csvText(o.Operator), fmt.Sprint(o.Nodes), fmt.Sprint(o.MACs), fmt.Sprint(o.FLOPs), fmt.Sprint(o.Params), fmt.Sprint(o.ActivationBytes)})
 		}
 	} else {
 		c.Write([]string{"frames", "height", "width", "network", "row", "macs", "flops", "authors", "parameters", "activation_bytes"})
@@ -132,7 +134,7 @@ func writeCostCSV(w io.Writer, r *afc.CostReport) error {
 				})
 				for _, row := range rows {
 					c.Write([]string{
-						fmt.Sprint(clip.Frames), fmt.Sprint(clip.Size[0]), fmt.Sprint(clip.Size[1]), column.Name, row.Name,
+						fmt.Sprint(clip.Frames), fmt.Sprint(clip.Size[0]), fmt.Sprint(clip.Size[1]), csvText(column.Name), csvText(row.Name),
 						number(row.MACs), number(row.FLOPs), number(row.Authors), fmt.Sprint(row.Params), fmt.Sprint(row.Bytes),
 					})
 				}
@@ -149,4 +151,14 @@ func share(column, source afc.NetworkCost) string {
 		return ""
 	}
 	return fmt.Sprintf("%.3f", column.Count/source.Count)
+}
+
+// csvText keeps a name from a file from being a formula where the CSV is opened
+// as a spreadsheet.
+func csvText(name string) string {
+	name = terminal.Line(name)
+	if strings.ContainsRune("=+-@", rune((name + " ")[0])) {
+		return "'" + name
+	}
+	return name
 }

@@ -29,7 +29,7 @@ func guarded[T any](a *app, c *cli.Context, read func(*cli.Context) (T, error), 
 	if _, err := ort.Find(); err != nil {
 		return err
 	}
-	g := ort.Guard{Args: a.args, Timeout: c.Duration("timeout"), Stdin: a.stdin, Stdout: a.stdout.to, Stderr: a.stderr}
+	g := ort.Guard{Args: a.args, Timeout: c.Duration("timeout"), Stdin: a.stdin, Stdout: a.stdout.to, Stderr: a.console}
 	code, err := g.Run(c.Context)
 	var crash *ort.CrashError
 	if errors.As(err, &crash) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/afc-project/afc"
 	"github.com/afc-project/afc/afblock/recognize"
+	"github.com/afc-project/afc/internal/terminal"
 )
 
 func (a *app) inspectCommand() *cli.Command {
@@ -90,7 +91,7 @@ func (a *app) draw(c *cli.Context, path, dot string) error {
 	cmd.Stderr = &problems
 	svg, err := cmd.Output()
 	if err != nil {
-		return fmt.Errorf("graphviz: %w: %s", err, oneLine(problems.String()))
+		return fmt.Errorf("graphviz: %w: %s", err, terminal.Message(problems.String()))
 	}
 	return afc.WriteFile(path, svg)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/afc-project/afc"
 	"github.com/afc-project/afc/internal/table"
+	"github.com/afc-project/afc/internal/terminal"
 	"github.com/afc-project/afc/passes"
 )
 
@@ -23,7 +24,7 @@ func (a *app) writeJSON(v any) error {
 // the model before and after.
 func printRewrite(w io.Writer, r *afc.RewriteReport) error {
 	for _, n := range r.Notes {
-		fmt.Fprintf(w, "note: %s\n", oneLine(n))
+		fmt.Fprintf(w, "note: %s\n", terminal.Message(n))
 	}
 	t := table.New("", "after")
 	cells := func(name, before, after string) { t.Add(name, after) }

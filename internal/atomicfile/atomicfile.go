@@ -2,8 +2,9 @@
 // the whole new one, never a part: it writes a temporary file beside the
 // target, syncs it, and renames it into place.
 //
-// A killed process leaves at most a temporary file (".NAME.afc-….tmp") behind.
-// A process that is asked to stop calls RemoveTemporaries first.
+// A killed process leaves at most a temporary file (".NAME.afc-….tmp") behind,
+// which the next one that writes the same file removes (stale.go). A process
+// that is asked to stop calls RemoveTemporaries first.
 package atomicfile
 
 import (
@@ -71,7 +72,8 @@ func Create(path string) (*File, error) {
 		return nil, ErrStopping
 	}
 	dir, base := filepath.Split(target)
-	temp := filepath.Join(dir, fmt.Sprintf(".%s.afc-%s.tmp", base, rand.Text()[:10]))
+	removeStale(dir, base)
+	temp := filepath.Join(dir, fmt.Sprintf(".%s.afc-%s.tmp", base, owner()+rand.Text()[:10]))
 	t, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
 		return nil, &fs.PathError{Op: "write", Path: path, Err: errors.Unwrap(err)}

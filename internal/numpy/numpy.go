@@ -8,13 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/sbinet/npyio/npy"
 
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/limits"
+	"github.com/afc-project/afc/internal/regular"
 )
 
 // Array is an array and its name in an archive, "" for one that stood alone.
@@ -26,7 +26,7 @@ type Array struct {
 // ReadFile reads the arrays of a .npy file or a .npz archive, in the archive's
 // order. An archive that unpacks to far more than its size is refused.
 func ReadFile(path string) ([]Array, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,8 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"github.com/afc-project/afc/internal/terminal"
 )
 
 // Delay is how long a run stays silent.
@@ -56,7 +58,7 @@ func start(w io.Writer, terminal bool, delay time.Duration) *Reporter {
 func (r *Reporter) Step(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.step = fmt.Sprintf(format, args...)
+	r.step = terminal.Message(fmt.Sprintf(format, args...))
 }
 
 // Say is Step for text that is no format.

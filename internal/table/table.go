@@ -1,11 +1,12 @@
-// Package table prints aligned tables on terminals and the same rows as CSV.
+// Package table prints aligned tables on terminals.
 package table
 
 import (
-	"encoding/csv"
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/afc-project/afc/internal/terminal"
 )
 
 // Align is the side on which a column's cells are flush.
@@ -28,8 +29,15 @@ type Table struct {
 // New makes a table with a header.
 func New(header ...string) *Table { return &Table{Header: header} }
 
-// Add appends a row. Missing cells are empty.
-func (t *Table) Add(cells ...string) { t.rows = append(t.rows, append([]string{}, cells...)) }
+// Add appends a row. Missing cells are empty. A cell is one line, whatever names
+// from files it has.
+func (t *Table) Add(cells ...string) {
+	row := make([]string, len(cells))
+	for i, c := range cells {
+		row[i] = terminal.Line(c)
+	}
+	t.rows = append(t.rows, row)
+}
 
 // Rule appends a rule, before totals for instance.
 func (t *Table) Rule() { t.rows = append(t.rows, nil) }
@@ -90,17 +98,4 @@ func (t *Table) Write(w io.Writer, indent string) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-// CSV prints header and rows as comma-separated values (RFC 4180), rules left out.
-func (t *Table) CSV(w io.Writer) error {
-	c := csv.NewWriter(w)
-	c.Write(t.Header)
-	for _, r := range t.rows {
-		if r != nil {
-			c.Write(append(r, make([]string, len(t.Header)-len(r))...))
-		}
-	}
-	c.Flush()
-	return c.Error()
 }

@@ -30,14 +30,3 @@ func TestWrite(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
 	}
 }
-
-func TestCSV(t *testing.T) {
-	var b strings.Builder
-	if err := sample().CSV(&b); err != nil {
-		t.Fatal(err)
-	}
-	want := "stage,MACs,share\nstem,118 M,3 %\nlayer1 · AF,1.2 G,\ntotal,4.09 G,100 %\n"
-	if b.String() != want {
-		t.Errorf("got %q, want %q", b.String(), want)
-	}
-}
