@@ -267,7 +267,7 @@ func (e *estimate) clips(r *CostReport, net *afblock.Network) error {
 func (e *estimate) clip(net *afblock.Network, t int, size [2]int) (ClipCost, error) {
 	clip := ClipCost{Frames: t, Size: size}
 	af := net
-	if net.FocalBlocks() == 0 {
+	if len(net.Navigation()) == 0 {
 		column, err := e.costOf(net, "source", afblock.CostOptions{Frames: t, Size: size})
 		if err != nil {
 			return clip, err
@@ -333,8 +333,8 @@ func (e *estimate) costOf(net *afblock.Network, name string, opt afblock.CostOpt
 	}
 	for _, item := range table.Items {
 		key := item.Stage
-		if e.By == "block" && item.Block != "" {
-			key = item.Block
+		if e.By == "block" && item.Key != "" {
+			key = item.Key
 		}
 		i := slices.IndexFunc(column.Rows, func(r CostRow) bool { return r.Name == key })
 		if i < 0 {
@@ -367,7 +367,7 @@ func (e *estimate) operators(r *CostReport, m *graph.Model, net *afblock.Network
 	if report := op.Infer(m); !report.OK() {
 		return &graph.Error{File: e.Model, Reason: report.String()}
 	}
-	if net != nil && net.FocalBlocks() > 0 {
+	if net != nil && len(net.Navigation()) > 0 {
 		opt = codegen.AllSelected(m, net)
 		r.Note = "every block selects every frame"
 	}

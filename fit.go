@@ -135,7 +135,7 @@ func fitCost(source, net *afblock.Network) (*CostShares, error) {
 		return nil, nil
 	}
 	var ratios []float64
-	for i, n := range net.AllNavigation() {
+	for i, n := range net.Navigation() {
 		selected := 0
 		for _, s := range n.Fixed.Select(net.Frames, i) {
 			if s {

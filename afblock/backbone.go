@@ -25,7 +25,7 @@ func (net *Network) Backbone() string {
 		bottleneck = bottleneck && s.MainLine()[0].Bottleneck()
 	}
 	name := "ResNet"
-	if first := net.Stages[0].MainLine()[0]; bottleneck && first.Convs[1].Out()*4 != first.Out() {
+	if first := net.Stages[0].MainLine()[0]; bottleneck && first.Convs()[1].Out()*4 != first.Out() {
 		name = "Wide-ResNet"
 	}
 	if slices.ContainsFunc(net.Stages, func(s *Stage) bool { return s.AF != nil }) {

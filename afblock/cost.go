@@ -63,26 +63,14 @@ func (o Ops) times(f float64) Ops {
 	return Ops{o.MACs * f, o.Elementwise * f, o.Authors * f, o.Activations * f}
 }
 
-// Part is what a block does in the network.
-type Part string
-
-// The parts, in the order of CostTable.
-const (
-	PartStem       Part = "stem"
-	PartPlain      Part = "plain"
-	PartNavigation Part = "navigation"
-	PartAmple      Part = "ample"
-	PartFocal      Part = "focal"          // main paths: selected frames alone
-	PartResidual   Part = "focal-residual" // their residual paths: every frame
-	PartMix        Part = "mix"            // base transform, gate, mixing
-	PartFusion     Part = "fusion"
-	PartHead       Part = "head"
-)
+// PartResidual is the residual paths of focal blocks, which every frame takes;
+// PartFocal is their main paths, which selected frames take alone.
+const PartResidual Part = "focal-residual"
 
 // CostItem is what one block costs a clip.
 type CostItem struct {
 	Stage  string // "stem", "layer1" …, "head"
-	Block  string // key, "" where the stage is one
+	Key    string // of the block, "" of the stem
 	Part   Part
 	Ops    Ops     // of a clip, at Ratio
 	Full   Ops     // of a clip, every frame selected
@@ -93,7 +81,7 @@ type CostItem struct {
 // CostTable is what a network costs a clip, block by block in network order.
 type CostTable struct {
 	Frames int
-	Size   [2]int
+	Size   Size
 	Items  []CostItem
 }
 
@@ -122,21 +110,11 @@ func (t *CostTable) Params() int64 {
 
 // CostOptions say for which clips a cost is asked.
 type CostOptions struct {
-	Frames int    // 0: the network's
-	Size   [2]int // of a frame; 0: the network's
+	Frames int  // 0: the network's
+	Size   Size // of a frame; 0: the network's
 	// Ratios is the share of frames that each focal block selects, in network
 	// order; one serves all; none: 1.
 	Ratios []float64
-}
-
-// FocalBlocks returns the number of focal blocks, each of which selects its
-// own frames.
-func (net *Network) FocalBlocks() int {
-	n := 0
-	for range net.AllNavigation() {
-		n++
-	}
-	return n
 }
 
 // Cost counts what a clip costs.
@@ -145,13 +123,13 @@ func (net *Network) Cost(opt CostOptions) (*CostTable, error) {
 	if t.Frames == 0 {
 		t.Frames = net.Frames
 	}
-	if t.Size == [2]int{} {
+	if t.Size == (Size{}) {
 		t.Size = net.Size
 	}
-	if t.Frames < 1 || t.Size[0] < 1 || t.Size[1] < 1 {
-		return nil, fmt.Errorf("cost of %d frames of %d×%d: give --frames and --size", t.Frames, t.Size[0], t.Size[1])
+	if t.Frames < 1 || !t.Size.Known() {
+		return nil, fmt.Errorf("cost of %d frames of %s: give --frames and --size", t.Frames, t.Size)
 	}
-	blocks := net.FocalBlocks()
+	blocks := len(net.Navigation())
 	ratios := opt.Ratios
 	switch len(ratios) {
 	case 0:
@@ -171,6 +149,11 @@ func (net *Network) Cost(opt CostOptions) (*CostTable, error) {
 		}
 	}
 	m := &meter{net: net, table: t, ratios: ratios}
-	m.network()
+	for u, err := range net.Walk(t.Size) {
+		if err != nil {
+			return nil, err
+		}
+		m.unit(u)
+	}
 	return t, nil
 }

@@ -2,209 +2,138 @@ package afblock
 
 import "github.com/afc-project/afc/graph"
 
-// meter walks a network with the size of its maps and notes costs. Amounts are
-// of one frame until note multiplies them.
+// meter notes the cost of a network's units. Amounts are of one frame until
+// note multiplies them.
 type meter struct {
 	net    *Network
 	table  *CostTable
 	ratios []float64 // of focal blocks still to come
-	stage  string
-
-	params int64 // since the last note
 }
 
-// area is the size of a map.
-type area struct{ c, h, w int }
-
-func (a area) elements() float64 { return float64(a.c) * float64(a.h) * float64(a.w) }
-
-// window is the map that a k×k window makes.
-func (a area) window(k, stride, pad, out int) area {
-	return area{out, (a.h+2*pad-k)/stride + 1, (a.w+2*pad-k)/stride + 1}
+// note adds an item: ops a frame of which ratio are computed, and the layers
+// that do it.
+func (m *meter) note(u Unit, part Part, layers []Layer, perFrame Ops, ratio float64) {
+	m.noteClip(u, part, layers, perFrame.times(float64(m.table.Frames)), ratio)
 }
 
-// note adds an item: ops a frame, of which ratio are computed.
-func (m *meter) note(block string, part Part, perFrame Ops, ratio float64) {
-	m.noteClip(block, part, perFrame.times(float64(m.table.Frames)), ratio)
-}
-
-func (m *meter) noteClip(block string, part Part, perClip Ops, ratio float64) {
+func (m *meter) noteClip(u Unit, part Part, layers []Layer, perClip Ops, ratio float64) {
 	m.table.Items = append(m.table.Items, CostItem{
-		Stage: m.stage, Block: block, Part: part,
-		Ops: perClip.times(ratio), Full: perClip, Ratio: ratio, Params: m.params,
+		Stage: u.Name(), Key: u.Key, Part: part,
+		Ops: perClip.times(ratio), Full: perClip, Ratio: ratio, Params: params(layers),
 	})
-	m.params = 0
 }
 
-func (m *meter) weigh(tensors ...*graph.Tensor) {
-	for _, t := range tensors {
-		if t == nil {
-			continue
-		}
-		n := int64(1)
-		for _, d := range t.Dims {
-			n *= d
-		}
-		m.params += n
+// params counts the elements of the layers' trained tensors.
+func params(layers []Layer) int64 {
+	var n int64
+	for _, l := range layers {
+		l.Tensors(func(_ string, at **graph.Tensor, trained bool) bool {
+			if !trained {
+				return true
+			}
+			size := int64(1)
+			for _, d := range (*at).Dims {
+				size *= d
+			}
+			n += size
+			return true
+		})
 	}
+	return n
 }
 
 // elementwise is an operation that makes n elements, one step each.
 func elementwise(n float64) Ops { return Ops{Elementwise: n, Activations: n} }
 
-// conv is a convolution with what stands on it: bias, batch normalisation.
-func (m *meter) conv(x area, c *Conv) (area, Ops) {
-	k := c.Kernel()
-	y := x.window(k, c.Stride, c.Pad, c.Out())
-	macs := y.elements() * float64(int(c.Weight.Dims[1])*k*k)
-	ops := Ops{MACs: macs, Authors: macs, Activations: y.elements()}
-	m.weigh(c.Weight, c.Bias)
-	if c.Bias != nil {
-		ops.Elementwise += y.elements()
-	}
-	if c.BN != nil {
-		ops.Elementwise += 2 * y.elements()
-		m.weigh(c.BN.Gamma, c.BN.Beta)
-	}
-	return y, ops
+func globalPool(x Map) Ops {
+	return Ops{Elementwise: x.Elements(), Authors: x.Elements(), Activations: float64(x.C)}
 }
 
-// pool is a pooling window. The authors count 9 an element, their windows
-// being 3×3.
-func (m *meter) pool(x area, p Pool) (area, Ops) {
-	y := x.window(p.Kernel, p.Stride, p.Pad, x.c)
-	n := y.elements() * float64(p.Kernel*p.Kernel)
-	return y, Ops{Elementwise: n, Authors: n, Activations: y.elements()}
-}
-
-func globalPool(x area) Ops {
-	return Ops{Elementwise: x.elements(), Authors: x.elements(), Activations: float64(x.c)}
-}
-
-func (m *meter) linear(w, bias *graph.Tensor) Ops {
-	m.weigh(w, bias)
-	ops := Ops{MACs: float64(w.Dims[0] * w.Dims[1]), Activations: float64(w.Dims[0])}
-	ops.Authors = ops.MACs
-	if bias != nil {
-		ops.Elementwise = float64(w.Dims[0])
-	}
-	return ops
-}
-
-func (m *meter) network() {
-	m.stage = "stem"
-	x, ops := m.conv(area{m.net.Stem.Conv.In(), m.table.Size[0], m.table.Size[1]}, &m.net.Stem.Conv)
-	ops = ops.plus(elementwise(x.elements())) // ReLU
-	x, pool := m.pool(x, m.net.Stem.Pool)
-	m.note("", PartStem, ops.plus(pool), 1)
-	for _, s := range m.net.Stages {
-		m.stage = s.Name
-		if s.AF != nil {
-			x = m.module(x, s.AF)
-			continue
-		}
-		for _, b := range s.Blocks {
-			x = m.block(x, b, PartPlain)
-		}
-	}
-	m.stage = "head"
-	m.head(x)
-}
-
-// block notes a block whose every frame is computed.
-func (m *meter) block(x area, b *Block, part Part) area {
-	y, main := m.mainPath(x, b)
-	m.note(b.Key, part, main.plus(m.residual(x, y, b)), 1)
-	return y
-}
-
-// mainPath is the block's convolutions with the ReLUs between them.
-func (m *meter) mainPath(x area, b *Block) (area, Ops) {
+// path is the work of layers on x, and what they make; the walk has seen to it
+// that they can.
+func path(x Map, layers []Layer) (Map, Ops) {
 	var sum Ops
-	for i, c := range b.Convs {
-		if i > 0 {
-			sum = sum.plus(elementwise(x.elements()))
-		}
-		y, ops := m.conv(x, c)
-		x, sum = y, sum.plus(ops)
+	for _, l := range layers {
+		sum = sum.plus(l.Cost(x))
+		x, _ = l.Through(x)
 	}
 	return x, sum
 }
 
-// residual is the block's residual path, the addition that joins it and the
-// last ReLU.
-func (m *meter) residual(x, y area, b *Block) Ops {
-	sum := elementwise(y.elements())
-	if b.FinalReLU {
-		sum = sum.plus(elementwise(y.elements()))
-	}
-	if p := b.Downsample.Pool; p != nil {
-		pooled, ops := m.pool(x, *p)
-		x, sum = pooled, sum.plus(ops)
-	}
-	if c := b.Downsample.Conv; c != nil {
-		_, ops := m.conv(x, c)
-		sum = sum.plus(ops)
-	}
-	return sum
-}
-
-func (m *meter) module(x area, af *AFModule) area {
-	a, f := x, x
-	for i, focal := range af.Focal {
-		m.navigation(a, af.Navigation[i])
-		a = m.block(a, af.Ample[i], PartAmple)
-		y, main := m.mainPath(f, focal)
-		m.note(focal.Key, PartFocal, main, m.ratios[0])
+func (m *meter) unit(u Unit) {
+	switch u.Part {
+	case PartNavigation:
+		m.navigation(u)
+	case PartMix:
+		m.mix(u)
+	case PartHead:
+		m.head(u)
+	case PartFocal:
+		y, main := path(u.In, u.Layers)
+		m.note(u, PartFocal, u.Layers, main, m.ratios[0])
 		m.ratios = m.ratios[1:]
-		m.note(focal.Key, PartResidual, m.residual(f, y, focal), 1)
-		f = y
+		m.note(u, PartResidual, u.Block.Residual.Layers(), join(u, y), 1)
+	default:
+		y, ops := path(u.In, u.Layers)
+		if u.Block != nil {
+			ops = ops.plus(join(u, y))
+		}
+		m.note(u, u.Part, u.All(), ops, 1)
 	}
-	_, ops := m.conv(a, &af.Transform)
-	ops = ops.plus(m.gate(f, &af.Gate))
-	m.note(af.Transform.Key, PartMix, ops, 1)
-	return m.block(f, af.Fusion, PartFusion)
 }
 
-func (m *meter) navigation(a area, n *Navigation) {
-	_, ops := m.conv(area{a.c, 1, 1}, &n.Pool)
-	perFrame := globalPool(a).plus(ops).plus(elementwise(2)) // ReLU
+// join is a block's residual path, the addition that joins it to y, the end of
+// the main path, and the activation behind.
+func join(u Unit, y Map) Ops {
+	if u.Block.Residual.None {
+		return u.Block.Act.Cost(y)
+	}
+	_, side := path(u.In, u.Block.Residual.Layers())
+	return elementwise(y.Elements()).plus(u.Block.Act.Cost(y)).plus(side)
+}
+
+// navigation is a look at every frame and one choice a clip.
+func (m *meter) navigation(u Unit) {
+	look, act := &u.Navigation.Look, u.Layers[1]
+	seen := Map{u.In.C, Size{1, 1}}
+	perFrame := globalPool(u.In).plus(look.Cost(seen)).plus(act.Cost(Map{look.Out(), Size{1, 1}}))
 	frames := float64(m.table.Frames)
-	// The second convolution is made for net.Frames; for another number of
-	// them it has as many rows, and dense as many columns.
+	// The choice is made for net.Frames; for another number of them it has as
+	// many rows, and dense as many columns.
 	rows, cols := 2*frames, 2.0
-	if n.Dense() {
+	if u.Navigation.Dense() {
 		cols = rows
 	}
-	m.weigh(n.Weight, n.Bias)
-	second := Ops{MACs: rows * cols, Elementwise: rows + frames, Authors: frames * rows * cols, Activations: rows + frames}
-	m.noteClip(n.Key, PartNavigation, perFrame.times(frames).plus(second), 1)
+	choice := Ops{MACs: rows * cols, Elementwise: rows + frames, Authors: frames * rows * cols, Activations: rows + frames}
+	m.noteClip(u, PartNavigation, u.Layers, perFrame.times(frames).plus(choice), 1)
 }
 
-// gate is the gate over the enlarged ample and the focal map, and their mix:
-// a+f for the gate, g·a, (1−g)·f, their sum, ReLU.
-func (m *meter) gate(f area, g *Gate) Ops {
-	ops := globalPool(f).plus(m.linear(g.W1, g.B1)).plus(m.linear(g.W2, g.B2))
-	ops.Authors += float64(f.c)
-	ops.Elementwise += float64(g.W1.Dims[0]) + 2*float64(f.c) // ReLU, sigmoid, 1−g
-	ops.Elementwise += 5 * f.elements()
-	ops.Activations += float64(g.W1.Dims[0]) + 2*float64(f.c) + 6*f.elements() // the enlarged map too
-	return ops
+// mix is the base transform, the gate over the enlarged ample and the focal
+// map, and their mix: a+f for the gate, g·a, (1−g)·f, their sum, the activation.
+func (m *meter) mix(u Unit) {
+	gate, f := &u.Stage.AF.Gate, u.Focal
+	ops := u.Stage.AF.Transform.Cost(u.In).plus(globalPool(f)).plus(gate.Squeeze.Cost(f)).plus(gate.Excite.Cost(f))
+	hidden := float64(gate.Squeeze.Out())
+	ops.Authors += float64(f.C)
+	ops.Elementwise += hidden + 2*float64(f.C) // ReLU, sigmoid, 1−g
+	ops.Elementwise += 4 * f.Elements()
+	ops.Activations += hidden + 2*float64(f.C) + 5*f.Elements() // the enlarged map too
+	m.note(u, PartMix, u.Layers, ops.plus(u.Stage.AF.Act.Cost(f)), 1)
 }
 
-func (m *meter) head(x area) {
+func (m *meter) head(u Unit) {
 	h := &m.net.Head
 	frames := float64(m.table.Frames)
-	fc := m.linear(h.Weight, h.Bias)
-	ops := globalPool(x).times(frames)
+	fc := h.FC.Cost(u.In)
+	ops := globalPool(u.In).times(frames)
 	if h.Consensus == MeanBeforeFC {
-		ops = ops.plus(fc).plus(elementwise(float64(x.c) * frames))
+		ops = ops.plus(fc).plus(elementwise(float64(u.In.C) * frames))
 	} else {
 		ops = ops.plus(fc.times(frames))
 	}
 	if h.Consensus == MeanAfterFC {
-		ops.Elementwise += float64(h.Weight.Dims[0]) * frames
-		ops.Activations += float64(h.Weight.Dims[0])
+		ops.Elementwise += float64(h.FC.Out()) * frames
+		ops.Activations += float64(h.FC.Out())
 	}
-	m.noteClip(h.Key, PartHead, ops, 1)
+	m.noteClip(u, PartHead, u.Layers, ops, 1)
 }

@@ -14,9 +14,9 @@ func TestCostParts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	size := [2]int{32, 32}
+	size := afblock.Size{32, 32}
 	full := costOf(t, net, afblock.CostOptions{Size: size})
-	blocks := net.FocalBlocks()
+	blocks := len(net.Navigation())
 	ratios := make([]float64, blocks)
 	for i := range ratios {
 		ratios[i] = float64(i) / float64(blocks)
@@ -30,7 +30,7 @@ func TestCostParts(t *testing.T) {
 			focal++
 		}
 		if item.Ratio != want || item.Ops != scaled(full.Items[i].Ops, want) || item.Full != full.Items[i].Ops {
-			t.Errorf("%s %s: ratio %g, want %g", item.Block, item.Part, item.Ratio, want)
+			t.Errorf("%s %s: ratio %g, want %g", item.Key, item.Part, item.Ratio, want)
 		}
 	}
 	if focal != blocks {
@@ -39,7 +39,7 @@ func TestCostParts(t *testing.T) {
 	// layer1.refine_module.1 on 8×8 maps: 64→16 1×1, 16→16 3×3, 16→64 1×1,
 	// two groups; batch norm kept; two frames.
 	i := 0
-	for full.Items[i].Block != "layer1.refine_module.1" || full.Items[i].Part != afblock.PartFocal {
+	for full.Items[i].Key != "layer1.refine_module.1" || full.Items[i].Part != afblock.PartFocal {
 		i++
 	}
 	want := afblock.Ops{MACs: 2 * 64 * (64*16 + 16*16*9 + 16*64) / 2, Elementwise: 2 * 64 * (2*16 + 16 + 2*16 + 16 + 2*64), Activations: 2 * 64 * (16 + 16 + 16 + 16 + 64)}

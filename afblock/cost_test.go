@@ -23,28 +23,28 @@ func (shapes) conv(key string, out, in, k, stride, groups int) *Conv {
 func vector(n int) *graph.Tensor { return &graph.Tensor{Dims: []int64{int64(n)}} }
 
 func (s shapes) block(basic bool, in, out, stride, groups int, pool bool) *Block {
-	b := &Block{FinalReLU: true}
+	b := &Block{Act: ReLU}
 	if inner := out / 4; basic {
-		b.Convs = []*Conv{s.conv("", out, in, 3, stride, groups), s.conv("", out, out, 3, 1, groups)}
+		b.Main = Chain(ReLU, s.conv("", out, in, 3, stride, groups), s.conv("", out, out, 3, 1, groups))
 	} else {
-		b.Convs = []*Conv{s.conv("", inner, in, 1, 1, groups), s.conv("", inner, inner, 3, stride, groups), s.conv("", out, inner, 1, 1, groups)}
+		b.Main = Chain(ReLU, s.conv("", inner, in, 1, 1, groups), s.conv("", inner, inner, 3, stride, groups), s.conv("", out, inner, 1, 1, groups))
 	}
 	if pool && stride > 1 {
-		b.Downsample.Pool = ResidualPool(stride)
+		b.Residual.Pool = ResidualPool(stride)
 		stride = 1
 	}
 	if in != out || stride > 1 {
-		b.Downsample.Conv = s.conv("", out, in, 1, stride, 1)
+		b.Residual.Conv = s.conv("", out, in, 1, stride, 1)
 	}
 	return b
 }
 
 func (s shapes) network() *Network {
-	return &Network{Shell: StandardShell{}, Frames: s.frames, Size: [2]int{224, 224}, Stem: Stem{Conv: *s.conv("conv1", 64, 3, 7, 2, 1), Pool: Pool{3, 2, 1}}}
+	return &Network{Shell: StandardShell{}, Frames: s.frames, Size: Size{224, 224}, Stem: Stem{Conv: *s.conv("conv1", 64, 3, 7, 2, 1), Act: ReLU, Pool: &Window{3, 2, 1}}}
 }
 
 func (s shapes) head(channels int) Head {
-	return Head{Key: "fc", Weight: &graph.Tensor{Dims: []int64{1000, int64(channels)}}, Bias: vector(1000)}
+	return Head{FC: Linear{Key: "fc", Weight: &graph.Tensor{Dims: []int64{1000, int64(channels)}}, Bias: vector(1000)}}
 }
 
 // resnet is torchvision's ResNet.
@@ -86,8 +86,11 @@ func (s shapes) afnet(blocks []int) *Network {
 			net.Stages = append(net.Stages, stage)
 			break
 		}
-		m := &AFModule{Alpha: 2, Groups: 2, Transform: *s.conv("", out, out/2, 1, 1, 1), Fusion: s.block(false, out, out, []int{2, 2, 1}[i], 1, true)}
-		m.Gate = Gate{W1: &graph.Tensor{Dims: []int64{int64(out / 16), int64(out)}}, W2: &graph.Tensor{Dims: []int64{int64(out), int64(out / 16)}}}
+		m := &AFModule{Alpha: 2, Groups: 2, Act: ReLU, Transform: *s.conv("", out, out/2, 1, 1, 1), Fusion: s.block(false, out, out, []int{2, 2, 1}[i], 1, true)}
+		m.Gate = Gate{
+			Squeeze: Linear{Weight: &graph.Tensor{Dims: []int64{int64(out / 16), int64(out)}}},
+			Excite:  Linear{Weight: &graph.Tensor{Dims: []int64{int64(out), int64(out / 16)}}},
+		}
 		a, f := in, in
 		for k := range n - 1 {
 			stride := 1
@@ -95,8 +98,8 @@ func (s shapes) afnet(blocks []int) *Network {
 				stride = 2
 			}
 			m.Navigation = append(m.Navigation, &Navigation{
-				Pool:   *s.conv("", 2, a, 1, 1, 1),
-				Weight: &graph.Tensor{Dims: []int64{int64(2 * s.frames), 2, 1, 1}}, Bias: vector(2 * s.frames),
+				Look:   *s.conv("", 2, a, 1, 1, 1),
+				Choice: Conv{Weight: &graph.Tensor{Dims: []int64{int64(2 * s.frames), 2, 1, 1}}, Bias: vector(2 * s.frames), Stride: 1, Groups: s.frames},
 			})
 			m.Ample = append(m.Ample, s.block(false, a, out/2, stride, 1, true))
 			m.Focal = append(m.Focal, s.block(false, f, out, 1, 2, true))

@@ -2,10 +2,12 @@
 // module of AFNet (Zhang et al., NeurIPS 2022, arXiv 2211.09992), and what a
 // Network costs.
 //
-//	network.go        the types: Network, Stage, Block, AFModule, Conv …
-//	network_walk.go   iterators over a network; Clone
-//	backbone.go       its name, and a stage's main line
-//	size.go           the sizes of the maps in it
+//	network.go        the types: Network, Stage, Block, AFModule …
+//	layer.go          the kinds of layer: what each has and makes, what it costs
+//	walk.go           from stem to head: units, layers, tensors
+//	size.go           the sizes of the maps on the way
+//	clone.go          copies
+//	backbone.go       a network's name, and a stage's main line
 //	shell.go          what lies around the trunk, and the standard such
 //	adopt.go          a source's shell for another network
 //	rules.go          rules of AF modules: strides, residual paths, names of batch norms

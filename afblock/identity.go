@@ -12,7 +12,7 @@ import (
 // computes; where that cannot be, the error says why.
 func (net *Network) AllFocal() (*Network, error) {
 	out := net.Clone()
-	for i, n := range out.AllNavigation() {
+	for i, n := range out.Navigation() {
 		if n.Fixed == nil {
 			return nil, fmt.Errorf("navigation %s was trained, so the focal branch is no longer the source's", n.Key)
 		}
@@ -27,9 +27,9 @@ func (net *Network) AllFocal() (*Network, error) {
 		case s.AF.Fusion.Stride() != 1:
 			return nil, fmt.Errorf("%s halves in its fusion block, the source in the first block of the next stage", s.Name)
 		}
-		w2 := s.AF.Gate.W2.Dims
-		s.AF.Gate.W2 = graph.Float32s(w2, make([]float32, w2[0]*w2[1])...)
-		s.AF.Gate.B2 = fill(s.AF.Fusion.In(), gateClosed)
+		excite := &s.AF.Gate.Excite
+		excite.Weight = graph.Float32s(excite.Weight.Dims, make([]float32, excite.Weight.Dims[0]*excite.Weight.Dims[1])...)
+		excite.Bias = fill(s.AF.Fusion.In(), gateClosed)
 	}
 	return out, nil
 }
@@ -67,12 +67,12 @@ func (net *Network) DenseTwin(src *Network) (*Network, error) {
 
 // takeWeights gives a block another's weights, not its strides.
 func (b *Block) takeWeights(from *Block) {
-	for i, c := range from.Convs {
-		if i < len(b.Convs) {
-			b.Convs[i].Weight, b.Convs[i].Bias, b.Convs[i].BN = c.Weight, c.Bias, c.BN
+	for i, c := range from.Convs() {
+		if i < len(b.Convs()) {
+			b.Convs()[i].Weight, b.Convs()[i].Bias, b.Convs()[i].BN = c.Weight, c.Bias, c.BN
 		}
 	}
-	if c := from.Downsample.Conv; c != nil && b.Downsample.Conv != nil {
-		b.Downsample.Conv.Weight, b.Downsample.Conv.Bias, b.Downsample.Conv.BN = c.Weight, c.Bias, c.BN
+	if c := from.Residual.Conv; c != nil && b.Residual.Conv != nil {
+		b.Residual.Conv.Weight, b.Residual.Conv.Bias, b.Residual.Conv.BN = c.Weight, c.Bias, c.BN
 	}
 }

@@ -1,11 +1,5 @@
 package afblock
 
-import (
-	"strings"
-
-	"github.com/afc-project/afc/graph"
-)
-
 // Network is a video ResNet as afc understands it: a trunk of stem and stages
 // run on [N·T, C, H, W], N clips of T frames folded into the batch axis, and a
 // head that turns frames into one answer a clip. Recognition and checkpoints
@@ -13,8 +7,8 @@ import (
 //
 // Tensors are shared with the model they came from and never changed.
 type Network struct {
-	Frames int    // T, frames (segments) a clip
-	Size   [2]int // H, W of a frame the network is made for; 0 where any size goes
+	Frames int  // T, frames (segments) a clip
+	Size   Size // of a frame the network is made for; 0 where any goes
 	Stem   Stem
 	Stages []*Stage
 	Head   Head
@@ -53,44 +47,21 @@ func (u Unselected) String() string {
 	return "bias"
 }
 
-// Stem is convolution, ReLU, max-pool.
+// Stem is what stands before the stages: a convolution, its activation, and in
+// ResNets a max-pool.
 type Stem struct {
 	Conv Conv
-	Pool Pool // 3×3/2 max-pool, pad 1, in every ResNet seen
+	Act  Act
+	Pool *Window // 3×3/2, pad 1, in every ResNet seen; nil: none
 }
 
-// Pool is a pooling window, square and symmetric.
-type Pool struct{ Kernel, Stride, Pad int }
-
-// Conv is a 2-D convolution with its batch normalisation, if the source keeps
-// them apart. Key is its name in the authors' state dict, without prefix and
-// without ".weight" ("layer1.refine_module.0.conv1").
-type Conv struct {
-	Key    string
-	Weight *graph.Tensor // [out, in/groups, kh, kw]
-	Bias   *graph.Tensor // [out], nil if none
-	BN     *BatchNorm    // nil if folded
-	Stride int
-	Pad    int
-	Groups int
-}
-
-// Out returns the output channels.
-func (c *Conv) Out() int { return int(c.Weight.Dims[0]) }
-
-// In returns the input channels.
-func (c *Conv) In() int { return int(c.Weight.Dims[1]) * c.Groups }
-
-// Kernel returns the window's height (= width).
-func (c *Conv) Kernel() int { return int(c.Weight.Dims[2]) }
-
-// BatchNorm is inference batch normalisation: gamma·(x−mean)/√(var+eps)+beta,
-// each tensor [channels].
-type BatchNorm struct {
-	Key                    string
-	Gamma, Beta, Mean, Var *graph.Tensor
-	Eps                    float32
-	Batches                *graph.Tensor // num_batches_tracked, int64 scalar, nil if not stored
+// Layers returns the stem's layers.
+func (s *Stem) Layers() []Layer {
+	layers := []Layer{&s.Conv, s.Act}
+	if s.Pool != nil {
+		layers = append(layers, MaxPool(*s.Pool))
+	}
+	return layers
 }
 
 // Stage is one resolution of the trunk ("layer1" … "layer4"): a run of plain
@@ -101,40 +72,86 @@ type Stage struct {
 	AF     *AFModule // nil for a plain stage
 }
 
-// Block is a residual block: basic (two 3×3 convs) or bottleneck (1×1, 3×3,
-// 1×1). Between the convs stands ReLU; behind the sum stands ReLU where
-// FinalReLU is set.
+// Block is a residual block: in ResNets basic (two 3×3 convolutions) or
+// bottleneck (1×1, 3×3, 1×1), with ReLU between them.
 type Block struct {
-	Key        string
-	Convs      []*Conv
-	Downsample Downsample
-	Shift      *Shift // nil: none
-	FinalReLU  bool
+	Key      string
+	Main     []Layer // the main path; the residual path is summed to its end
+	Residual Residual
+	Shift    *Shift // nil: none
+	Act      Act    // behind the sum
+}
+
+// Chain puts an activation between convolutions.
+func Chain(act Act, convs ...*Conv) []Layer {
+	var layers []Layer
+	for i, c := range convs {
+		if i > 0 {
+			layers = append(layers, act)
+		}
+		layers = append(layers, c)
+	}
+	return layers
+}
+
+// Convs returns the convolutions of the main path.
+func (b *Block) Convs() []*Conv {
+	var convs []*Conv
+	for _, l := range b.Main {
+		if c, ok := l.(*Conv); ok {
+			convs = append(convs, c)
+		}
+	}
+	return convs
 }
 
 // Bottleneck reports whether the block has three convolutions.
-func (b *Block) Bottleneck() bool { return len(b.Convs) == 3 }
+func (b *Block) Bottleneck() bool { return len(b.Convs()) == 3 }
 
 // In returns the block's input channels.
-func (b *Block) In() int { return b.Convs[0].In() }
+func (b *Block) In() int { return b.Convs()[0].In() }
 
 // Out returns the block's output channels.
-func (b *Block) Out() int { return b.Convs[len(b.Convs)-1].Out() }
+func (b *Block) Out() int {
+	convs := b.Convs()
+	return convs[len(convs)-1].Out()
+}
 
 // Stride returns the block's total stride.
 func (b *Block) Stride() int {
 	s := 1
-	for _, c := range b.Convs {
+	for _, c := range b.Convs() {
 		s *= c.Stride
 	}
 	return s
 }
 
-// Downsample is the residual path: identity, or a pool, a convolution, or a
-// pool and then a convolution.
-type Downsample struct {
-	Pool *Pool // average pool, padding counted; nil: none
-	Conv *Conv // nil: none
+// Through is the size of the map that the block makes.
+func (b *Block) Through(s Size) Size {
+	for _, c := range b.Convs() {
+		s = s.Through(c.Window())
+	}
+	return s
+}
+
+// Residual is the path beside a block's main one: the identity, or an average
+// pool, a convolution, or the one and then the other.
+type Residual struct {
+	Pool *Window // nil: none
+	Conv *Conv   // nil: none
+	None bool    // there is no such path, and no sum
+}
+
+// Layers returns the path's layers.
+func (r *Residual) Layers() []Layer {
+	var layers []Layer
+	if r.Pool != nil {
+		layers = append(layers, AveragePool(*r.Pool))
+	}
+	if r.Conv != nil {
+		layers = append(layers, r.Conv)
+	}
+	return layers
 }
 
 // Shift is TSM's temporal shift of a block's input, zero at the clip's ends:
@@ -155,45 +172,49 @@ type AFModule struct {
 	Ample      []*Block
 	Focal      []*Block
 	Navigation []*Navigation
-	Transform  Conv // 1×1 with BN, ample out → module out, no ReLU
+	Transform  Conv // 1×1 with BN, ample out → module out
 	Gate       Gate
+	Act        Act // behind the mix
 	Fusion     *Block
 }
 
-// Navigation decides which frames a focal block computes: GAP → Pool → ReLU →
-// view [N, 2T] → Weight, Bias → view [N, T, 2]; frame t is selected when logit
-// 1 exceeds logit 0.
+// Navigation decides which frames a focal block computes: global average pool →
+// Look → ReLU → view [N, 2T] → Choice → view [N, T, 2], for each frame the
+// logits of leaving it out and of selecting it. A frame is selected when the
+// second exceeds the first: rows 2t and 2t+1 of Choice speak of frame t
+// (Selects, Force).
 type Navigation struct {
 	Key    string
-	Pool   Conv          // 1×1, C → 2, BN
-	Key2   string        // of the second convolution ("….conv_gs")
-	Weight *graph.Tensor // [2T, 2, 1, 1]: each frame alone; [2T, 2T, 1, 1]: dense
-	Bias   *graph.Tensor // [2T]
-	Fixed  *Pattern      // the selection Weight and Bias spell; nil if they were trained
+	Look   Conv     // 1×1, C → 2, BN
+	Choice Conv     // 1×1, 2T → 2T: T groups, each frame alone, or one, dense
+	Fixed  *Pattern // the selection that Choice spells; nil if it was trained
 }
 
-// Dense reports whether the second convolution lets frames see each other.
-func (n *Navigation) Dense() bool { return n.Weight.Dims[1] != 2 || n.Weight.Dims[0] == 2 }
+// Layers returns the layers behind the global average pool. Choice reads the
+// frames of a clip at once.
+func (n *Navigation) Layers() []Layer { return []Layer{&n.Look, ReLU, &n.Choice} }
 
-// Gate mixes the branches: g = sigmoid(W2·relu(W1·GAP(a+f))),
-// y = relu(g·a + (1−g)·f).
+// Dense reports whether frames see each other.
+func (n *Navigation) Dense() bool { return n.Choice.Groups == 1 }
+
+// Gate mixes the branches: g = sigmoid(Excite(relu(Squeeze(GAP(a+f))))),
+// y = act(g·a + (1−g)·f).
 type Gate struct {
-	Key1, Key2 string
-	W1         *graph.Tensor // [out/16, out]
-	W2         *graph.Tensor // [out, out/16]
-	B1, B2     *graph.Tensor // nil in the ResNets
+	Squeeze Linear // out → out/16
+	Excite  Linear // out/16 → out
 }
 
 // Head turns the trunk's output into the answer: global average pool, a linear
 // layer, consensus over the frames.
 type Head struct {
-	Key    string        // of the linear layer ("new_fc", "fc")
-	Weight *graph.Tensor // [classes, C]
-	Bias   *graph.Tensor // [classes], nil if none
+	FC Linear // its key is "new_fc" or "fc"
 	// Consensus is how frames become a clip.
 	Consensus Consensus
 	Softmax   bool
 }
+
+// Layers returns the layers behind the global average pool.
+func (h *Head) Layers() []Layer { return []Layer{&h.FC} }
 
 // Consensus is the place of the mean over frames.
 type Consensus int
@@ -222,12 +243,4 @@ func (c Consensus) String() string {
 type KeyStyle struct {
 	Prefix string // before backbone keys: "module.base_model."
 	FC     string // the linear layer's full key: "module.new_fc"
-}
-
-// FullKey is a key as the checkpoint spells it.
-func (net *Network) FullKey(key string) string {
-	if rest, ok := strings.CutPrefix(key, net.Head.Key+"."); ok {
-		return net.Keys.FC + "." + rest
-	}
-	return net.Keys.Prefix + key
 }

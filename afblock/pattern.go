@@ -66,41 +66,58 @@ func (p Pattern) Select(frames, block int) []bool {
 // eight draws).
 const patternLogit = 1
 
-// spell writes the pattern into a navigation's second convolution, each frame
-// alone: zero weights, so that the bias decides.
-func (p Pattern) spell(n *Navigation, frames, block int) {
-	bias := make([]float32, 0, 2*frames)
-	for _, selected := range p.Select(frames, block) {
+// Force makes a navigation select these frames of each clip, whatever it sees:
+// its last layer looks at each frame alone, with zero weights, so that the bias
+// decides.
+func (n *Navigation) Force(selected []bool) {
+	bias := make([]float32, 0, 2*len(selected))
+	for _, s := range selected {
 		logit := float32(-patternLogit)
-		if selected {
+		if s {
 			logit = patternLogit
 		}
 		bias = append(bias, -logit, logit)
 	}
-	rows := int64(2 * frames)
-	n.Weight = graph.Float32s([]int64{rows, 2, 1, 1}, make([]float32, 2*rows)...)
-	n.Bias = graph.Float32s([]int64{rows}, bias...)
+	rows := int64(len(bias))
+	n.Choice.Weight = graph.Float32s([]int64{rows, 2, 1, 1}, make([]float32, 2*rows)...)
+	n.Choice.Bias = graph.Float32s([]int64{rows}, bias...)
+	n.Choice.Groups, n.Fixed = len(selected), nil
+}
+
+// Forced returns the frames that a navigation selects whatever it sees: its
+// last layer has zero weights. ok is false where it looks at the frames.
+func (n *Navigation) Forced() (selected []bool, ok bool) {
+	w, err := n.Choice.Weight.Float32s()
+	if err != nil || n.Choice.Bias == nil || slices.ContainsFunc(w, func(x float32) bool { return x != 0 }) {
+		return nil, false
+	}
+	bias, err := n.Choice.Bias.Float32s()
+	if err != nil {
+		return nil, false
+	}
+	for t := 0; t+1 < len(bias); t += 2 {
+		selected = append(selected, bias[t+1] > bias[t])
+	}
+	return selected, true
+}
+
+// spell makes a navigation, the block-th, select the pattern.
+func (p Pattern) spell(n *Navigation, frames, block int) {
+	n.Force(p.Select(frames, block))
 	n.Fixed = &p
 }
 
-// Spells reports whether a navigation's second convolution still selects a
-// fixed pattern: its weight is zero, and its bias selects as many frames.
+// Spells reports whether a navigation's last layer still selects as many frames
+// as a fixed pattern.
 func (n *Navigation) Spells(p Pattern) bool {
-	w, err := n.Weight.Float32s()
-	if err != nil || n.Bias == nil || slices.ContainsFunc(w, func(x float32) bool { return x != 0 }) {
-		return false
-	}
-	bias, err := n.Bias.Float32s()
-	if err != nil {
-		return false
-	}
-	selected := 0
-	for t := 0; t+1 < len(bias); t += 2 {
-		if bias[t+1] > bias[t] {
-			selected++
+	selected, ok := n.Forced()
+	count := 0
+	for _, s := range selected {
+		if s {
+			count++
 		}
 	}
-	return selected == p.Count(len(bias)/2)
+	return ok && count == p.Count(len(selected))
 }
 
 // WithFrames returns the network for clips of another number of frames. Fixed
@@ -115,7 +132,7 @@ func (net *Network) WithFrames(frames int) (*Network, error) {
 	}
 	out := net.Clone()
 	out.Frames = frames
-	for i, n := range out.AllNavigation() {
+	for i, n := range out.Navigation() {
 		if n.Fixed == nil {
 			return nil, &graph.Error{Node: n.Key, Reason: fmt.Sprintf(
 				"this navigation was trained for clips of %d frames and has weights for each; it cannot serve %d", net.Frames, frames)}

@@ -40,7 +40,7 @@ func (o RewriteOptions) identity() bool {
 //     it passes the leading channels on.
 //   - base transform: ample channels to the leading output channels, zero to
 //     the rest.
-//   - gate: W1 averages neighbouring channels, W2 is zero: both branches count
+//   - gate: the squeeze averages neighbouring channels, the excite is zero: both branches count
 //     half until it is trained. (Both zero would never train.)
 //   - navigation: a fixed pattern in the second convolution's bias; its weight
 //     is zero. The first convolution averages even and odd channels.
@@ -75,7 +75,7 @@ func Rewrite(net *Network, opt RewriteOptions) (*Network, error) {
 	out := *net
 	out.Frames, out.Unselected, out.FineTune = opt.Frames, opt.Unselected, !opt.identity()
 	out.Keys = KeyStyle{Prefix: "module.base_model.", FC: "module.new_fc"}
-	out.Head.Key = "new_fc"
+	out.Head.FC.Key = "new_fc"
 	out.Stem.Conv = *r.renamed(&net.Stem.Conv, "conv1")
 	out.Stages = nil
 
@@ -141,7 +141,7 @@ func (r *rewriter) check() error {
 			if n > 0 && b.Stride() != 1 {
 				r.refuse(b.Key, "block %d of its stage has stride %d, expected 1", n, b.Stride())
 			}
-			for _, c := range b.Convs {
+			for _, c := range b.Convs() {
 				if c.Groups != 1 {
 					r.refuse(c.Key, "has %d groups, expected a dense convolution", c.Groups)
 				}
@@ -161,16 +161,19 @@ func (r *rewriter) check() error {
 func (r *rewriter) module(name string, blocks []*Block, first, last int) *AFModule {
 	n := len(blocks) - 1 // of each branch
 	in, out := blocks[0].In(), blocks[n].Out()
-	m := &AFModule{Alpha: r.opt.Alpha, Groups: r.opt.Groups}
+	m := &AFModule{Alpha: r.opt.Alpha, Groups: r.opt.Groups, Act: ReLU}
 	a := in
 	for i, b := range blocks[:n] {
-		relu, stride := i < n-1 || n == 1, 1
+		act, stride := ReLU, 1
+		if i == n-1 && n > 1 {
+			act = Identity
+		}
 		if i == 0 {
 			stride = first
 		}
 		focal := r.grouped(r.block(b, fmt.Sprintf("%s.refine_module.%d", name, i), stride))
 		ample := r.ample(b, fmt.Sprintf("%s.base_module.%d", name, i), a, i == 0)
-		focal.FinalReLU, ample.FinalReLU = relu, relu
+		focal.Act, ample.Act = act, act
 		m.Navigation = append(m.Navigation, r.navigation(fmt.Sprintf("%s.list_gen.%d", name, i), a))
 		m.Focal, m.Ample = append(m.Focal, focal), append(m.Ample, ample)
 		a = out / r.opt.Alpha
@@ -188,8 +191,9 @@ func (r *rewriter) navigation(key string, in int) *Navigation {
 		w[c%2*in+c] = 2 / float32(in)
 	}
 	n := &Navigation{
-		Key: key, Key2: key + ".conv_gs",
-		Pool: Conv{Key: key + ".conv_pool", Weight: graph.Float32s([]int64{2, int64(in), 1, 1}, w...), Stride: 1, Groups: 1},
+		Key:    key,
+		Look:   Conv{Key: key + ".conv_pool", Weight: graph.Float32s([]int64{2, int64(in), 1, 1}, w...), Stride: 1, Groups: 1},
+		Choice: Conv{Key: key + ".conv_gs", Stride: 1},
 	}
 	r.opt.Navigation.spell(n, r.opt.Frames, r.blocks)
 	r.blocks++
@@ -206,12 +210,11 @@ func (r *rewriter) gate(key string, out int) Gate {
 		w1[c*hidden/out*out+c] = float32(hidden) / float32(out)
 	}
 	g := Gate{
-		Key1: key + ".fc.0", Key2: key + ".fc.2",
-		W1: graph.Float32s([]int64{int64(hidden), int64(out)}, w1...),
-		W2: graph.Float32s([]int64{int64(out), int64(hidden)}, make([]float32, out*hidden)...),
+		Squeeze: Linear{Key: key + ".fc.0", Weight: graph.Float32s([]int64{int64(hidden), int64(out)}, w1...)},
+		Excite:  Linear{Key: key + ".fc.2", Weight: graph.Float32s([]int64{int64(out), int64(hidden)}, make([]float32, out*hidden)...)},
 	}
 	if r.opt.GateOpen {
-		g.B2 = fill(out, gateClosed)
+		g.Excite.Bias = fill(out, gateClosed)
 	}
 	return g
 }

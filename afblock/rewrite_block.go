@@ -24,26 +24,27 @@ func (r *rewriter) renamed(c *Conv, key string) *Conv {
 // own.
 func (r *rewriter) block(b *Block, key string, stride int) *Block {
 	out := *b
-	out.Key, out.Convs = key, nil
-	for i, c := range b.Convs {
-		out.Convs = append(out.Convs, r.renamed(c, fmt.Sprintf("%s.conv%d", key, i+1)))
+	var convs []*Conv
+	for i, c := range b.Convs() {
+		convs = append(convs, r.renamed(c, fmt.Sprintf("%s.conv%d", key, i+1)))
 	}
+	out.Key, out.Main = key, Chain(ReLU, convs...)
 	if r.opt.StrideAt == StrideFusion {
 		out.setStride(stride)
 	}
-	if c := b.Downsample.Conv; c != nil {
-		conv := r.renamed(c, downsampleKey(key, out.Downsample.Pool != nil))
+	if c := b.Residual.Conv; c != nil {
+		conv := r.renamed(c, residualKey(key, out.Residual.Pool != nil))
 		if r.opt.StrideAt == StrideFusion {
 			conv.Stride = 1
 		}
-		out.Downsample.Conv = conv
+		out.Residual.Conv = conv
 	}
 	return &out
 }
 
-// downsampleKey is the key of the residual path's convolution, which is its
+// residualKey is the key of the residual path's convolution, which is its
 // second layer where a pool comes first.
-func downsampleKey(block string, pool bool) string {
+func residualKey(block string, pool bool) string {
 	if pool {
 		return block + ".downsample.1"
 	}
@@ -58,13 +59,13 @@ func (b *Block) setStride(stride int) {
 	if b.Bottleneck() {
 		strided = 1
 	}
-	for i, c := range b.Convs {
+	for i, c := range b.Convs() {
 		if c.Stride = 1; i == strided {
 			c.Stride = stride
 		}
 	}
-	if b.Downsample.Pool = nil; stride > 1 {
-		b.Downsample.Pool = ResidualPool(stride)
+	if b.Residual.Pool = nil; stride > 1 {
+		b.Residual.Pool = ResidualPool(stride)
 	}
 }
 
@@ -72,7 +73,7 @@ func (b *Block) setStride(stride int) {
 // block it is given.
 func (r *rewriter) grouped(b *Block) *Block {
 	g := r.opt.Groups
-	for _, c := range b.Convs {
+	for _, c := range b.Convs() {
 		if g == 1 {
 			break
 		}
@@ -98,28 +99,30 @@ func (r *rewriter) grouped(b *Block) *Block {
 func (r *rewriter) ample(b *Block, key string, in int, first bool) *Block {
 	out := &Block{Key: key}
 	c := in
-	for i, conv := range b.Convs {
+	var convs []*Conv
+	for i, conv := range b.Convs() {
 		if conv.Out()%r.opt.Alpha != 0 {
 			r.refuse(conv.Key, "%d channels do not divide by alpha %d", conv.Out(), r.opt.Alpha)
 			return out
 		}
 		small := r.leading(conv, fmt.Sprintf("%s.conv%d", key, i+1), conv.Out()/r.opt.Alpha, c)
-		out.Convs = append(out.Convs, small)
+		convs = append(convs, small)
 		c = small.Out()
 	}
+	out.Main = Chain(ReLU, convs...)
 	stride := 1
 	if first {
 		stride = AmpleStride
 	}
 	out.setStride(stride)
 	if in != c {
-		residual := downsampleKey(key, out.Downsample.Pool != nil)
-		if b.Downsample.Conv != nil {
-			out.Downsample.Conv = r.leading(b.Downsample.Conv, residual, c, in)
-			out.Downsample.Conv.Stride = 1
+		residual := residualKey(key, out.Residual.Pool != nil)
+		if b.Residual.Conv != nil {
+			out.Residual.Conv = r.leading(b.Residual.Conv, residual, c, in)
+			out.Residual.Conv.Stride = 1
 		} else {
 			conv := passOn(residual, c, in)
-			out.Downsample.Conv = &conv
+			out.Residual.Conv = &conv
 		}
 	}
 	if s := b.Shift; s != nil {

@@ -83,7 +83,7 @@ func TestRewriteRefuses(t *testing.T) {
 	}
 	flat := aftest.Plain{Name: "flat", Blocks: []int{1, 1, 2}, Frames: 1}.Network()
 	strided := aftest.Plains[0].Network()
-	strided.Stages[1].Blocks[1].Convs[0].Stride = 2
+	strided.Stages[1].Blocks[1].Convs()[0].Stride = 2
 	noFrames := aftest.Plains[0].Network()
 	noFrames.Frames = 0
 	for _, tc := range []struct {

@@ -45,7 +45,7 @@ const AmpleStride = 2
 
 // ResidualPool is the average pool that stands for a stride on the authors'
 // residual paths.
-func ResidualPool(stride int) *Pool { return &Pool{Kernel: 3, Stride: stride, Pad: 1} }
+func ResidualPool(stride int) *Window { return &Window{Kernel: 3, Stride: stride, Pad: 1} }
 
 // BatchNormEps is PyTorch's default, which the authors keep.
 const BatchNormEps = 1e-5
@@ -60,43 +60,6 @@ func BatchNormKey(conv string) string {
 		return fmt.Sprintf("%s%d", parent, n+1)
 	}
 	return parent + "bn" + strings.TrimPrefix(strings.TrimPrefix(name, "conv"), "_pool")
-}
-
-// WithBatchNorm returns the network with batch normalisation behind every
-// convolution.
-func (net *Network) WithBatchNorm() *Network {
-	out := net.Clone()
-	for c := range out.AllConvs() {
-		if c.BN == nil {
-			c.BN, c.Bias = IdentityBatchNorm(c), nil
-		}
-	}
-	return out
-}
-
-// identityVar is the variance that BatchNormEps completes to exactly 1 in
-// float32.
-var identityVar = func() float32 {
-	v := 1 - float32(BatchNormEps)
-	if v+float32(BatchNormEps) != 1 {
-		panic("BUG: no identity variance for this epsilon")
-	}
-	return v
-}()
-
-// IdentityBatchNorm is the batch normalisation that does to a convolution
-// without bias what its bias does: x·1 + bias.
-func IdentityBatchNorm(c *Conv) *BatchNorm {
-	n := c.Out()
-	beta := c.Bias
-	if beta == nil {
-		beta = fill(n, 0)
-	}
-	return &BatchNorm{
-		Key: BatchNormKey(c.Key), Eps: BatchNormEps,
-		Gamma: fill(n, 1), Beta: beta, Mean: fill(n, 0), Var: fill(n, identityVar),
-		Batches: graph.Int64s([]int64{}, 0),
-	}
 }
 
 // fill makes a vector of n times v.

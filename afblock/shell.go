@@ -118,12 +118,12 @@ func (StandardShell) Suffix(g *graph.Graph, trunkOut *graph.Value, net *Network)
 // of the given name. It is spelled for opset 13 and later alike.
 func StandardSuffix(g *graph.Graph, trunkOut *graph.Value, net *Network, name string) (*graph.Value, error) {
 	head := &net.Head
-	if head.Weight == nil {
+	if head.FC.Weight == nil {
 		return nil, fmt.Errorf("network has no linear layer behind its trunk")
 	}
 	pooled := g.NewNode("GlobalAveragePool", "afc.pool", []*graph.Value{trunkOut}, 1).Output(0)
 	x := g.NewNode("Flatten", "afc.features", []*graph.Value{pooled}, 1, graph.Int("axis", 1)).Output(0)
-	classes, channels := head.Weight.Dims[0], head.Weight.Dims[1]
+	classes, channels := head.FC.Weight.Dims[0], head.FC.Weight.Dims[1]
 	if head.Consensus == MeanBeforeFC {
 		x = meanOverFrames(g, x, net.Frames, channels)
 	}
@@ -147,11 +147,11 @@ func StandardSuffix(g *graph.Graph, trunkOut *graph.Value, net *Network, name st
 
 // Gemm applies the head's linear layer to rows of features.
 func (head *Head) Gemm(g *graph.Graph, x *graph.Value) *graph.Value {
-	in := []*graph.Value{x, HeadInitializer(g, head.Key+".weight", head.Weight)}
-	if head.Bias != nil {
-		in = append(in, HeadInitializer(g, head.Key+".bias", head.Bias))
+	in := []*graph.Value{x, HeadInitializer(g, head.FC.Key+".weight", head.FC.Weight)}
+	if head.FC.Bias != nil {
+		in = append(in, HeadInitializer(g, head.FC.Key+".bias", head.FC.Bias))
 	}
-	return g.NewNode("Gemm", head.Key, in, 1, graph.Int("transB", 1)).Output(0)
+	return g.NewNode("Gemm", head.FC.Key, in, 1, graph.Int("transB", 1)).Output(0)
 }
 
 // HeadInitializer returns a head's tensor under its key, made at first use.

@@ -9,92 +9,99 @@ const (
 	maxWindow = 64      // of a convolution or pool, its stride and its padding
 )
 
-// usualSide is the size of a frame at which a network that takes any is looked
+// UsualSide is the size of a frame at which a network that takes any is looked
 // at.
-const usualSide = 224
+const UsualSide = 224
 
-// mapSize is height and width of a map.
-type mapSize [2]int
+// Size is height and width of a map; 0 where they are known only at run time.
+type Size [2]int
 
-// through is the size behind a window.
-func (s mapSize) through(key string, window, stride, pad int) (mapSize, error) {
-	if window < 1 || window > maxWindow || stride < 1 || stride > maxWindow || pad < 0 || pad >= max(window, 2) {
-		return s, fmt.Errorf("%s: a window of %d with stride %d and padding %d", key, window, stride, pad)
-	}
-	var out mapSize
+// Known reports whether both are known.
+func (s Size) Known() bool { return s[0] > 0 && s[1] > 0 }
+
+func (s Size) String() string { return fmt.Sprintf("%d×%d", s[0], s[1]) }
+
+// Window is what a convolution or pool sees at once, square and symmetric.
+type Window struct{ Kernel, Stride, Pad int }
+
+// Through is the size behind a window that fits; what is not known stays so.
+func (s Size) Through(w Window) Size {
 	for i, n := range s {
-		if n+2*pad < window {
-			return s, fmt.Errorf("%s: a window of %d on maps of %d×%d", key, window, s[0], s[1])
+		if n > 0 {
+			s[i] = (n+2*w.Pad-w.Kernel)/w.Stride + 1
 		}
-		out[i] = (n+2*pad-window)/stride + 1
 	}
-	return out, nil
+	return s
 }
 
-func (s mapSize) conv(c *Conv) (mapSize, error) {
-	return s.through(c.Key, c.Kernel(), c.Stride, c.Pad)
+// through is Through for windows that a file states: it refuses those beyond
+// all that is real, and those larger than the map.
+func (s Size) through(key string, w Window) (Size, error) {
+	if w.Kernel < 1 || w.Kernel > maxWindow || w.Stride < 1 || w.Stride > maxWindow || w.Pad < 0 || w.Pad >= max(w.Kernel, 2) {
+		return s, fmt.Errorf("%s: a window of %d with stride %d and padding %d", key, w.Kernel, w.Stride, w.Pad)
+	}
+	for _, n := range s {
+		if n > 0 && n+2*w.Pad < w.Kernel {
+			return s, fmt.Errorf("%s: a window of %d on maps of %s", key, w.Kernel, s)
+		}
+	}
+	return s.Through(w), nil
 }
 
-func (s mapSize) pool(key string, p Pool) (mapSize, error) {
-	return s.through(key, p.Kernel, p.Stride, p.Pad)
+// Map is the size of a feature map with its channels.
+type Map struct {
+	C int
+	Size
 }
 
-// Check follows the maps through a network with all its tensors: none may
-// vanish, and the two paths of a block must end in the same size. What it
-// guards against is structure that a file states; planned structure is right.
+// Elements returns the map's elements.
+func (m Map) Elements() float64 { return float64(m.C) * float64(m.Size[0]) * float64(m.Size[1]) }
+
+// through is the map behind some layers.
+func (m Map) through(layers []Layer) (Map, error) {
+	for _, l := range layers {
+		var err error
+		if m, err = l.Through(m); err != nil {
+			return m, err
+		}
+	}
+	return m, nil
+}
+
+// Sizes returns the size of what each stage reads, and of what the last one
+// makes.
+func (net *Network) Sizes() ([]Size, error) {
+	var sizes []Size
+	var last Unit
+	for u, err := range net.Walk(net.Size) {
+		if err != nil {
+			return nil, err
+		}
+		if u.Stage != last.Stage {
+			sizes = append(sizes, u.In.Size)
+		}
+		last = u
+	}
+	return sizes, nil
+}
+
+// Check follows the maps through the network: none may vanish, and the two
+// paths of a block must end in the same map. What it guards against is structure
+// that a file states.
 func (net *Network) Check() error {
-	x := mapSize(net.Size)
-	if net.Frames < 1 || net.Frames > maxFrames || min(x[0], x[1]) < 0 || max(x[0], x[1]) > maxSide {
-		return fmt.Errorf("clips of %d frames of %d×%d", net.Frames, x[0], x[1])
+	size := net.Size
+	if net.Frames < 1 || net.Frames > maxFrames || min(size[0], size[1]) < 0 || max(size[0], size[1]) > maxSide {
+		return fmt.Errorf("clips of %d frames of %s", net.Frames, size)
 	}
-	for i := range x {
-		if x[i] == 0 {
-			x[i] = usualSide
+	for i := range size {
+		if size[i] == 0 {
+			size[i] = UsualSide
 		}
 	}
-	x, err := x.conv(&net.Stem.Conv)
-	if err != nil {
-		return err
-	}
-	if x, err = x.pool("the stem's pool", net.Stem.Pool); err != nil {
-		return err
-	}
-	for _, s := range net.Stages {
-		if s.AF != nil {
-			if _, err := x.blocks(s.AF.Ample); err != nil {
-				return err
-			}
-		}
-		if x, err = x.blocks(s.MainLine()); err != nil {
+	for _, err := range net.Walk(size) {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (s mapSize) blocks(blocks []*Block) (mapSize, error) {
-	for _, b := range blocks {
-		main, residual := s, s
-		var err error
-		for _, c := range b.Convs {
-			if main, err = main.conv(c); err != nil {
-				return s, err
-			}
-		}
-		if p := b.Downsample.Pool; p != nil {
-			if residual, err = residual.pool(b.Key, *p); err != nil {
-				return s, err
-			}
-		}
-		if c := b.Downsample.Conv; c != nil {
-			if residual, err = residual.conv(c); err != nil {
-				return s, err
-			}
-		}
-		if main != residual {
-			return s, fmt.Errorf("%s: maps of %d×%d meet a residual path's of %d×%d", b.Key, main[0], main[1], residual[0], residual[1])
-		}
-		s = main
-	}
-	return s, nil
 }

@@ -2,7 +2,6 @@ package afblock
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/afc-project/afc/graph"
@@ -29,53 +28,57 @@ func (z *ZeroResponse) At(c, row, col int) float32 {
 	return v[(c*r+int(z.Rows[row]))*s+int(z.Cols[col])]
 }
 
-// ZeroResponse computes F(0) for input maps of the given height and width, in
-// float64. A bottleneck's has up to 3×3 distinct values a channel, a basic
-// block's up to 5×5.
-func (b *Block) ZeroResponse(h, w int) (*ZeroResponse, error) {
+// ZeroResponse computes F(0) for input maps of the given size, in float64. A
+// bottleneck's has up to 3×3 distinct values a channel, a basic block's up to
+// 5×5.
+func (b *Block) ZeroResponse(size Size) (*ZeroResponse, error) {
 	reach := 0 // rows from the border that feel it
-	for _, c := range b.Convs {
+	for _, c := range b.Convs() {
 		if c.Kernel() > 2*c.Pad+1 {
 			return nil, fmt.Errorf("%s: convolution %d×%d with padding %d shrinks the map", c.Key, c.Kernel(), c.Kernel(), c.Pad)
 		}
 		reach += c.Kernel() / 2
 	}
-	sh, sw := b.smallSize(h, reach), b.smallSize(w, reach)
-	m := zeros(b.In(), sh, sw)
-	for i, c := range b.Convs {
-		if i > 0 {
-			m.relu()
-		}
-		var err error
-		if m, err = m.conv(c); err != nil {
-			return nil, err
-		}
+	small := b.smallSize(size, reach)
+	m, err := b.respond(zeros(b.In(), small[0], small[1]))
+	if err != nil {
+		return nil, err
 	}
+	full := b.Through(size)
 	return &ZeroResponse{
 		Values: graph.Float32s([]int64{1, int64(m.c), int64(m.h), int64(m.w)}, m.float32s()...),
-		Rows:   borderClasses(b.outSize(h), m.h, reach),
-		Cols:   borderClasses(b.outSize(w), m.w, reach),
+		Rows:   borderClasses(full[0], m.h, reach),
+		Cols:   borderClasses(full[1], m.w, reach),
 	}, nil
 }
 
-func (b *Block) outSize(n int) int {
-	for _, c := range b.Convs {
-		n = (n+2*c.Pad-c.Kernel())/c.Stride + 1
-	}
-	return n
-}
-
-// smallSize is the smallest size that shows every border class that size n
-// shows: both borders, one place between them, and n's remainder by the stride,
-// which decides what the last window sees.
-func (b *Block) smallSize(n, reach int) int {
-	stride := b.Stride()
-	for small := n % stride; small < n; small += stride {
-		if small > 0 && b.outSize(small) > 2*reach {
-			return small
+// respond is what the main path makes of an image.
+func (b *Block) respond(m *image) (*image, error) {
+	for _, l := range b.Main {
+		var err error
+		if m, err = l.respond(m); err != nil {
+			return nil, fmt.Errorf("%s: %w", b.Key, err)
 		}
 	}
-	return n
+	return m, nil
+}
+
+// smallSize is the smallest size that shows every border class that size shows:
+// both borders, one place between them, and its remainder by the stride, which
+// decides what the last window sees.
+func (b *Block) smallSize(size Size, reach int) Size {
+	stride := b.Stride()
+	var out Size
+	for i, n := range size {
+		out[i] = n
+		for small := n % stride; small < n; small += stride {
+			if small > 0 && b.Through(Size{small, small})[0] > 2*reach {
+				out[i] = small
+				break
+			}
+		}
+	}
+	return out
 }
 
 // borderClasses maps each of n places to the place among small that sees the
@@ -103,12 +106,6 @@ type image struct {
 
 func zeros(c, h, w int) *image { return &image{c, h, w, make([]float64, c*h*w)} }
 
-func (m *image) relu() {
-	for i, x := range m.v {
-		m.v[i] = max(x, 0)
-	}
-}
-
 func (m *image) float32s() []float32 {
 	out := make([]float32, len(m.v))
 	for i, x := range m.v {
@@ -117,8 +114,8 @@ func (m *image) float32s() []float32 {
 	return out
 }
 
-// conv applies a convolution and its batch norm.
-func (m *image) conv(c *Conv) (*image, error) {
+// respond applies the convolution and its batch norm.
+func (c *Conv) respond(m *image) (*image, error) {
 	weight, err := c.Weight.Float32s()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Key, err)
@@ -128,7 +125,8 @@ func (m *image) conv(c *Conv) (*image, error) {
 		return nil, fmt.Errorf("%s: %w", c.Key, err)
 	}
 	k := c.Kernel()
-	out := zeros(c.Out(), (m.h+2*c.Pad-k)/c.Stride+1, (m.w+2*c.Pad-k)/c.Stride+1)
+	size := Size{m.h, m.w}.Through(c.Window())
+	out := zeros(c.Out(), size[0], size[1])
 	each := c.In() / c.Groups // input channels an output channel reads
 	silent := m.silent()
 	for o := range out.c {
@@ -174,36 +172,4 @@ func (m *image) silent() []bool {
 		zero[c] = !slices.ContainsFunc(m.v[c*m.h*m.w:(c+1)*m.h*m.w], func(x float64) bool { return x != 0 })
 	}
 	return zero
-}
-
-// affine returns what happens to a convolution's sum, per output channel:
-// bias and batch norm as sum·scale + shift.
-func (c *Conv) affine() (scale, shift []float64, err error) {
-	scale, shift = make([]float64, c.Out()), make([]float64, c.Out())
-	for i := range scale {
-		scale[i] = 1
-	}
-	if c.Bias != nil {
-		bias, err := c.Bias.Float32s()
-		if err != nil {
-			return nil, nil, err
-		}
-		for i, b := range bias {
-			shift[i] = float64(b)
-		}
-	}
-	if c.BN == nil {
-		return scale, shift, nil
-	}
-	var p [4][]float32
-	for i, t := range []*graph.Tensor{c.BN.Gamma, c.BN.Beta, c.BN.Mean, c.BN.Var} {
-		if p[i], err = t.Float32s(); err != nil {
-			return nil, nil, err
-		}
-	}
-	for i := range scale {
-		s := float64(p[0][i]) / math.Sqrt(float64(p[3][i])+float64(c.BN.Eps))
-		scale[i], shift[i] = s, (shift[i]-float64(p[2][i]))*s+float64(p[1][i])
-	}
-	return scale, shift, nil
 }

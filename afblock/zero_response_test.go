@@ -28,13 +28,14 @@ func TestZeroResponse(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(1, 2))
-			blk := &Block{Key: "block"}
+			var convs []*Conv
 			for i, k := range tc.kernels {
-				blk.Convs = append(blk.Convs, randomConv(rng, fmt.Sprint("conv", i), k, tc.strides[i], tc.groups))
+				convs = append(convs, randomConv(rng, fmt.Sprint("conv", i), k, tc.strides[i], tc.groups))
 			}
+			blk := &Block{Key: "block", Main: Chain(ReLU, convs...)}
 			for h := 1; h <= 11; h++ {
 				for w := 1; w <= 11; w++ {
-					z, err := blk.ZeroResponse(h, w)
+					z, err := blk.ZeroResponse(Size{h, w})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -54,7 +55,7 @@ func TestZeroResponse(t *testing.T) {
 					}
 				}
 			}
-			z, err := blk.ZeroResponse(56, 56)
+			z, err := blk.ZeroResponse(Size{56, 56})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -71,15 +72,9 @@ func TestZeroResponse(t *testing.T) {
 
 func fullZeroResponse(t *testing.T, blk *Block, h, w int) *image {
 	t.Helper()
-	m := zeros(blk.In(), h, w)
-	for i, c := range blk.Convs {
-		if i > 0 {
-			m.relu()
-		}
-		var err error
-		if m, err = m.conv(c); err != nil {
-			t.Fatal(err)
-		}
+	m, err := blk.respond(zeros(blk.In(), h, w))
+	if err != nil {
+		t.Fatal(err)
 	}
 	return m
 }

@@ -1,6 +1,7 @@
 package codegen
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/afc-project/afc/afblock"
@@ -44,24 +45,45 @@ func (b *builder) shifted(x feature, blk *afblock.Block, frames int) (main, resi
 
 // downsample emits the residual path.
 func (b *builder) downsample(x feature, blk *afblock.Block) feature {
-	if p := blk.Downsample.Pool; p != nil {
+	if p := blk.Residual.Pool; p != nil {
 		x = b.averagePool(x, *p, blk.Key+".downsample.pool")
 	}
-	if c := blk.Downsample.Conv; c != nil {
+	if c := blk.Residual.Conv; c != nil {
 		x = b.conv(x, convOf(c))
 	}
 	return x
 }
 
-// convs emits the main path, ReLU between the convolutions.
-func (b *builder) convs(x feature, blk *afblock.Block) feature {
-	for i, c := range blk.Convs {
-		if i > 0 {
-			x = b.relu(x, blk.Convs[i-1].Key+".relu")
+// convs emits the main path.
+func (b *builder) convs(x feature, blk *afblock.Block) feature { return b.layers(x, blk.Main, blk.Key) }
+
+// layers emits one layer after the other; what has no key of its own is named
+// after the layer before it, the first after key.
+func (b *builder) layers(x feature, layers []afblock.Layer, key string) feature {
+	for _, l := range layers {
+		switch l := l.(type) {
+		case *afblock.Conv:
+			x, key = b.conv(x, convOf(l)), l.Key
+		case afblock.Act:
+			x = b.act(x, l, key)
+		case afblock.MaxPool:
+			x = b.maxPool(x, afblock.Window(l), "maxpool")
+		default:
+			panic(fmt.Sprintf("BUG: %T on a main path", l))
 		}
-		x = b.conv(x, convOf(c))
 	}
 	return x
+}
+
+// act emits an activation behind what is called key.
+func (b *builder) act(x feature, a afblock.Act, key string) feature {
+	switch a {
+	case afblock.Identity:
+		return x
+	case afblock.ReLU:
+		return b.relu(x, key+".relu")
+	}
+	panic(fmt.Sprintf("BUG: activation %s", a))
 }
 
 // join ends a block with the sum of its paths.
@@ -69,10 +91,5 @@ func (b *builder) join(main, residual feature, blk *afblock.Block) feature {
 	return b.end(b.add(main, residual, blk.Key+".add"), blk)
 }
 
-// end applies the ReLU behind a block's sum, where the block has one.
-func (b *builder) end(sum feature, blk *afblock.Block) feature {
-	if !blk.FinalReLU {
-		return sum
-	}
-	return b.relu(sum, blk.Key+".relu")
-}
+// end applies the activation behind a block's sum.
+func (b *builder) end(sum feature, blk *afblock.Block) feature { return b.act(sum, blk.Act, blk.Key) }

@@ -14,16 +14,16 @@ import (
 //
 // A convolution is the one producer that ONNX Runtime fuses a following Add and
 // Relu into, in its blocked layout; a stored map would cost a pass of its own.
-func (b *builder) borderKernel(blk *afblock.Block, h, w int) (*graph.Tensor, error) {
+func (b *builder) borderKernel(blk *afblock.Block, size afblock.Size) (*graph.Tensor, error) {
 	if !b.opt.takes(BorderKernel) {
 		return nil, nil
 	}
-	z, err := blk.ZeroResponse(h, w)
+	z, err := blk.ZeroResponse(size)
 	if err != nil {
 		return nil, fmt.Errorf("block %s: its answer to a zero image: %w", blk.Key, err)
 	}
 	reach := 0
-	for _, c := range blk.Convs {
+	for _, c := range blk.Convs() {
 		reach += c.Kernel() / 2
 	}
 	k := 2*reach + 1

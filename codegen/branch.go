@@ -43,13 +43,13 @@ func (l branch) branchFrame(b *builder, x feature, ones *onesMap, blk *afblock.B
 func (l branch) unselectedFrame(b *builder, x feature, ones *onesMap, blk *afblock.Block, outer bool) (feature, error) {
 	y := b.downsample(x, blk)
 	if l.net.Unselected == afblock.UnselectedBias {
-		zero, err := b.zeroAnswer(x, ones, blk, outer && blk.Downsample.Conv == nil)
+		zero, err := b.zeroAnswer(x, ones, blk, outer && blk.Residual.Conv == nil)
 		if err != nil {
 			return feature{}, err
 		}
 		return b.join(y.with(zero), y, blk), nil
 	}
-	if blk.FinalReLU {
+	if blk.Act != afblock.Identity {
 		return b.end(y, blk), nil
 	}
 	// A subgraph must make what it returns.
@@ -63,7 +63,7 @@ func (b *builder) zeroAnswer(x feature, ones *onesMap, blk *afblock.Block, plain
 	if plainLayout {
 		return b.zeroMap(blk, x)
 	}
-	kernel, err := b.borderKernel(blk, x.h, x.w)
+	kernel, err := b.borderKernel(blk, x.size())
 	if err != nil {
 		return nil, err
 	}
@@ -72,5 +72,5 @@ func (b *builder) zeroAnswer(x feature, ones *onesMap, blk *afblock.Block, plain
 	}
 	k := int(kernel.Dims[2])
 	w := b.weight(param{"afc." + blk.Key + ".zero_kernel", kernel})
-	return b.node("Conv", blk.Key+".zero", in(ones.value(), w), windowAttrs(k, 1, k/2)...), nil
+	return b.node("Conv", blk.Key+".zero", in(ones.value(), w), windowAttrs(afblock.Window{Kernel: k, Stride: 1, Pad: k / 2})...), nil
 }

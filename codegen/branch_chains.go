@@ -28,7 +28,7 @@ func (b *builder) chainLength(left []*afblock.Block, x feature) int {
 // weights is the number of a block's weights.
 func weights(blk *afblock.Block) int {
 	n := 0
-	for _, c := range blk.Convs {
+	for _, c := range blk.Convs() {
 		n += c.Out() * c.In() / c.Groups * c.Kernel() * c.Kernel()
 	}
 	return n
@@ -38,7 +38,7 @@ func weights(blk *afblock.Block) int {
 // focal branch, which reads x: one chain, and fewer weights to copy than pixels
 // that stay in the blocked layout.
 func (b *builder) endsInChain(m *afblock.AFModule, x feature) bool {
-	size := outSize(x.size(), m.Fusion)
+	size := m.Fusion.Through(x.size())
 	return b.opt.takes(Chains) && b.chainLength(m.Focal, x) == len(m.Focal) && weights(m.Fusion) <= m.Fusion.Out()*size[0]*size[1]
 }
 

@@ -26,7 +26,7 @@ func (l branch) scannedStages() int {
 	if !l.opt.takes(FrameScans) {
 		return 0
 	}
-	sizes := stageSizes(l.net)
+	sizes := l.sizes
 	for i, s := range l.net.Stages {
 		if s.AF == nil || shifts(s.AF) || !l.scanPays(sizes[i]) {
 			return i
@@ -42,7 +42,7 @@ func (l branch) scannedStages() int {
 const minScanPixels = 64
 
 // scanPays reports whether maps of that height and width are worth a Scan.
-func (l branch) scanPays(size [2]int) bool {
+func (l branch) scanPays(size afblock.Size) bool {
 	return size[0]*size[1] >= minScanPixels || !l.opt.takes(SmallGather)
 }
 
@@ -53,38 +53,18 @@ const minFramePixels = 256
 
 // framesPay reports whether a block that all frames go through and that reads or
 // makes maps of that height and width belongs into a Scan.
-func (l branch) framesPay(size [2]int) bool {
+func (l branch) framesPay(size afblock.Size) bool {
 	return size[0]*size[1] >= minFramePixels || !l.opt.takes(SmallBatch)
 }
 
-// outSize is the height and width of what blocks, one behind the other, make of
-// maps of that size.
-func outSize(size [2]int, blocks ...*afblock.Block) [2]int {
+// behind is the size of the map behind some blocks.
+func behind(size afblock.Size, blocks []*afblock.Block) afblock.Size {
 	for _, b := range blocks {
-		for _, c := range b.Convs {
-			size = windowed(size, c.Kernel(), c.Stride, c.Pad)
-		}
+		size = b.Through(size)
 	}
 	return size
 }
 
-// stageSizes are the heights and widths of what each stage reads.
-func stageSizes(net *afblock.Network) [][2]int {
-	var sizes [][2]int
-	stem := &net.Stem
-	size := windowed(net.Size, stem.Conv.Kernel(), stem.Conv.Stride, stem.Conv.Pad)
-	size = windowed(size, stem.Pool.Kernel, stem.Pool.Stride, stem.Pool.Pad)
-	for _, s := range net.Stages {
-		sizes = append(sizes, size)
-		if s.AF != nil {
-			size = outSize(outSize(size, s.AF.Focal...), s.AF.Fusion)
-		}
-		size = outSize(size, s.Blocks...)
-	}
-	return sizes
-}
-
-// hasShift reports whether a block reads other frames.
 func hasShift(b *afblock.Block) bool { return b.Shift != nil }
 
 // shifts reports whether a module has a temporal shift.
@@ -101,7 +81,7 @@ type frameStep struct {
 
 // frameScans emits stem and the given stages.
 func (l branch) frameScans(x feature, stages []*afblock.Stage) (feature, error) {
-	sizes := stageSizes(l.net)
+	sizes := l.sizes
 	step := &frameStep{"head.frames", []scanned{scannedMap(x)}, func(fr *frame) (feature, error) {
 		return fr.stem(fr.feature(0, x), &l.net.Stem), nil
 	}}
@@ -110,7 +90,7 @@ func (l branch) frameScans(x feature, stages []*afblock.Stage) (feature, error) 
 		if err != nil {
 			return feature{}, err
 		}
-		if l.framesPay(outSize(sizes[i], s.AF.Focal...)) {
+		if l.framesPay(behind(sizes[i], s.AF.Focal)) {
 			step = l.moduleStep(s, a)
 			continue
 		}
@@ -129,8 +109,8 @@ func (l branch) frameScans(x feature, stages []*afblock.Stage) (feature, error) 
 // toChoices emits a step, or where there is none takes x, then the ample branch
 // of the module behind it and that module's choices. The ample branch is part of
 // the step's Scan where its own, smaller maps allow.
-func (l branch) toChoices(step *frameStep, x feature, m *afblock.AFModule, size [2]int) (ample, error) {
-	inScan := step != nil && l.framesPay(outSize(size, m.Ample[0]))
+func (l branch) toChoices(step *frameStep, x feature, m *afblock.AFModule, size afblock.Size) (ample, error) {
+	inScan := step != nil && l.framesPay(m.Ample[0].Through(size))
 	outs := []feature{x}
 	if step != nil {
 		var err error
@@ -207,7 +187,7 @@ func (l branch) moduleStep(s *afblock.Stage, a ample) *frameStep {
 func (l branch) frameFocal(fr *frame, s *afblock.Stage, a ample, end func(*builder, feature) feature) (feature, error) {
 	// The map of ones is as large as the blocks' answers: the first block, strided
 	// where the source's strides were kept, reads more but has a stored map.
-	size := outSize(a.x.size(), s.AF.Focal[0])
+	size := s.AF.Focal[0].Through(a.x.size())
 	ones := &onesMap{body: fr.builder, choice: fr.parts[1], h: size[0], w: size[1], hint: s.Name + ".ones"}
 	return l.branchChains(fr.builder, fr.feature(0, a.x), ones, s.AF.Focal, fr.parts[1:1+len(a.chosen)], end)
 }

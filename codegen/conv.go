@@ -49,6 +49,10 @@ func convOf(c *afblock.Conv) conv {
 func (c conv) out() int    { return int(c.weight.tensor.Dims[0]) }
 func (c conv) kernel() int { return int(c.weight.tensor.Dims[2]) }
 
+func (c conv) window() afblock.Window {
+	return afblock.Window{Kernel: c.kernel(), Stride: c.stride, Pad: c.pad}
+}
+
 // outputs returns the part of a convolution that makes the channels of s.
 func (c conv) outputs(s span) conv {
 	if s == (span{0, c.out()}) {

@@ -15,7 +15,7 @@ func (b *builder) mixed(a, f feature, s *afblock.Stage, blocked bool) feature {
 	return b.mixLow(a, f, &s.AF.Gate, s.Name, blocked)
 }
 
-// mix emits relu(g·a + (1−g)·f), g = sigmoid(W2·relu(W1·GAP(a+f))), as the
+// mix emits relu(g·a + (1−g)·f), g the gate of GAP(a+f), as the
 // authors' network spells it: everything at f's resolution.
 func (b *builder) mix(a, f feature, gate *afblock.Gate, stage string) feature {
 	hint := gateHint(stage)
@@ -40,19 +40,19 @@ func (b *builder) gates(pooled feature, gate *afblock.Gate, stage string) (g, re
 	return g, b.node("Sub", hint("rest"), in(b.floats(1), g))
 }
 
-// gateLogits are W2·relu(W1·pooled), [N·T, out].
+// gateLogits are excite(relu(squeeze(pooled))), [N·T, out].
 func (b *builder) gateLogits(pooled feature, gate *afblock.Gate) *graph.Value {
-	x := b.reshape(pooled.v, gate.Key1+".in", -1, int64(pooled.c))
-	x = b.linear(x, gate.Key1, gate.W1, gate.B1)
-	x = b.node("Relu", gate.Key1+".relu", in(x))
-	return b.linear(x, gate.Key2, gate.W2, gate.B2)
+	x := b.reshape(pooled.v, gate.Squeeze.Key+".in", -1, int64(pooled.c))
+	x = b.linear(x, &gate.Squeeze)
+	x = b.node("Relu", gate.Squeeze.Key+".relu", in(x))
+	return b.linear(x, &gate.Excite)
 }
 
-// linear multiplies rows by a weight [out, in].
-func (b *builder) linear(x *graph.Value, key string, w, bias *graph.Tensor) *graph.Value {
-	ins := in(x, b.weight(param{key + ".weight", w}))
-	if bias != nil {
-		ins = append(ins, b.weight(param{key + ".bias", bias}))
+// linear multiplies rows by the layer's weight.
+func (b *builder) linear(x *graph.Value, l *afblock.Linear) *graph.Value {
+	ins := in(x, b.weight(param{l.Key + ".weight", l.Weight}))
+	if l.Bias != nil {
+		ins = append(ins, b.weight(param{l.Key + ".bias", l.Bias}))
 	}
-	return b.node("Gemm", key, ins, graph.Int("transB", 1))
+	return b.node("Gemm", l.Key, ins, graph.Int("transB", 1))
 }

@@ -66,7 +66,7 @@ func (b *builder) zeroRow(x feature, hint string) feature {
 // zeroMap emits F(0) for maps of x's size, [1, C, h, w], from its few distinct
 // values; ONNX Runtime expands them when it loads the model.
 func (b *builder) zeroMap(blk *afblock.Block, x feature) (*graph.Value, error) {
-	z, err := blk.ZeroResponse(x.h, x.w)
+	z, err := blk.ZeroResponse(x.size())
 	if err != nil {
 		return nil, fmt.Errorf("block %s: its answer to a zero image: %w", blk.Key, err)
 	}

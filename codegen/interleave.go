@@ -24,14 +24,14 @@ func (l *lowerer) interleaves(x feature, blocks []*afblock.Block) bool {
 	if !l.opt.takes(Interleave) || !x.sized() || l.net.Frames == 1 || len(blocks) == 0 {
 		return false
 	}
-	return blocks[0].Shift == nil && outSize(x.size(), blocks[0])[1] < minRow &&
+	return blocks[0].Shift == nil && blocks[0].Through(x.size())[1] < minRow &&
 		!slices.ContainsFunc(blocks[1:], func(b *afblock.Block) bool { return b.Shift != nil || strides(b) })
 }
 
 // strides reports whether a block makes maps smaller, on either path: a file may
 // say so of one alone, where a map of one pixel makes it harmless.
 func strides(b *afblock.Block) bool {
-	return b.Stride() > 1 || b.Downsample.Pool != nil || b.Downsample.Conv != nil && b.Downsample.Conv.Stride > 1
+	return b.Stride() > 1 || b.Residual.Pool != nil || b.Residual.Conv != nil && b.Residual.Conv.Stride > 1
 }
 
 // interleaved emits blocks on frames that share maps, the first up to its last
@@ -53,21 +53,23 @@ func (l *lowerer) interleaved(x feature, blocks []*afblock.Block) feature {
 // interleavedStride emits a block that makes maps smaller: up to its last
 // stride on frames apart.
 func (l *lowerer) interleavedStride(x feature, blk *afblock.Block) feature {
-	n := len(blk.Convs)
-	for n > 0 && blk.Convs[n-1].Stride == 1 {
+	n := len(blk.Main)
+	for n > 0 && !stridedConv(blk.Main[n-1]) {
 		n--
 	}
-	strided, rest := *blk, *blk
-	strided.Convs, rest.Convs = blk.Convs[:n], blk.Convs[n:]
-	main := l.convs(x, &strided)
-	if n > 0 && len(rest.Convs) > 0 {
-		main = l.relu(main, blk.Convs[n-1].Key+".relu")
+	main, rest := l.layers(x, blk.Main[:n], blk.Key), blk.Main[n:]
+	key := blk.Key
+	if n > 0 && len(rest) > 0 {
+		key = blk.Main[n-1].(*afblock.Conv).Key
+		main, rest = l.layers(main, rest[:1], key), rest[1:]
 	}
 	residual, down := l.downsampleRead(x, blk)
-	if len(rest.Convs) == 1 && pointwise(rest.Convs[0]) && pointwise(down) {
-		return l.summed(main, residual, rest.Convs[0], down, blk)
+	if len(rest) == 1 && pointwise(down) {
+		if c, ok := rest[0].(*afblock.Conv); ok && pointwise(c) {
+			return l.summed(main, residual, c, down, blk)
+		}
 	}
-	main = l.convs(l.interleave(main, blk.Key+".interleave"), &rest)
+	main = l.layers(l.interleave(main, blk.Key+".interleave"), rest, key)
 	residual = l.interleave(residual, blk.Key+".downsample.interleave")
 	if down != nil {
 		residual = l.conv(residual, convOf(down))
@@ -79,10 +81,10 @@ func (l *lowerer) interleavedStride(x feature, blk *afblock.Block) feature {
 // its convolution is left.
 func (l *lowerer) downsampleRead(x feature, blk *afblock.Block) (feature, *afblock.Conv) {
 	hint := blk.Key + ".downsample"
-	if p := blk.Downsample.Pool; p != nil {
+	if p := blk.Residual.Pool; p != nil {
 		x = l.averagePool(x, *p, hint+".pool")
 	}
-	c := blk.Downsample.Conv
+	c := blk.Residual.Conv
 	switch {
 	case c == nil || c.Stride == 1:
 		return x, c
@@ -90,13 +92,19 @@ func (l *lowerer) downsampleRead(x feature, blk *afblock.Block) (feature, *afblo
 		return l.conv(x, convOf(c)), nil
 	}
 	// The pixels that a strided pointwise convolution reads.
-	x = l.averagePool(x, afblock.Pool{Kernel: 1, Stride: c.Stride}, hint+".read")
+	x = l.averagePool(x, afblock.Window{Kernel: 1, Stride: c.Stride}, hint+".read")
 	dense := *c
 	dense.Stride = 1
 	return x, &dense
 }
 
 // pointwise reports whether a convolution reads one pixel and all channels.
+// stridedConv reports whether a layer is a convolution with a stride.
+func stridedConv(l afblock.Layer) bool {
+	c, ok := l.(*afblock.Conv)
+	return ok && c.Stride > 1
+}
+
 func pointwise(c *afblock.Conv) bool { return c != nil && c.Kernel() == 1 && c.Groups == 1 }
 
 // summed emits the end of a block, of two pointwise convolutions, as one that
@@ -110,7 +118,7 @@ func (l *lowerer) summed(main, residual feature, c, down *afblock.Conv, blk *afb
 	y := feature{c: c.Out(), h: both.h, w: both.w, columns: both.columns}
 	y.v = l.node("Conv", blk.Key+".add", in(both.v,
 		l.node("Concat", blk.Key+".add.kernel", in(kernel, kernelDown), graph.Int("axis", 1)),
-		l.node("Add", blk.Key+".add.bias", in(bias, biasDown))), windowAttrs(1, 1, 0)...)
+		l.node("Add", blk.Key+".add.bias", in(bias, biasDown))), windowAttrs(c.Window())...)
 	return l.end(y, blk)
 }
 

@@ -22,8 +22,8 @@ func TestInterleaveAgrees(t *testing.T) {
 		}
 	}
 	unpooled := func(blk *afblock.Block) {
-		if blk.Downsample.Pool != nil {
-			blk.Downsample.Pool, blk.Downsample.Conv.Stride = nil, 2
+		if blk.Residual.Pool != nil {
+			blk.Residual.Pool, blk.Residual.Conv.Stride = nil, 2
 		}
 	}
 	for _, tc := range []struct {
@@ -37,10 +37,10 @@ func TestInterleaveAgrees(t *testing.T) {
 		{name: "biases alone", change: func(net *afblock.Network) {
 			biased(net)
 			eachBlock(func(blk *afblock.Block) {
-				for _, c := range blk.Convs {
+				for _, c := range blk.Convs() {
 					c.BN = nil
 				}
-				if c := blk.Downsample.Conv; c != nil {
+				if c := blk.Residual.Conv; c != nil {
 					c.BN = nil
 				}
 			})(net)
@@ -49,7 +49,7 @@ func TestInterleaveAgrees(t *testing.T) {
 		{name: "strided residual, basic", basic: true, change: eachBlock(unpooled)},
 		{name: "strided 3×3 residual", change: eachBlock(func(blk *afblock.Block) {
 			unpooled(blk)
-			if c := blk.Downsample.Conv; c != nil && c.Stride == 2 {
+			if c := blk.Residual.Conv; c != nil && c.Stride == 2 {
 				wide := make([]float32, 9*c.Out()*c.In())
 				for i := range wide {
 					wide[i] = float32(i%11-5) / 100
@@ -58,10 +58,10 @@ func TestInterleaveAgrees(t *testing.T) {
 			}
 		})},
 		{name: "first convolution strides", change: eachBlock(func(blk *afblock.Block) {
-			blk.Convs[0].Stride, blk.Convs[1].Stride = blk.Convs[1].Stride, blk.Convs[0].Stride
+			blk.Convs()[0].Stride, blk.Convs()[1].Stride = blk.Convs()[1].Stride, blk.Convs()[0].Stride
 		})},
 		{name: "no stride", change: eachBlock(func(blk *afblock.Block) {
-			blk.Convs[1].Stride, blk.Downsample.Pool = 1, nil
+			blk.Convs()[1].Stride, blk.Residual.Pool = 1, nil
 		})},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

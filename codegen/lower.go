@@ -31,6 +31,7 @@ type lowerer struct {
 	net   *afblock.Network
 	nav   *navigator
 	how   strategy
+	sizes []afblock.Size // of what each stage reads, and of what the last one makes
 
 	// singleClip says that the model takes one clip at a time.
 	singleClip bool
@@ -49,7 +50,11 @@ func newLowerer(net *afblock.Network, opt Options) (*lowerer, error) {
 		return nil, err
 	}
 	m := graph.NewModel("afc", graph.IRVersionOf(opset), opset)
-	l := &lowerer{builder: newBuilder(m.Graph, &opt), model: m, net: net, beside: map[int]neighbours{}}
+	sizes, err := net.Sizes()
+	if err != nil {
+		return nil, err
+	}
+	l := &lowerer{builder: newBuilder(m.Graph, &opt), model: m, net: net, sizes: sizes, beside: map[int]neighbours{}}
 	if l.how, err = l.strategy(); err != nil {
 		return nil, err
 	}
@@ -195,6 +200,5 @@ func (l *lowerer) trunk(x feature) (feature, error) {
 }
 
 func (b *builder) stem(x feature, stem *afblock.Stem) feature {
-	x = b.relu(b.conv(x, convOf(&stem.Conv)), stem.Conv.Key+".relu")
-	return b.maxPool(x, stem.Pool, "maxpool")
+	return b.layers(x, stem.Layers(), stem.Conv.Key)
 }

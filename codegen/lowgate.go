@@ -16,13 +16,13 @@ import (
 func (b *builder) mixLow(a, f feature, gate *afblock.Gate, stage string, blocked bool) feature {
 	hint := gateHint(stage)
 	pooled := b.add(b.globalPool(a, hint("ample_pool")), b.globalPool(f, hint("focal_pool")), hint("pool"))
-	first, last := gateConv(gate.Key1, gate.W1, gate.B1), gateConv(gate.Key2, gate.W2, gate.B2)
-	z := b.relu(b.convWith(pooled, first, b.gateKernel(gate.Key1, gate.W1)), gate.Key1+".relu")
-	kernel := b.gateKernel(gate.Key2, gate.W2)
+	first, last := gateConv(&gate.Squeeze), gateConv(&gate.Excite)
+	z := b.relu(b.convWith(pooled, first, b.gateKernel(&gate.Squeeze)), gate.Squeeze.Key+".relu")
+	kernel := b.gateKernel(&gate.Excite)
 	g := b.sigmoid(b.convWith(z, last, kernel), hint("gate"))
 	var rest *graph.Value
-	if blocked && gate.B2 == nil {
-		negative := b.node("Neg", "afc."+gate.Key2+".negative", in(kernel))
+	if blocked && gate.Excite.Bias == nil {
+		negative := b.node("Neg", "afc."+gate.Excite.Key+".negative", in(kernel))
 		r := b.sigmoid(b.convWith(z, last, negative), hint("rest"))
 		rest = b.upsample(r, f, hint("rest_map")).v
 	} else {
@@ -35,17 +35,17 @@ func (b *builder) mixLow(a, f feature, gate *afblock.Gate, stage string, blocked
 }
 
 // gateConv is a linear layer as a convolution of a map of one pixel.
-func gateConv(key string, w, bias *graph.Tensor) conv {
-	c := conv{key: key, weight: param{key + ".weight", w.Reshaped(w.Dims[0], w.Dims[1], 1, 1)}, stride: 1, groups: 1}
-	if bias != nil {
-		c.bias = &param{key + ".bias", bias}
+func gateConv(l *afblock.Linear) conv {
+	c := conv{key: l.Key, weight: param{l.Key + ".weight", l.Weight.Reshaped(l.Weight.Dims[0], l.Weight.Dims[1], 1, 1)}, stride: 1, groups: 1}
+	if l.Bias != nil {
+		c.bias = &param{l.Key + ".bias", l.Bias}
 	}
 	return c
 }
 
 // gateKernel views the linear layer's matrix, as the file holds it, as a kernel.
-func (b *builder) gateKernel(key string, w *graph.Tensor) *graph.Value {
-	return b.view(param{key + ".weight", w}, w.Dims[0], w.Dims[1], 1, 1)
+func (b *builder) gateKernel(l *afblock.Linear) *graph.Value {
+	return b.view(param{l.Key + ".weight", l.Weight}, l.Weight.Dims[0], l.Weight.Dims[1], 1, 1)
 }
 
 func (b *builder) sigmoid(x feature, hint string) feature {

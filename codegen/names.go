@@ -26,9 +26,9 @@ func FocalBlocks(net *afblock.Network) []FocalNames {
 			nav := s.AF.Navigation[i]
 			n := FocalNames{
 				Name: blk.Key, Chosen: nav.Key + ".chosen", Logits: nav.Key + ".logits",
-				NavWeight: nav.Key2 + ".weight", NavBias: nav.Key2 + ".bias",
+				NavWeight: nav.Choice.Key + ".weight", NavBias: nav.Choice.Key + ".bias",
 			}
-			for _, c := range blk.Convs {
+			for _, c := range blk.Convs() {
 				n.ConvWeights = append(n.ConvWeights, c.Key+".weight")
 			}
 			names = append(names, n)

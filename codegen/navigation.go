@@ -55,15 +55,13 @@ func (n *navigator) choose(nav *afblock.Navigation, pooled feature) selection {
 
 // logits are navigation's answers [N, T, 2]: drop, keep.
 func (n *navigator) logits(nav *afblock.Navigation, pooled feature) *graph.Value {
-	look := n.relu(n.conv(pooled, convOf(&nav.Pool)), nav.Key+".relu")
-	w := nav.Weight
-	groups := 2 * n.frames / w.Dims[1]
+	look := n.relu(n.conv(pooled, convOf(&nav.Look)), nav.Key+".relu")
 	clip := n.reshape(look.v, nav.Key+".clips", -1, 2*n.frames, 1, 1)
-	ins := in(clip, n.weight(param{nav.Key2 + ".weight", w}))
-	if nav.Bias != nil {
-		ins = append(ins, n.weight(param{nav.Key2 + ".bias", nav.Bias}))
+	ins := in(clip, n.weight(param{nav.Choice.Key + ".weight", nav.Choice.Weight}))
+	if nav.Choice.Bias != nil {
+		ins = append(ins, n.weight(param{nav.Choice.Key + ".bias", nav.Choice.Bias}))
 	}
-	y := n.node("Conv", nav.Key2, ins, append(windowAttrs(1, 1, 0), graph.Int("group", groups))...)
+	y := n.node("Conv", nav.Choice.Key, ins, append(windowAttrs(nav.Choice.Window()), graph.Int("group", int64(nav.Choice.Groups)))...)
 	return n.reshape(y, nav.Key+".logits", -1, n.frames, 2)
 }
 

@@ -40,7 +40,7 @@ func newNetwork(s spec) *afblock.Network {
 	net := &afblock.Network{
 		Shell:  afblock.StandardShell{},
 		Frames: s.frames, Size: s.size, Unselected: s.unselected,
-		Stem: afblock.Stem{Conv: *r.conv("conv1", "bn1", 3, s.width, 7, 2, 1), Pool: afblock.Pool{Kernel: 3, Stride: 2, Pad: 1}},
+		Stem: afblock.Stem{Conv: *r.conv("conv1", "bn1", 3, s.width, 7, 2, 1), Act: afblock.ReLU, Pool: &afblock.Window{Kernel: 3, Stride: 2, Pad: 1}},
 	}
 	expansion := 4
 	if s.basic {
@@ -69,14 +69,14 @@ func newNetwork(s spec) *afblock.Network {
 		in = planes * expansion
 	}
 	classes := 11
-	net.Head = afblock.Head{Key: "new_fc", Weight: r.normal(1/math.Sqrt(float64(in)), int64(classes), int64(in)), Bias: r.normal(0.1, int64(classes))}
+	net.Head = afblock.Head{FC: afblock.Linear{Key: "new_fc", Weight: r.normal(1/math.Sqrt(float64(in)), int64(classes), int64(in)), Bias: r.normal(0.1, int64(classes))}}
 	return net
 }
 
 func (r *randomNet) module(name string, in, planes, expansion, blocks int, halve bool) *afblock.AFModule {
 	const alpha = 2
 	out := planes * expansion
-	m := &afblock.AFModule{Alpha: alpha, Groups: r.groups}
+	m := &afblock.AFModule{Alpha: alpha, Groups: r.groups, Act: afblock.ReLU}
 	a, f := in, in
 	focalStride, fusionStride := 1, 1
 	switch {
@@ -91,14 +91,14 @@ func (r *randomNet) module(name string, in, planes, expansion, blocks int, halve
 			stride = 2
 		}
 		nav := &afblock.Navigation{Key: fmt.Sprintf("%s.list_gen.%d", name, n)}
-		nav.Pool = *r.conv(nav.Key+".conv_pool", nav.Key+".bn", a, 2, 1, 1, 1)
-		nav.Key2 = nav.Key + ".conv_gs"
+		nav.Look = *r.conv(nav.Key+".conv_pool", nav.Key+".bn", a, 2, 1, 1, 1)
+		nav.Choice = afblock.Conv{Key: nav.Key + ".conv_gs", Stride: 1, Groups: r.frames}
 		each := int64(2)
 		if r.dense {
-			each = int64(2 * r.frames)
+			each, nav.Choice.Groups = int64(2*r.frames), 1
 		}
-		nav.Weight = r.normal(1, int64(2*r.frames), each, 1, 1)
-		nav.Bias = r.normal(1, int64(2*r.frames))
+		nav.Choice.Weight = r.normal(1, int64(2*r.frames), each, 1, 1)
+		nav.Choice.Bias = r.normal(1, int64(2*r.frames))
 		m.Navigation = append(m.Navigation, nav)
 		m.Ample = append(m.Ample, r.block(fmt.Sprintf("%s.base_module.%d", name, n), a, planes/alpha, out/alpha, stride, 1, !last))
 		m.Focal = append(m.Focal, r.block(fmt.Sprintf("%s.refine_module.%d", name, n), f, planes, out, focalStride, r.groups, !last))
@@ -107,17 +107,21 @@ func (r *randomNet) module(name string, in, planes, expansion, blocks int, halve
 	m.Transform = *r.conv(name+".base_transform.0", name+".base_transform.1", out/alpha, out, 1, 1, 1)
 	hidden := int64(max(out/16, 1))
 	m.Gate = afblock.Gate{
-		Key1: name + ".att_gen.fc.0", W1: r.normal(math.Sqrt(2/float64(out)), hidden, int64(out)),
-		Key2: name + ".att_gen.fc.2", W2: r.normal(1/math.Sqrt(float64(hidden)), int64(out), hidden),
+		Squeeze: afblock.Linear{Key: name + ".att_gen.fc.0", Weight: r.normal(math.Sqrt(2/float64(out)), hidden, int64(out))},
+		Excite:  afblock.Linear{Key: name + ".att_gen.fc.2", Weight: r.normal(1/math.Sqrt(float64(hidden)), int64(out), hidden)},
 	}
 	m.Fusion = r.block(name+".fusion.0", out, planes, out, fusionStride, 1, true)
 	return m
 }
 
 func (r *randomNet) block(key string, in, planes, out, stride, groups int, relu bool) *afblock.Block {
-	b := &afblock.Block{Key: key, FinalReLU: relu}
+	b := &afblock.Block{Key: key, Act: afblock.Identity}
+	if relu {
+		b.Act = afblock.ReLU
+	}
+	var convs []*afblock.Conv
 	conv := func(i, from, to, kernel, stride int) {
-		b.Convs = append(b.Convs, r.conv(fmt.Sprintf("%s.conv%d", key, i), fmt.Sprintf("%s.bn%d", key, i), from, to, kernel, stride, groups))
+		convs = append(convs, r.conv(fmt.Sprintf("%s.conv%d", key, i), fmt.Sprintf("%s.bn%d", key, i), from, to, kernel, stride, groups))
 	}
 	if r.basic {
 		conv(1, in, out, 3, stride)
@@ -127,11 +131,12 @@ func (r *randomNet) block(key string, in, planes, out, stride, groups int, relu 
 		conv(2, planes, planes, 3, stride)
 		conv(3, planes, out, 1, 1)
 	}
+	b.Main = afblock.Chain(afblock.ReLU, convs...)
 	if stride > 1 {
-		b.Downsample.Pool = &afblock.Pool{Kernel: 3, Stride: stride, Pad: 1}
+		b.Residual.Pool = &afblock.Window{Kernel: 3, Stride: stride, Pad: 1}
 	}
 	if in != out {
-		b.Downsample.Conv = r.conv(key+".downsample.0", key+".downsample.1", in, out, 1, 1, 1)
+		b.Residual.Conv = r.conv(key+".downsample.0", key+".downsample.1", in, out, 1, 1, 1)
 	}
 	if r.shift {
 		b.Shift = &afblock.Shift{Fold: in / 8, Residual: r.residual}
@@ -176,7 +181,7 @@ func (r *randomNet) uniform(lo, hi float64, n int) *graph.Tensor {
 func biased(net *afblock.Network) {
 	for _, st := range net.Stages {
 		for _, blk := range st.Blocks {
-			for _, c := range blk.Convs {
+			for _, c := range blk.Convs() {
 				v := make([]float32, c.Out())
 				for i := range v {
 					v[i] = float32(i%7-3) / 10

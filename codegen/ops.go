@@ -20,10 +20,10 @@ type feature struct {
 }
 
 // size is the map's height and width.
-func (f feature) size() [2]int { return [2]int{f.h, f.w} }
+func (f feature) size() afblock.Size { return afblock.Size{f.h, f.w} }
 
 // sized reports whether the map's height and width are known.
-func (f feature) sized() bool { return f.h > 0 && f.w > 0 }
+func (f feature) sized() bool { return f.size().Known() }
 
 // with returns f with another value of the same shape.
 func (f feature) with(v *graph.Value) feature {
@@ -31,22 +31,14 @@ func (f feature) with(v *graph.Value) feature {
 	return f
 }
 
-// window is the size of a map behind a window of the given kernel, stride and
-// padding; 0 stays 0, not known.
-func window(size, kernel, stride, pad int) int {
-	if size == 0 {
-		return 0
-	}
-	return (size+2*pad-kernel)/stride + 1
+// made returns a map of c channels behind a window over f.
+func (f feature) made(v *graph.Value, c int, w afblock.Window) feature {
+	size := f.size().Through(w)
+	return feature{v: v, c: c, h: size[0], w: size[1], columns: f.columns}
 }
 
-// windowed is window for height and width.
-func windowed(size [2]int, kernel, stride, pad int) [2]int {
-	return [2]int{window(size[0], kernel, stride, pad), window(size[1], kernel, stride, pad)}
-}
-
-func windowAttrs(kernel, stride, pad int) []*graph.Attribute {
-	k, s, p := int64(kernel), int64(stride), int64(pad)
+func windowAttrs(w afblock.Window) []*graph.Attribute {
+	k, s, p := int64(w.Kernel), int64(w.Stride), int64(w.Pad)
 	return []*graph.Attribute{
 		graph.Ints("kernel_shape", k, k), graph.Ints("strides", s, s), graph.Ints("pads", p, p, p, p),
 	}
@@ -56,7 +48,7 @@ func windowAttrs(kernel, stride, pad int) []*graph.Attribute {
 // several frames.
 func windowIn(x feature, c conv) []*graph.Attribute {
 	if x.columns == 0 {
-		return windowAttrs(c.kernel(), c.stride, c.pad)
+		return windowAttrs(c.window())
 	}
 	if c.stride != 1 {
 		panic("BUG: a stride would mix frames that share a map: " + c.key)
@@ -86,10 +78,7 @@ func (b *builder) convWith(x feature, c conv, w *graph.Value) feature {
 	if c.bias != nil {
 		ins = append(ins, b.weight(*c.bias))
 	}
-	y := feature{
-		v: b.node("Conv", c.key, ins, append(windowIn(x, c), graph.Int("group", int64(c.groups)))...),
-		c: c.out(), columns: x.columns, h: window(x.h, c.kernel(), c.stride, c.pad), w: window(x.w, c.kernel(), c.stride, c.pad),
-	}
+	y := x.made(b.node("Conv", c.key, ins, append(windowIn(x, c), graph.Int("group", int64(c.groups)))...), c.out(), c.window())
 	if c.bn != nil {
 		y.v = b.node("BatchNormalization", c.bn.key,
 			in(y.v, b.weight(c.bn.gamma), b.weight(c.bn.beta), b.weight(c.bn.mean), b.weight(c.bn.variance)),
@@ -106,20 +95,13 @@ func (b *builder) add(x, y feature, hint string) feature {
 	return x.with(b.node("Add", hint, in(x.v, y.v)))
 }
 
-func (b *builder) maxPool(x feature, p afblock.Pool, hint string) feature {
-	return feature{
-		v: b.node("MaxPool", hint, in(x.v), windowAttrs(p.Kernel, p.Stride, p.Pad)...),
-		c: x.c, h: window(x.h, p.Kernel, p.Stride, p.Pad), w: window(x.w, p.Kernel, p.Stride, p.Pad),
-	}
+func (b *builder) maxPool(x feature, p afblock.Window, hint string) feature {
+	return x.made(b.node("MaxPool", hint, in(x.v), windowAttrs(p)...), x.c, p)
 }
 
 // averagePool counts the padding, as the authors' network does.
-func (b *builder) averagePool(x feature, p afblock.Pool, hint string) feature {
-	attrs := append(windowAttrs(p.Kernel, p.Stride, p.Pad), graph.Int("count_include_pad", 1))
-	return feature{
-		v: b.node("AveragePool", hint, in(x.v), attrs...),
-		c: x.c, h: window(x.h, p.Kernel, p.Stride, p.Pad), w: window(x.w, p.Kernel, p.Stride, p.Pad),
-	}
+func (b *builder) averagePool(x feature, p afblock.Window, hint string) feature {
+	return x.made(b.node("AveragePool", hint, in(x.v), append(windowAttrs(p), graph.Int("count_include_pad", 1))...), x.c, p)
 }
 
 // globalPool averages over the map: [batch, c, 1, 1].

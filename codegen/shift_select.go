@@ -24,7 +24,7 @@ type neighbours struct {
 func (l *lowerer) gathersShift(blk *afblock.Block) bool {
 	s := blk.Shift
 	return l.opt.takes(ShiftSelect) && s != nil && !s.Residual && s.Fold > 0 && l.net.Frames > 1 &&
-		blk.In()%s.Fold == 0 && 2*s.Fold <= blk.In()/blk.Convs[0].Groups
+		blk.In()%s.Fold == 0 && 2*s.Fold <= blk.In()/blk.Convs()[0].Groups
 }
 
 // neighbours returns the neighbours for frames of the given number of pieces.
@@ -114,11 +114,8 @@ func (b *builder) moved(x feature, s shiftScan, parts []*graph.Value, fold int, 
 
 // shiftedConvs emits a block's main path for a frame and its moved channels.
 func (b *builder) shiftedConvs(x, moved feature, blk *afblock.Block) feature {
-	y := b.shiftedConv(x, moved, convOf(blk.Convs[0]))
-	for i, c := range blk.Convs[1:] {
-		y = b.conv(b.relu(y, blk.Convs[i].Key+".relu"), convOf(c))
-	}
-	return y
+	first := blk.Main[0].(*afblock.Conv)
+	return b.layers(b.shiftedConv(x, moved, convOf(first)), blk.Main[1:], first.Key)
 }
 
 // shiftedConv emits a block's first convolution. The moved channels all belong

@@ -44,7 +44,7 @@ func (l plain) check() error {
 			return fmt.Errorf("%s is an AF module; a split stream is for plain networks", s.Name)
 		}
 		for _, blk := range s.Blocks {
-			for _, c := range append([]*afblock.Conv{blk.Downsample.Conv}, blk.Convs...) {
+			for _, c := range append(blk.Convs(), blk.Residual.Conv) {
 				if err := splittable(c); err != nil {
 					return err
 				}
@@ -115,7 +115,7 @@ func cuts(blocks []*afblock.Block, channels int) []span {
 // splits reports whether a block can be written on a split stream: a grouped
 // convolution does not split by channels.
 func splits(blk *afblock.Block) bool {
-	return !slices.ContainsFunc(blk.Convs, func(c *afblock.Conv) bool { return c.Groups != 1 })
+	return !slices.ContainsFunc(blk.Convs(), func(c *afblock.Conv) bool { return c.Groups != 1 })
 }
 
 // splitBlock emits a block that reads x and makes the given cuts.
@@ -127,25 +127,22 @@ func (b *builder) splitBlock(x stream, blk *afblock.Block, cuts []span, frames i
 			residual = main
 		}
 	}
-	if p := blk.Downsample.Pool; p != nil {
+	if p := blk.Residual.Pool; p != nil {
 		residual = streamOf(b.averagePool(b.joined(residual, blk.Key+".residual"), *p, blk.Key+".downsample.pool"))
 	}
-	y := b.convOver(main, convOf(blk.Convs[0]))
-	last := len(blk.Convs) - 1
-	for i := 1; i < last; i++ {
-		y = b.conv(b.relu(y, blk.Convs[i-1].Key+".relu"), convOf(blk.Convs[i]))
-	}
-	y = b.relu(y, blk.Convs[last-1].Key+".relu")
+	convs := blk.Convs()
+	first, last := convs[0], convs[len(convs)-1]
+	y := b.layers(b.convOver(main, convOf(first)), blk.Main[1:len(blk.Main)-1], first.Key)
 
 	var out stream
 	for i, cut := range cuts {
 		var r feature
-		if c := blk.Downsample.Conv; c != nil {
+		if c := blk.Residual.Conv; c != nil {
 			r = b.convOver(residual, convOf(c).outputs(cut))
 		} else {
 			r = b.cut(residual, cut, blk.Key+".residual")
 		}
-		z := b.join(b.conv(y, convOf(blk.Convs[last]).outputs(cut)), r, suffixed(blk, i))
+		z := b.join(b.conv(y, convOf(last).outputs(cut)), r, suffixed(blk, i))
 		out = append(out, piece{z, cut})
 	}
 	return out

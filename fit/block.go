@@ -35,8 +35,8 @@ func (b *blockFit) feeds() []feed {
 // block fits a block's convolutions one after the other, each on what those
 // before it now make, and returns the block's output.
 func (e *engine) block(b *blockFit) (*stream, error) {
-	last := len(b.blk.Convs) - 1
-	for i, c := range b.blk.Convs[:last] {
+	last := len(b.blk.Convs()) - 1
+	for i, c := range b.blk.Convs()[:last] {
 		if err := e.inner(b, c, b.targets[i]); err != nil {
 			return nil, err
 		}
@@ -112,7 +112,7 @@ func (e *engine) last(b *blockFit, t *target) error {
 	if err != nil {
 		return err
 	}
-	c := b.blk.Convs[len(b.blk.Convs)-1]
+	c := b.blk.Convs()[len(b.blk.Convs())-1]
 	x := newMatrix(t.sample.rows(), c.In()*c.Kernel()*c.Kernel())
 	rest := newMatrix(t.y.rows, t.y.cols)
 	err = e.run.each(m, b.feeds(), []string{read(m, c), residual(m, b.blk)}, func(v []maps) error {
@@ -123,12 +123,12 @@ func (e *engine) last(b *blockFit, t *target) error {
 	if err != nil {
 		return err
 	}
-	return e.conv(c, x, t.y, rest, b.wide, b.blk.FinalReLU)
+	return e.conv(c, x, t.y, rest, b.wide, b.blk.Act == afblock.ReLU)
 }
 
 // lastJoint fits the last convolution and that of the residual path together.
 func (e *engine) lastJoint(b *blockFit, t *target) error {
-	c, side := b.blk.Convs[len(b.blk.Convs)-1], b.blk.Downsample.Conv
+	c, side := b.blk.Convs()[len(b.blk.Convs())-1], b.blk.Residual.Conv
 	x, err := e.jointInputs(b, t.sample)
 	if err != nil {
 		return err
@@ -138,7 +138,7 @@ func (e *engine) lastJoint(b *blockFit, t *target) error {
 	main, rest := x.columns(0, own*c.Groups), x.columns(own*c.Groups, x.cols)
 	var parts []*solution
 	for g := range c.Groups {
-		s, err := e.regress(c.Key, beside(main.columns(g*own, (g+1)*own), rest), t.y.columns(g*perOut, (g+1)*perOut), nil, b.wide, b.blk.FinalReLU)
+		s, err := e.regress(c.Key, beside(main.columns(g*own, (g+1)*own), rest), t.y.columns(g*perOut, (g+1)*perOut), nil, b.wide, b.blk.Act == afblock.ReLU)
 		if err != nil {
 			return err
 		}
@@ -158,7 +158,7 @@ func (e *engine) jointInputs(b *blockFit, s *sample) (*matrix, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, side := b.blk.Convs[len(b.blk.Convs)-1], b.blk.Downsample.Conv
+	c, side := b.blk.Convs()[len(b.blk.Convs())-1], b.blk.Residual.Conv
 	x := newMatrix(s.rows(), c.In()*c.Kernel()*c.Kernel())
 	name, w, cols := residual(m, b.blk), window{1, 1, 0}, b.blk.In()
 	if side != nil {

@@ -107,10 +107,10 @@ func (e *engine) plain(i int, h *stream, name string) (*stream, string, error) {
 
 // whole fits a block that computes every frame, the fusion block among them.
 func (e *engine) whole(b, src *afblock.Block, in feed, wide float64) (*stream, error) {
-	fit := &blockFit{blk: b, in: in, ridge: ridge, wide: wide, joint: b.Downsample.Conv != nil}
+	fit := &blockFit{blk: b, in: in, ridge: ridge, wide: wide, joint: b.Residual.Conv != nil}
 	var taps []*tap
 	for i, at := range sizes(b, in.stream.at) {
-		t := e.draw(at, nil, b.Convs[i].Key)
+		t := e.draw(at, nil, b.Convs()[i].Key)
 		fit.targets = append(fit.targets, t)
 		taps = append(taps, e.tap(src, i, t, nearest))
 	}
@@ -135,8 +135,8 @@ func (e *engine) draw(at size, counts func(int) bool, salt string) *target {
 // tap looks at what a source block's i-th convolution makes, or, of the last,
 // at the block's sum.
 func (e *engine) tap(src *afblock.Block, i int, t *target, v view) *tap {
-	name := output(src.Convs[i])
-	if i == len(src.Convs)-1 {
+	name := output(src.Convs()[i])
+	if i == len(src.Convs())-1 {
 		name = sum(src)
 	}
 	return &tap{name, t, v}

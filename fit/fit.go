@@ -38,7 +38,7 @@ func Fit(ctx context.Context, in Input, opt Options) (*Result, error) {
 	net := in.Net.Clone()
 	teacher := in.Source.Clone()
 	teacher.Frames = net.Frames
-	for c := range net.AllConvs() {
+	for c := range net.Convs() {
 		if err := folded(c); err != nil {
 			return nil, err
 		}
@@ -67,8 +67,8 @@ func regressions(net *afblock.Network) int {
 			n++
 		}
 	}
-	for b := range net.AllBlocks() {
-		n += len(b.Convs)
+	for b := range net.Blocks() {
+		n += len(b.Convs())
 	}
 	return n
 }
@@ -133,7 +133,7 @@ func (e *engine) stem(feed *feeder, videos clips.Videos) error {
 // select_ makes the masks of all focal blocks on all clips.
 func (e *engine) select_() {
 	rng := rand.New(rand.NewPCG(e.opt.Seed, 1))
-	for i, n := range e.net.AllNavigation() {
+	for i, n := range e.net.Navigation() {
 		mask := make([]float32, 0, e.run.clips*e.run.frames)
 		for range e.run.clips {
 			if e.opt.For == Any {

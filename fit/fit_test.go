@@ -169,7 +169,7 @@ func TestFitRepeats(t *testing.T) {
 			t.Fatal(err)
 		}
 		var all [][]byte
-		for c := range r.Net.AllConvs() {
+		for c := range r.Net.Convs() {
 			b, err := c.Weight.Bytes()
 			if err != nil {
 				t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 // maps that the net now ends in. Where frames are fewer than the averages, the
 // ridge holds the weights to the source's: what is regressed is the difference.
 func (e *engine) head(h *stream) error {
-	src, dst := &e.teacher.Head, &e.net.Head
+	src, dst := &e.teacher.Head.FC, &e.net.Head.FC
 	theirs, err := averages(e.ahead)
 	if err != nil {
 		return err

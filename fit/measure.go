@@ -68,7 +68,7 @@ func measure(ctx context.Context, net, teacher *afblock.Network, videos clips.Vi
 		selected, frames := 0, 0
 		got, err := ours.scores(videos, func() []float32 {
 			var masks []float32
-			for block, n := range net.AllNavigation() {
+			for block, n := range net.Navigation() {
 				for _, s := range c.pick(rng, n.Fixed.Select(net.Frames, block)) {
 					bit := float32(0)
 					if s {
@@ -140,8 +140,8 @@ func newScorer(ctx context.Context, net *afblock.Network, opt Options) (*scorer,
 	if err != nil {
 		return nil, err
 	}
-	s := &scorer{ctx: ctx, frames: net.Frames, classes: int(net.Head.Weight.Dims[0])}
-	for range net.AllNavigation() {
+	s := &scorer{ctx: ctx, frames: net.Frames, classes: int(net.Head.FC.Weight.Dims[0])}
+	for range net.Navigation() {
 		s.blocks++
 	}
 	if s.feed, err = newFeeder(m, net); err != nil {

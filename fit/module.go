@@ -20,7 +20,7 @@ func (e *engine) module(i int, h *stream, name string, first int) (*stream, stri
 		ample: feed{name: name, stream: h.share()}, focal: feed{name: name, stream: h},
 	}
 	defer func() { w.ample.stream.close(); w.focal.stream.close() }()
-	if m.Ample[0].Downsample.Conv != nil {
+	if m.Ample[0].Residual.Conv != nil {
 		if err := w.choose(); err != nil {
 			return nil, "", err
 		}
@@ -148,19 +148,19 @@ func (w *moduleFit) step(n, block int) error {
 	var taps []*tap
 	fine := sizes(focal, w.focal.stream.at)
 	for i, at := range fine {
-		t := w.draw(at, selected, focal.Convs[i].Key)
+		t := w.draw(at, selected, focal.Convs()[i].Key)
 		f.targets = append(f.targets, t)
 		taps = append(taps, w.tap(src, i, t, nearest))
 	}
 	for i, at := range sizes(ample, w.ample.stream.at) {
-		t, v := w.draw(at, nil, ample.Convs[i].Key), mean
+		t, v := w.draw(at, nil, ample.Convs()[i].Key), mean
 		if at == fine[i] {
 			v = nearest // both at the source's stride, or finer
 		}
 		a.targets = append(a.targets, t)
 		taps = append(taps, w.tap(src, i, t, v))
 	}
-	last := len(focal.Convs) - 1
+	last := len(focal.Convs()) - 1
 	if n == len(w.m.Focal)-1 {
 		w.mixTarget = w.draw(fine[last], nil, focal.Key+".mix")
 		taps = append(taps, w.tap(src, last, w.mixTarget, nearest))
@@ -190,8 +190,8 @@ func (w *moduleFit) step(n, block int) error {
 // idle fits a focal block that computes no frame: of all its answers F(0)
 // remains, the last bias.
 func (w *moduleFit) idle(b *blockFit) (*stream, error) {
-	last := len(b.blk.Convs) - 1
-	for _, c := range b.blk.Convs {
+	last := len(b.blk.Convs()) - 1
+	for _, c := range b.blk.Convs() {
 		weights, bias, err := weights(c)
 		if err != nil {
 			return nil, err
@@ -205,7 +205,7 @@ func (w *moduleFit) idle(b *blockFit) (*stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, c := b.targets[last], b.blk.Convs[last]
+	t, c := b.targets[last], b.blk.Convs()[last]
 	rest := newMatrix(t.y.rows, t.y.cols)
 	err = w.run.each(m, b.feeds(), []string{residual(m, b.blk)}, func(v []maps) error {
 		t.sample.values(v[0], nearest, rest)
@@ -219,7 +219,7 @@ func (w *moduleFit) idle(b *blockFit) (*stream, error) {
 	sol.lost, sol.total = spread(newMatrix(lack.rows, lack.cols), lack, false)
 	setRows(c, []*solution{sol}, 0, len(sol.w)/c.Out(), true)
 	w.dirty()
-	for _, c := range b.blk.Convs {
+	for _, c := range b.blk.Convs() {
 		w.note(c.Key, 0, t.y, []*solution{sol})
 	}
 	return w.advance(b)
@@ -228,8 +228,8 @@ func (w *moduleFit) idle(b *blockFit) (*stream, error) {
 // ampleBlock fits an ample block. Its inner channels stand for those of the
 // source's that tell most of the others.
 func (w *moduleFit) ampleBlock(b *blockFit, n int) (*stream, error) {
-	last := len(b.blk.Convs) - 1
-	for i, c := range b.blk.Convs[:last] {
+	last := len(b.blk.Convs()) - 1
+	for i, c := range b.blk.Convs()[:last] {
 		s, err := w.subset(b.targets[i].y, c.Out())
 		if err != nil {
 			return nil, err
@@ -240,7 +240,7 @@ func (w *moduleFit) ampleBlock(b *blockFit, n int) (*stream, error) {
 	switch {
 	case w.channels != nil:
 		t.y = t.y.pick(w.channels)
-		b.joint = b.blk.Downsample.Conv != nil
+		b.joint = b.blk.Residual.Conv != nil
 	case n > 0:
 		t.y = project(t.y, w.basis)
 	default:
@@ -254,13 +254,13 @@ func (w *moduleFit) ampleBlock(b *blockFit, n int) (*stream, error) {
 // source's channels; what the residual path's part cannot be, for lack of a
 // convolution, becomes the basis of the branch.
 func (w *moduleFit) firstAmple(b *blockFit) (*stream, error) {
-	last := len(b.blk.Convs) - 1
-	for i, c := range b.blk.Convs[:last] {
+	last := len(b.blk.Convs()) - 1
+	for i, c := range b.blk.Convs()[:last] {
 		if err := w.inner(b, c, b.targets[i]); err != nil {
 			return nil, err
 		}
 	}
-	c, t := b.blk.Convs[last], b.targets[last]
+	c, t := b.blk.Convs()[last], b.targets[last]
 	x, err := w.jointInputs(b, t.sample)
 	if err != nil {
 		return nil, err
@@ -352,7 +352,7 @@ func project(y *matrix, basis *mat.Dense) *matrix {
 // for a fixed schedule the size of each of the focal branch's channels with it.
 func (w *moduleFit) mix() error {
 	t := w.mixTarget
-	if w.m.Focal[len(w.m.Focal)-1].FinalReLU { // of one block alone: its stream has nothing below zero either
+	if w.m.Focal[len(w.m.Focal)-1].Act == afblock.ReLU { // of one block alone: its stream has nothing below zero either
 		for i, v := range t.y.v {
 			t.y.v[i] = max(v, 0)
 		}
@@ -439,7 +439,7 @@ const minShare, maxShare, minGate = 0.05, 4, 0.01
 // stream is scaled. Where that would scale what the module reads, for want of a
 // convolution on the first residual path, the gate gets biases.
 func (w *moduleFit) give(share []float32) (gate []float32, err error) {
-	if w.m.Focal[0].Downsample.Conv != nil {
+	if w.m.Focal[0].Residual.Conv != nil {
 		scale := make([]float32, len(share))
 		for c, s := range share {
 			scale[c] = 2 * s

@@ -41,7 +41,7 @@ func output(c *afblock.Conv) string {
 func sum(b *afblock.Block) string { return b.Key + ".add" }
 
 func end(b *afblock.Block) string {
-	if b.FinalReLU {
+	if b.Act == afblock.ReLU {
 		return b.Key + ".relu"
 	}
 	return sum(b)
@@ -72,7 +72,7 @@ func windowOf(c *afblock.Conv) window { return window{c.Kernel(), c.Stride, c.Pa
 // sizes returns the size of each convolution's output.
 func sizes(b *afblock.Block, in size) []size {
 	var out []size
-	for _, c := range b.Convs {
+	for _, c := range b.Convs() {
 		in = windowOf(c).through(in)
 		out = append(out, in)
 	}
@@ -146,10 +146,10 @@ func setRows(c *afblock.Conv, parts []*solution, from, to int, bias bool) {
 // is homogeneous. The first block must have a convolution on its residual path.
 func scaleStream(m *afblock.AFModule, scale []float32) error {
 	for n, b := range m.Focal {
-		rows := []*afblock.Conv{b.Convs[len(b.Convs)-1]}
+		rows := []*afblock.Conv{b.Convs()[len(b.Convs())-1]}
 		if n == 0 {
-			rows = append(rows, b.Downsample.Conv)
-		} else if err := scaleInputs(b.Convs[0], scale); err != nil {
+			rows = append(rows, b.Residual.Conv)
+		} else if err := scaleInputs(b.Convs()[0], scale); err != nil {
 			return err
 		}
 		for _, c := range rows {
@@ -202,7 +202,7 @@ func setGate(g *afblock.Gate, value []float32) {
 	for c, v := range value {
 		bias[c] = float32(math.Log(float64(v) / (1 - float64(v))))
 	}
-	g.B2 = graph.Float32s([]int64{int64(len(bias))}, bias...)
+	g.Excite.Bias = graph.Float32s([]int64{int64(len(bias))}, bias...)
 }
 
 // weights returns copies of a convolution's weight and bias.

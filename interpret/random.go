@@ -56,9 +56,10 @@ func Randomised(net *afblock.Network, v Variant) *afblock.Network {
 		for _, n := range m.Navigation {
 			randomNavigation(r, n, out.Frames)
 		}
-		m.Gate.W1, m.Gate.W2 = randomLinear(r, 2, m.Gate.W1.Dims), randomLinear(r, 4, m.Gate.W2.Dims)
-		if m.Gate.B2 != nil {
-			m.Gate.B2 = gaussian(r, 1, m.Gate.B2.Dims)
+		squeeze, excite := &m.Gate.Squeeze, &m.Gate.Excite
+		squeeze.Weight, excite.Weight = randomLinear(r, 2, squeeze.Weight.Dims), randomLinear(r, 4, excite.Weight.Dims)
+		if excite.Bias != nil {
+			excite.Bias = gaussian(r, 1, excite.Bias.Dims)
 		}
 		randomConv(r, &m.Transform)
 	}
@@ -68,13 +69,15 @@ func Randomised(net *afblock.Network, v Variant) *afblock.Network {
 // randomNavigation gives navigation weights whose two logits are equally
 // likely to win.
 func randomNavigation(r *rand.Rand, n *afblock.Navigation, frames int) {
-	randomConv(r, &n.Pool)
+	randomConv(r, &n.Look)
 	in := int64(2)
 	if n.Dense() {
 		in = int64(2 * frames)
+	} else {
+		n.Choice.Groups = frames
 	}
-	n.Weight = gaussian(r, 1, []int64{int64(2 * frames), in, 1, 1})
-	n.Bias = gaussian(r, 0.1, []int64{int64(2 * frames)})
+	n.Choice.Weight = gaussian(r, 1, []int64{int64(2 * frames), in, 1, 1})
+	n.Choice.Bias = gaussian(r, 0.1, []int64{int64(2 * frames)})
 	n.Fixed = nil
 }
 

@@ -95,8 +95,8 @@ func New(net *afblock.Network) (_ *Network, err error) {
 	}()
 	n := &Network{
 		Frames: net.Frames, channels: net.Stem.Conv.In(), zero: net.Unselected == afblock.UnselectedZero,
-		stem: convOf(&net.Stem.Conv), pool: *windowOf(&net.Stem.Pool),
-		head: head{linearOf(net.Head.Weight, net.Head.Bias), net.Head.Consensus, net.Head.Softmax},
+		stem: convOf(&net.Stem.Conv), pool: *windowOf(net.Stem.Pool),
+		head: head{linearOf(&net.Head.FC), net.Head.Consensus, net.Head.Softmax},
 	}
 	n.Classes = n.head.out
 	for _, s := range net.Stages {
@@ -115,10 +115,10 @@ func New(net *afblock.Network) (_ *Network, err error) {
 func moduleOf(m *afblock.AFModule) *module {
 	read := &module{
 		ample: blocksOf(m.Ample), focal: blocksOf(m.Focal), transform: convOf(&m.Transform), fusion: blockOf(m.Fusion),
-		gate: gate{linearOf(m.Gate.W1, m.Gate.B1), linearOf(m.Gate.W2, m.Gate.B2)},
+		gate: gate{linearOf(&m.Gate.Squeeze), linearOf(&m.Gate.Excite)},
 	}
 	for _, n := range m.Navigation {
-		read.navigation = append(read.navigation, navigation{n.Key, convOf(&n.Pool), linearOf(n.Weight, n.Bias)})
+		read.navigation = append(read.navigation, navigation{n.Key, convOf(&n.Look), choiceOf(&n.Choice)})
 	}
 	return read
 }
@@ -132,11 +132,11 @@ func blocksOf(blocks []*afblock.Block) []block {
 }
 
 func blockOf(b *afblock.Block) block {
-	read := block{key: b.Key, relu: b.FinalReLU, pool: windowOf(b.Downsample.Pool)}
-	for _, c := range b.Convs {
+	read := block{key: b.Key, relu: b.Act == afblock.ReLU, pool: windowOf(b.Residual.Pool)}
+	for _, c := range b.Convs() {
 		read.convs = append(read.convs, convOf(c))
 	}
-	if c := b.Downsample.Conv; c != nil {
+	if c := b.Residual.Conv; c != nil {
 		residual := convOf(c)
 		read.residual = &residual
 	}
@@ -146,7 +146,7 @@ func blockOf(b *afblock.Block) block {
 	return read
 }
 
-func windowOf(p *afblock.Pool) *window {
+func windowOf(p *afblock.Window) *window {
 	if p == nil {
 		return nil
 	}
@@ -178,8 +178,14 @@ func convOf(c *afblock.Conv) conv {
 	return read
 }
 
-// linearOf reads a weight [out, in] or [out, in, 1, 1] and its bias, if any.
-func linearOf(weight, bias *graph.Tensor) linear {
+func linearOf(l *afblock.Linear) linear { return matrixOf(l.Weight, l.Bias) }
+
+// choiceOf reads navigation's last convolution, which sees the frames of a clip
+// as channels of one pixel.
+func choiceOf(c *afblock.Conv) linear { return matrixOf(c.Weight, c.Bias) }
+
+// matrixOf reads a weight [out, in] or [out, in, 1, 1] and its bias, if any.
+func matrixOf(weight, bias *graph.Tensor) linear {
 	l := linear{weight: numbers(weight), out: int(weight.Dims[0]), in: int(weight.Dims[1])}
 	l.bias = make([]float64, l.out)
 	if bias != nil {

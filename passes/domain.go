@@ -111,7 +111,7 @@ func (s *State) assume() {
 
 // rewriteAF turns a plain network into an AFNet, if the caller wants one.
 func rewriteAF(s *State) error {
-	if s.opt.Rewrite == nil || s.Network.FocalBlocks() > 0 {
+	if s.opt.Rewrite == nil || len(s.Network.Navigation()) > 0 {
 		return nil
 	}
 	opt := *s.opt.Rewrite

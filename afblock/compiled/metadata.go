@@ -32,7 +32,7 @@ func Metadata(net *afblock.Network, file FileInfo) []graph.Property {
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
-	props := []graph.Property{{Key: key.Network, Value: weights.EncodeStructure(net, said)}}
+	props := []graph.Property{{Key: key.Network, Value: weights.Of(net).JSON(said)}}
 	if net.FineTune {
 		props = append(props, graph.Property{Key: key.Note,
 			Value: "AF weights were transplanted from the source, not trained: fine-tune the network before you use its answers"})

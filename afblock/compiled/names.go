@@ -7,24 +7,18 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/afc-project/afc/afblock/checkpoint"
 	"github.com/afc-project/afc/graph"
 )
 
 // Initializers of a compiled model carry the key of the state dict that their
 // weights belong to, so that the weights can be read back. A lowering that
-// needs only part of a tensor, or its negative, says so behind the key:
+// needs only part of a tensor says so behind the key:
 //
 //	layer1.fusion.0.conv1.weight            the tensor
 //	layer1.fusion.0.conv1.weight[0:16]@1    channels 0 to 15 of axis 1
 //	….weight[0:16]@1[4:8]@0                 of these, rows 4 to 7
-//	….weight[0:16]@1!neg                    negated
 //
 // Constants derived from weights ("afc.…") are not read back.
-const (
-	negSuffix     = "!neg"
-	derivedPrefix = "afc."
-)
 
 // SliceName is the name of elements lo to hi−1 along an axis of the tensor
 // called name, which may be a slice itself.
@@ -32,18 +26,10 @@ func SliceName(name string, lo, hi, axis int) string {
 	return fmt.Sprintf("%s[%d:%d]@%d", name, lo, hi, axis)
 }
 
-// NegName is the name of the negated tensor.
-func NegName(name string) string { return name + negSuffix }
-
-// Derived reports whether the name is that of a constant computed from
-// weights, not of a weight.
-func Derived(name string) bool { return strings.HasPrefix(name, derivedPrefix) }
-
 // TensorName is an initializer's name taken apart.
 type TensorName struct {
 	Key    string       // of the state dict, without prefix
 	Slices []TensorPart // each of what the one before leaves
-	Neg    bool
 }
 
 // TensorPart is the elements Lo to Hi−1 along an axis.
@@ -51,24 +37,19 @@ type TensorPart struct{ Lo, Hi, Axis int }
 
 // ParseName takes an initializer's name apart. It fails on a malformed suffix.
 func ParseName(name string) (TensorName, error) {
-	end := strings.IndexAny(name, "[!")
+	end := strings.IndexByte(name, '[')
 	if end < 0 {
 		return TensorName{Key: name}, nil
 	}
 	out := TensorName{Key: name[:end]}
-	bad := fmt.Errorf("initializer name %q: expected KEY[lo:hi]@axis or KEY!neg", name)
+	bad := fmt.Errorf("initializer name %q: expected KEY[lo:hi]@axis", name)
 	for rest := name[end:]; rest != ""; {
-		if after, ok := strings.CutPrefix(rest, negSuffix); ok {
-			out.Neg = !out.Neg
-			rest = after
-			continue
-		}
 		span, after, ok := strings.Cut(strings.TrimPrefix(rest, "["), "]@")
 		lo, hi, ok2 := strings.Cut(span, ":")
 		if rest[0] != '[' || !ok || !ok2 {
 			return TensorName{}, bad
 		}
-		end := strings.IndexAny(after, "[!")
+		end := strings.IndexByte(after, '[')
 		if end < 0 {
 			end = len(after)
 		}
@@ -123,81 +104,30 @@ type NamedTensor struct {
 	Tensor *graph.Tensor
 }
 
-// Reassemble makes whole tensors of those an afc model stores whole, sliced or
-// negated, keyed as the state dict has them, in order of first appearance.
-// Derived constants are left out. It fails where slices leave a gap or
-// contradict each other.
-func Reassemble(stored []NamedTensor) (*checkpoint.StateDict, error) {
-	type piece struct {
-		name   TensorName
-		tensor *graph.Tensor
+// Reassemble makes the whole tensor of what an afc model stores of it, under
+// names that begin with one key: the tensor, or slices. It fails where slices
+// leave a gap or contradict each other.
+func Reassemble(pieces []NamedTensor) (*graph.Tensor, error) {
+	if i := slices.IndexFunc(pieces, func(p NamedTensor) bool { return !strings.Contains(p.Name, "[") }); i >= 0 {
+		return pieces[i].Tensor, nil
 	}
-	var keys []string
-	pieces := map[string][]piece{}
-	for _, s := range stored {
-		if Derived(s.Name) {
-			continue
-		}
-		n, err := ParseName(s.Name)
+	var asm assembler
+	for _, p := range pieces {
+		n, err := ParseName(p.Name)
 		if err != nil {
 			return nil, err
 		}
-		if pieces[n.Key] == nil {
-			keys = append(keys, n.Key)
-		}
-		pieces[n.Key] = append(pieces[n.Key], piece{n, s.Tensor})
-	}
-	sd := checkpoint.New()
-	for _, key := range keys {
-		ps := pieces[key]
-		if i := slices.IndexFunc(ps, func(p piece) bool { return len(p.name.Slices) == 0 }); i >= 0 {
-			t, err := signed(ps[i].tensor, ps[i].name.Neg)
-			if err != nil {
-				return nil, err
-			}
-			sd.Set(key, t)
-			continue
-		}
-		var asm assembler
-		for _, p := range ps {
-			t, err := signed(p.tensor, p.name.Neg)
-			if err != nil {
-				return nil, err
-			}
-			if err := asm.add(p.name, t); err != nil {
-				return nil, err
-			}
-		}
-		t, err := asm.whole(key)
-		if err != nil {
+		if err := asm.add(n, p.Tensor); err != nil {
 			return nil, err
 		}
-		sd.Set(key, t)
+		asm.key = n.Key
 	}
-	return sd, nil
-}
-
-// signed returns t, or −t: the sign bits are turned, so that it is exact.
-func signed(t *graph.Tensor, neg bool) (*graph.Tensor, error) {
-	if !neg {
-		return t, nil
-	}
-	if !t.DType.IsFloat() {
-		return nil, fmt.Errorf("initializer %q: negated, yet %s", t.Name, t.DType)
-	}
-	b, err := t.Bytes()
-	if err != nil {
-		return nil, err
-	}
-	b = slices.Clone(b)
-	for i := t.DType.Size() - 1; i < len(b); i += t.DType.Size() {
-		b[i] ^= 0x80
-	}
-	return graph.NewTensor(t.DType, t.Dims, b)
+	return asm.whole()
 }
 
 // assembler puts slices of one tensor together.
 type assembler struct {
+	key    string
 	dtype  graph.DataType
 	dims   []int64 // of the whole, as far as the slices seen reach
 	pieces []placed
@@ -234,7 +164,7 @@ func (a *assembler) add(n TensorName, t *graph.Tensor) error {
 }
 
 // whole returns the tensor, once every element of it was added.
-func (a *assembler) whole(key string) (*graph.Tensor, error) {
+func (a *assembler) whole() (*graph.Tensor, error) {
 	var stored int64
 	for _, p := range a.pieces {
 		stored += int64(len(p.raw))
@@ -243,19 +173,19 @@ func (a *assembler) whole(key string) (*graph.Tensor, error) {
 	shape := graph.Tensor{DType: a.dtype, Dims: a.dims}
 	bytes, err := shape.NumBytes()
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", key, err)
+		return nil, fmt.Errorf("%s: %w", a.key, err)
 	}
 	if bytes > stored { // also keeps lying slice bounds from asking for memory
-		return nil, fmt.Errorf("%s: slices cover %d of %d bytes", key, stored, bytes)
+		return nil, fmt.Errorf("%s: slices cover %d of %d bytes", a.key, stored, bytes)
 	}
 	raw, seen := make([]byte, bytes), make([]bool, bytes/size)
 	for _, p := range a.pieces {
 		if err := a.place(p, raw, seen, size); err != nil {
-			return nil, fmt.Errorf("%s: %w", key, err)
+			return nil, fmt.Errorf("%s: %w", a.key, err)
 		}
 	}
 	if gap := slices.Index(seen, false); gap >= 0 {
-		return nil, fmt.Errorf("%s: no slice covers element %d of %v", key, gap, a.dims)
+		return nil, fmt.Errorf("%s: no slice covers element %d of %v", a.key, gap, a.dims)
 	}
 	return graph.NewTensor(a.dtype, a.dims, raw)
 }

@@ -2,10 +2,12 @@ package compiled
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/checkpoint"
 	"github.com/afc-project/afc/afblock/compiled/key"
 	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/afblock/weights"
@@ -25,7 +27,7 @@ func ReadModel(m *graph.Model) (*afblock.Network, FileInfo, error) {
 	if !Is(m) {
 		return fail("", "expected an AFNet that afc wrote, found no metadata %s", key.Network)
 	}
-	net, said, err := weights.DecodeStructure(m.Meta(key.Network))
+	sk, said, err := weights.Parse(m.Meta(key.Network))
 	if err != nil {
 		return fail("", "%v", err)
 	}
@@ -38,19 +40,17 @@ func ReadModel(m *graph.Model) (*afblock.Network, FileInfo, error) {
 	if file == nil {
 		return fail("", "metadata %s does not describe a file", key.Network)
 	}
-	sd, err := Reassemble(weightsOf(m, net))
-	if err != nil {
-		return fail("", "%v", err)
+	stored := weightsOf(m)
+	net, err := sk.BindAmong(stored)
+	if stored.err != nil {
+		return fail("", "%v", stored.err)
 	}
-	// Initializers bear the keys without the prefix; what else there is
-	// belongs to the source around the trunk.
-	keys := net.Keys
-	net.Keys = afblock.KeyStyle{FC: net.Head.Key}
-	if err := weights.BindSome(net, sd); err != nil {
-		err.File = m.Path
+	if err != nil {
+		if e := (*checkpoint.Error)(nil); errors.As(err, &e) {
+			e.File = m.Path
+		}
 		return nil, FileInfo{}, err
 	}
-	net.Keys = keys
 	if _, err := weights.Export(net); err != nil {
 		return fail("", "metadata %s: %v", key.Network, err)
 	}
@@ -66,35 +66,37 @@ func ReadModel(m *graph.Model) (*afblock.Network, FileInfo, error) {
 	return net, *file, nil
 }
 
-// weightsOf lists the initializers, those of subgraphs too, that bear keys of
-// the network.
-func weightsOf(m *graph.Model, net *afblock.Network) []NamedTensor {
-	stems := map[string]bool{net.Head.Key: true}
-	for c := range net.AllConvs() {
-		stems[c.Key] = true
-		if c.BN != nil {
-			stems[c.BN.Key] = true
-		}
-	}
-	for _, n := range net.AllNavigation() {
-		stems[n.Key2] = true
-	}
-	for _, s := range net.Stages {
-		if s.AF != nil {
-			stems[s.AF.Gate.Key1], stems[s.AF.Gate.Key2] = true, true
-		}
-	}
-	var out []NamedTensor
+// weightsOf gathers the initializers, those of subgraphs too, by the keys of
+// the state dict that their names begin with. What else there is belongs to the
+// source around the trunk; nobody asks for it.
+func weightsOf(m *graph.Model) *stored {
+	s := &stored{pieces: map[string][]NamedTensor{}}
 	for g := range m.Graph.AllGraphs() {
 		for _, v := range g.Initializers() {
 			key := v.Name()
-			if i := strings.IndexAny(key, "[!"); i >= 0 {
+			if i := strings.IndexByte(key, '['); i >= 0 {
 				key = key[:i]
 			}
-			if dot := strings.LastIndexByte(key, '.'); dot >= 0 && stems[key[:dot]] {
-				out = append(out, NamedTensor{v.Name(), v.Initializer()})
-			}
+			s.pieces[key] = append(s.pieces[key], NamedTensor{v.Name(), v.Initializer()})
 		}
 	}
-	return out
+	return s
+}
+
+// stored is the weights in a compiled model, put together as they are asked for.
+type stored struct {
+	pieces map[string][]NamedTensor
+	err    error // the first of what does not fit together
+}
+
+// Tensor returns the whole tensor of a key, nil if there is none.
+func (s *stored) Tensor(key string) *graph.Tensor {
+	if s.pieces[key] == nil {
+		return nil
+	}
+	t, err := Reassemble(s.pieces[key])
+	if err != nil && s.err == nil {
+		s.err = err
+	}
+	return t
 }

@@ -47,7 +47,7 @@ func safetensorsOf(t *testing.T, net *afblock.Network) []byte {
 // TestReadModel: whatever the lowering, the network read back from the file
 // has the same weights, bit by bit, and the same structure.
 func TestReadModel(t *testing.T) {
-	size := [2]int{64, 64}
+	size := afblock.Size{64, 64}
 	for name, opt := range map[string]weights.Options{
 		"afr50_tsn_t4": {Size: size}, "afr50_tsm_t8": {Size: size, ShiftDiv: 8, Unselected: afblock.UnselectedZero},
 	} {

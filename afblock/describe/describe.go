@@ -2,7 +2,6 @@ package describe
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -96,40 +95,59 @@ func Network(net *afblock.Network) *Description {
 		Method: "TSN", Backbone: net.Backbone(), Frames: net.Frames,
 		Weights: net.Stem.Conv.Weight.DType.String(), BN: batchNorms(net), Channels: net.Stem.Conv.In(),
 		Head: HeadDescription{
-			Classes: net.Head.Weight.Dims[0], Features: net.Head.Weight.Dims[1],
+			Classes: net.Head.FC.Weight.Dims[0], Features: net.Head.FC.Weight.Dims[1],
 			Consensus: net.Head.Consensus.String(), Softmax: net.Head.Softmax,
 		},
 	}
-	if net.Size[0] > 0 {
+	if net.Size.Known() {
 		d.Size = net.Size[:]
 	}
 	if m := net.Shell.Model(); m != nil {
 		d.describeSource(m, net)
 	}
-	for b := range net.AllBlocks() {
+	for b := range net.Blocks() {
 		if b.Shift != nil {
 			d.Method = "TSM"
 		}
 	}
-	d.Params = countParams(net.Stem.Conv) + linearParams(&net.Head)
+	cost := costOf(net)
+	d.Params = cost.Params()
 	for _, s := range net.Stages {
 		sd := describeStage(s)
 		if sd.AF != nil {
 			d.AF = &AFDescription{Unselected: net.Unselected.String(), FineTune: net.FineTune}
 		}
-		d.Params += sd.Params
+		for _, item := range cost.Items {
+			if item.Stage == s.Name {
+				sd.Params += item.Params
+			}
+		}
 		d.Stages = append(d.Stages, sd)
 	}
 	if d.AF != nil {
 		d.Method = "AFNet-" + d.Method
 	}
-	if cost, err := net.Cost(afblock.CostOptions{}); err == nil {
+	if net.Size.Known() {
 		d.MACs = cost.Total().MACs
 		for i := range d.Stages {
 			d.Stages[i].MACs = cost.Sum(func(c afblock.CostItem) bool { return c.Stage == d.Stages[i].Name }).MACs
 		}
 	}
 	return d
+}
+
+// costOf counts a clip; where the network takes any size of frame, the count is
+// of a usual one and only the parameters mean something.
+func costOf(net *afblock.Network) *afblock.CostTable {
+	opt := afblock.CostOptions{Size: net.Size}
+	if !net.Size.Known() {
+		opt.Size = afblock.Size{afblock.UsualSide, afblock.UsualSide}
+	}
+	cost, err := net.Cost(opt)
+	if err != nil {
+		panic("BUG: a network that does not hold together: " + err.Error())
+	}
+	return cost
 }
 
 // Model says what is in a model: read back if afc wrote it, else
@@ -189,31 +207,19 @@ func describeStage(s *afblock.Stage) StageDescriptor {
 		switch {
 		case i > 0:
 			d.StrideAt = "last block"
-		case b.Convs[0].Stride > 1 && b.Bottleneck():
+		case b.Convs()[0].Stride > 1 && b.Bottleneck():
 			d.StrideAt = "first 1×1"
 		default:
 			d.StrideAt = "3×3"
 		}
 	}
-	all := s.Blocks
 	if m := s.AF; m != nil {
-		all = slices.Concat(m.Ample, m.Focal, []*afblock.Block{m.Fusion})
 		d.AF = &ModuleDescriptor{Alpha: m.Alpha, Groups: m.Groups, Navigation: "trained"}
-		d.Params += countParams(m.Transform) + sizes(m.Gate.W1, m.Gate.W2, m.Gate.B1, m.Gate.B2)
 		for _, n := range m.Navigation {
-			d.Params += countParams(n.Pool) + sizes(n.Weight, n.Bias)
 			d.AF.Dense = d.AF.Dense || n.Dense()
 			if n.Fixed != nil {
 				d.AF.Navigation = n.Fixed.String()
 			}
-		}
-	}
-	for _, b := range all {
-		for _, c := range b.Convs {
-			d.Params += countParams(*c)
-		}
-		if c := b.Downsample.Conv; c != nil {
-			d.Params += countParams(*c)
 		}
 	}
 	return d
@@ -247,7 +253,7 @@ func foldText(b *afblock.Block) string {
 // batchNorms says whether batch normalisation stands apart from convolutions.
 func batchNorms(net *afblock.Network) string {
 	kept, folded := false, false
-	for c := range net.AllConvs() {
+	for c := range net.Convs() {
 		kept, folded = kept || c.BN != nil, folded || c.BN == nil
 	}
 	switch {
@@ -257,29 +263,4 @@ func batchNorms(net *afblock.Network) string {
 		return "kept"
 	}
 	return "folded"
-}
-
-func countParams(c afblock.Conv) int64 {
-	n := sizes(c.Weight, c.Bias)
-	if c.BN != nil {
-		n += sizes(c.BN.Gamma, c.BN.Beta)
-	}
-	return n
-}
-
-func linearParams(h *afblock.Head) int64 { return sizes(h.Weight, h.Bias) }
-
-// sizes adds the elements of tensors, nil ones left out.
-func sizes(ts ...*graph.Tensor) int64 {
-	n := int64(0)
-	for _, t := range ts {
-		if t != nil {
-			size := int64(1)
-			for _, d := range t.Dims {
-				size *= d
-			}
-			n += size
-		}
-	}
-	return n
 }

@@ -68,27 +68,30 @@ func shellModel(net *afblock.Network, m *graph.Model, in, out *graph.Value) (s *
 // standIn makes a map of the trunk's size and channels of what the stem reads.
 func standIn(net *afblock.Network, g *graph.Graph, x *graph.Value, name string) *graph.Value {
 	channels := int64(net.Stem.Conv.In())
-	pool := func(kernel, stride, pad int) {
-		k, s, p := int64(kernel), int64(stride), int64(pad)
+	pool := func(w afblock.Window) {
+		k, s, p := int64(w.Kernel), int64(w.Stride), int64(w.Pad)
 		x = g.NewNode("MaxPool", "afc.stand_in", []*graph.Value{x}, 1, graph.Ints("kernel_shape", k, k),
 			graph.Ints("strides", s, s), graph.Ints("pads", p, p, p, p)).Output(0)
 	}
-	conv := func(c *afblock.Conv) {
-		if c.Stride > 1 {
-			pool(c.Kernel(), c.Stride, c.Pad)
+	out := int64(0)
+	for u := range net.Walk(net.Size) {
+		if u.Part == afblock.PartHead {
+			out = int64(u.In.C)
 		}
-	}
-	conv(&net.Stem.Conv)
-	pool(net.Stem.Pool.Kernel, net.Stem.Pool.Stride, net.Stem.Pool.Pad)
-	for _, s := range net.Stages {
-		for _, b := range s.MainLine() {
-			for _, c := range b.Convs {
-				conv(c)
+		if !u.MainLine() {
+			continue
+		}
+		for _, l := range u.Layers {
+			switch l := l.(type) {
+			case *afblock.Conv:
+				if l.Stride > 1 {
+					pool(l.Window())
+				}
+			case afblock.MaxPool:
+				pool(afblock.Window(l))
 			}
 		}
 	}
-	line := net.Stages[len(net.Stages)-1].MainLine()
-	out := int64(line[len(line)-1].Out())
 	zero := g.NewInitializer("afc.stand_in_weight", graph.Float32s([]int64{out, channels, 1, 1}, make([]float32, out*channels)...))
 	return g.AddNode("Conv", "", "afc.stand_in", []*graph.Value{x, zero}, []string{g.NewName(name)}).Output(0)
 }

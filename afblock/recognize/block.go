@@ -68,7 +68,7 @@ func (r *recognizer) block(x *graph.Value, rs []reader) (*afblock.Block, *graph.
 		if err != nil {
 			return nil, nil, err
 		}
-		b.FinalReLU, out = true, relu.Output(0)
+		b.Act, out = afblock.ReLU, relu.Output(0)
 	}
 	if out == nil {
 		return nil, nil, r.refuse(main.add, "a sum that is read", "an output left out", "")
@@ -126,12 +126,13 @@ func (r *recognizer) movedFrom(v, base *graph.Value) bool {
 func (r *recognizer) mainBranch(b *afblock.Block, x *graph.Value, br branch) error {
 	in := r.channels(x)
 	ops := br.ops
+	var convs []*afblock.Conv
 	for i := 1; ; i++ {
 		c, rest, err := r.convBN(ops, br.add, in, fmt.Sprintf("conv%d", i), fmt.Sprintf("bn%d", i))
 		if err != nil {
 			return err
 		}
-		b.Convs = append(b.Convs, c)
+		convs = append(convs, c)
 		in, ops = int64(c.Out()), rest
 		if len(ops) == 0 {
 			break
@@ -142,8 +143,9 @@ func (r *recognizer) mainBranch(b *afblock.Block, x *graph.Value, br branch) err
 		r.progress++
 		ops = ops[1:]
 	}
+	b.Main = afblock.Chain(afblock.ReLU, convs...)
 	var kernels []int
-	for _, c := range b.Convs {
+	for _, c := range convs {
 		kernels = append(kernels, c.Kernel())
 	}
 	switch {
@@ -186,7 +188,7 @@ func (r *recognizer) sideBranch(b *afblock.Block, x *graph.Value, br branch) err
 		if pool.Pad > 0 && ops[0].AttrInt("count_include_pad", 0) == 0 {
 			return r.refuse(ops[0], "an average pool that counts its padding", "count_include_pad = 0", "")
 		}
-		b.Downsample.Pool, stride, ops = &pool, pool.Stride, ops[1:]
+		b.Residual.Pool, stride, ops = &pool, pool.Stride, ops[1:]
 	}
 	width := r.channels(x)
 	if len(ops) > 0 {
@@ -200,10 +202,10 @@ func (r *recognizer) sideBranch(b *afblock.Block, x *graph.Value, br branch) err
 		if c.Kernel() != 1 {
 			return r.refuse(ops[0], "a 1×1 convolution on the residual path", fmt.Sprintf("kernel %d", c.Kernel()), "")
 		}
-		if sameBias(c.Bias, b.Convs[0].Bias) {
+		if sameBias(c.Bias, b.Convs()[0].Bias) {
 			return r.refuse(ops[0], "a bias of its own", fmt.Sprintf("%q, the bias of the block's first convolution", ops[0].Input(2)), wrongBiasHint)
 		}
-		b.Downsample.Conv, stride, width = c, stride*c.Stride, int64(c.Out())
+		b.Residual.Conv, stride, width = c, stride*c.Stride, int64(c.Out())
 	}
 	if int(width) != b.Out() || stride != b.Stride() {
 		return r.refuse(br.add, fmt.Sprintf("a residual path of %d channels and stride %d", b.Out(), b.Stride()),

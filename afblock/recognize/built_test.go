@@ -48,11 +48,11 @@ func checkBuilt(t *testing.T, net *afblock.Network, s testmodels.Spec) {
 	case testmodels.PerFrameScores:
 		want = afblock.PerFrame
 	}
-	if net.Frames != s.Frames || net.Head.Consensus != want || net.Head.Weight.Dims[0] != int64(s.Classes) || net.Backbone() != "ResNet-18" {
+	if net.Frames != s.Frames || net.Head.Consensus != want || net.Head.FC.Weight.Dims[0] != int64(s.Classes) || net.Backbone() != "ResNet-18" {
 		t.Errorf("%s, T %d, consensus %q, %d classes; want ResNet-18, %d, %q, %d", net.Backbone(), net.Frames, net.Head.Consensus,
-			net.Head.Weight.Dims[0], s.Frames, want, s.Classes)
+			net.Head.FC.Weight.Dims[0], s.Frames, want, s.Classes)
 	}
-	for b := range net.AllBlocks() {
+	for b := range net.Blocks() {
 		if (b.Shift != nil) != (s.Shift != testmodels.NoShift) || b.Shift != nil && (b.Shift.Fold != b.In()/8 || b.Shift.Residual) {
 			t.Errorf("%s: shift %+v", b.Key, b.Shift)
 		}
@@ -70,7 +70,7 @@ func TestRecognizeHalvesAndSingleFrames(t *testing.T) {
 				t.Errorf("shift %d, %d frames, fold 1/%d: %v", shift, c.frames, c.div, err)
 				continue
 			}
-			for b := range net.AllBlocks() {
+			for b := range net.Blocks() {
 				if b.Shift == nil || b.Shift.Fold != b.In()/c.div || net.Frames != c.frames {
 					t.Errorf("shift %d: %s of %d frames has shift %+v; want %d frames, fold %d", shift, b.Key, net.Frames, b.Shift, c.frames, b.In()/c.div)
 				}

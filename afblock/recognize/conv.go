@@ -125,9 +125,9 @@ func (r *recognizer) batchNorm(n *graph.Node, key string, channels int) (*afbloc
 
 // pool reads a square, symmetric 2-D pool. ceil_mode passes where the sizes at
 // hand come out the same without it.
-func (r *recognizer) pool(n *graph.Node) (afblock.Pool, error) {
-	bad := func(found string) (afblock.Pool, error) {
-		return afblock.Pool{}, r.refuse(n, "a square, evenly padded 2-D pool", found, "")
+func (r *recognizer) pool(n *graph.Node) (afblock.Window, error) {
+	bad := func(found string) (afblock.Window, error) {
+		return afblock.Window{}, r.refuse(n, "a square, evenly padded 2-D pool", found, "")
 	}
 	kernel := n.AttrInts("kernel_shape")
 	k, ok := square(kernel, 2)
@@ -154,5 +154,5 @@ func (r *recognizer) pool(n *graph.Node) (afblock.Pool, error) {
 		}
 	}
 	r.progress++
-	return afblock.Pool{Kernel: int(k), Stride: int(stride), Pad: int(pad)}, nil
+	return afblock.Window{Kernel: int(k), Stride: int(stride), Pad: int(pad)}, nil
 }

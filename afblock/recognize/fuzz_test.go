@@ -64,7 +64,7 @@ func recognizeMutated(t testing.TB) func(*rapid.T) {
 			net, err := Network(m, opt)
 			var no *Error
 			switch {
-			case err == nil && (net.Shell == nil || net.Head.Weight == nil || len(net.Stages) == 0 || net.Frames < 1):
+			case err == nil && (net.Shell == nil || net.Head.FC.Weight == nil || len(net.Stages) == 0 || net.Frames < 1):
 				rt.Fatalf("recognised, but incomplete: %+v", net)
 			case err != nil && (!errors.As(err, &no) || no.Expected == "" || no.Found == ""):
 				rt.Fatalf("no reason: %v", err)

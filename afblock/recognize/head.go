@@ -144,13 +144,13 @@ func (r *recognizer) linear(fc *graph.Node) (*graph.Value, error) {
 			}
 		}
 	}
-	r.net.Head.Key, r.net.Head.Weight = "fc", w
+	r.net.Head.FC.Key, r.net.Head.FC.Weight = "fc", w
 	if bias != nil {
 		b := r.Constant(bias)
 		if b == nil || dataflow.Elements(b.Dims) != w.Dims[0] {
 			return nil, r.refuse(fc, fmt.Sprintf("a constant bias of %d elements", w.Dims[0]), bias.Name(), "")
 		}
-		r.net.Head.Bias = b.Reshaped(w.Dims[0])
+		r.net.Head.FC.Bias = b.Reshaped(w.Dims[0])
 	}
 	r.progress++
 	return scores, nil
@@ -184,7 +184,7 @@ func (r *recognizer) pooling(x *graph.Value, fc *graph.Node) (int, error) {
 	if err != nil {
 		return 0, r.refuse(fc, "features computed from the trunk's output", err.Error(), "")
 	}
-	channels := r.net.Head.Weight.Dims[1]
+	channels := r.net.Head.FC.Weight.Dims[1]
 	frames, err := given.Float32s()
 	if err != nil {
 		return 0, err
@@ -227,7 +227,7 @@ func (r *recognizer) consensus(found *headFound) error {
 	}
 	found.answer = answer
 	d := r.Dims(scores)
-	classes := r.net.Head.Weight.Dims[0]
+	classes := r.net.Head.FC.Weight.Dims[0]
 	if classes <= 0 || !r.probeable(d) || dataflow.Elements(d)%classes != 0 {
 		return r.refuse(fc, fmt.Sprintf("rows of %d scores", classes), scores.Type.Shape.String(), "")
 	}
@@ -266,7 +266,7 @@ func (r *recognizer) mean(scores, v *graph.Value, given map[*graph.Value]*graph.
 	}
 	in, err1 := given[scores].Float32s()
 	out, err2 := given[v].Float32s()
-	width := int(r.net.Head.Weight.Dims[0])
+	width := int(r.net.Head.FC.Weight.Dims[0])
 	if err1 != nil || err2 != nil || len(out) == 0 || len(out)%width != 0 || len(in)%len(out) != 0 {
 		return mean{}
 	}

@@ -136,7 +136,10 @@ func (r *recognizer) network(m *graph.Model, opt Options) error {
 		return err
 	}
 	r.net.Size = r.size(m, in, view.layout)
-	r.net.Keys = afblock.KeyStyle{FC: r.net.Head.Key}
+	r.net.Keys = afblock.KeyStyle{FC: r.net.Head.FC.Key}
+	if err := r.net.Check(); err != nil {
+		return r.refuse(nil, "maps that fit the windows", err.Error(), "")
+	}
 	shell := r.source(m, in, out, head, frames, view)
 	if frames == 1 && head.averaged == 1 {
 		r.net.Head.Consensus = shell.consensusOfOne()
@@ -169,7 +172,7 @@ func (r *recognizer) source(m *graph.Model, in, out *graph.Value, head *headFoun
 		model: m, in: g.Value(in.Name()), out: g.Value(out.Name()), fc: g.Value(head.fc.Output(0).Name()).Producer(),
 		layout: view.layout, frames: frames, segments: view.segments,
 		answer: g.Value(head.answer.Name()), scores: g.Value(head.scores.Name()), kernel: head.kernel,
-		classes: r.net.Head.Weight.Dims[0], tail: head.tail, averaged: head.averaged, axis: view.axis,
+		classes: r.net.Head.FC.Weight.Dims[0], tail: head.tail, averaged: head.averaged, axis: view.axis,
 		head: r.net.Head, clips: probeSizes(0).clips, inDims: r.Dims(in), outDims: r.Dims(out),
 	}
 	return s
@@ -198,10 +201,10 @@ func sourceAt(m *graph.Model, in, out *graph.Value, frames int) (*Shell, error) 
 }
 
 // size returns the frames' size if the model fixes it.
-func (r *recognizer) size(m *graph.Model, in *graph.Value, layout afblock.Layout) [2]int {
+func (r *recognizer) size(m *graph.Model, in *graph.Value, layout afblock.Layout) afblock.Size {
 	inputs, err := clipInputs(m)
 	if err != nil {
-		return [2]int{}
+		return afblock.Size{}
 	}
 	shape := inputs[0].Type.Shape
 	of := shape[len(shape)-2:] // height and width
@@ -210,9 +213,9 @@ func (r *recognizer) size(m *graph.Model, in *graph.Value, layout afblock.Layout
 	}
 	for _, d := range of {
 		if !d.Known() {
-			return [2]int{}
+			return afblock.Size{}
 		}
 	}
 	d := r.Dims(in)
-	return [2]int{int(d[2]), int(d[3])}
+	return afblock.Size{int(d[2]), int(d[3])}
 }

@@ -33,11 +33,11 @@ func TestRecognizeFixtures(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if net.Frames != tt.frames || net.Shell.Clip().Layout != tt.layout || net.Shell.Clip().Segments != tt.segments || net.Size != [2]int{64, 64} {
+			if net.Frames != tt.frames || net.Shell.Clip().Layout != tt.layout || net.Shell.Clip().Segments != tt.segments || net.Size != (afblock.Size{64, 64}) {
 				t.Errorf("T %d, layout %v, %d frames a sample, size %v; want %d, %v, %d, [64 64]",
 					net.Frames, net.Shell.Clip().Layout, net.Shell.Clip().Segments, net.Size, tt.frames, tt.layout, tt.segments)
 			}
-			if net.Head.Consensus != afblock.MeanAfterFC || net.Head.Softmax || net.Head.Weight.Dims[0] != 11 {
+			if net.Head.Consensus != afblock.MeanAfterFC || net.Head.Softmax || net.Head.FC.Weight.Dims[0] != 11 {
 				t.Errorf("head %+v, want 11 classes averaged over frames", net.Head)
 			}
 			for i, s := range net.Stages {
@@ -45,8 +45,8 @@ func TestRecognizeFixtures(t *testing.T) {
 					t.Errorf("%s has %d blocks, want %d", s.Name, len(s.Blocks), want)
 				}
 				b := s.Blocks[0]
-				if (b.Convs[0].BN != nil) != tt.bn || !b.Bottleneck() || !b.FinalReLU {
-					t.Errorf("%s: BN %v, %d convolutions, final ReLU %v", b.Key, b.Convs[0].BN, len(b.Convs), b.FinalReLU)
+				if (b.Convs()[0].BN != nil) != tt.bn || !b.Bottleneck() || b.Act != afblock.ReLU {
+					t.Errorf("%s: BN %v, %d convolutions, final ReLU %v", b.Key, b.Convs()[0].BN, len(b.Convs()), b.Act == afblock.ReLU)
 				}
 				switch {
 				case tt.fold == nil && b.Shift != nil:
@@ -54,7 +54,7 @@ func TestRecognizeFixtures(t *testing.T) {
 				case tt.fold != nil && (b.Shift == nil || b.Shift.Fold != tt.fold[i] || b.Shift.Residual):
 					t.Errorf("%s: shift %+v, want fold %d of the main branch", b.Key, b.Shift, tt.fold[i])
 				}
-				if i > 0 && b.Convs[1].Stride != 2 {
+				if i > 0 && b.Convs()[1].Stride != 2 {
 					t.Errorf("%s: strides not in the 3×3 convolution", b.Key)
 				}
 			}

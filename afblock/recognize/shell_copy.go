@@ -233,7 +233,7 @@ func (s *Shell) outputType(net *afblock.Network) graph.Type {
 	typ := s.answer.Type
 	typ.Shape = slices.Clone(typ.Shape)
 	if n := len(typ.Shape); n > 0 && typ.Shape[n-1].Known() {
-		typ.Shape[n-1] = graph.D(net.Head.Weight.Dims[0])
+		typ.Shape[n-1] = graph.D(net.Head.FC.Weight.Dims[0])
 	}
 	if net.Frames == s.frames || net.Head.Consensus != afblock.PerFrame {
 		return typ
@@ -270,20 +270,20 @@ func (s *Shell) copyLinear(g *graph.Graph, x *graph.Value, head *afblock.Head) *
 	if s.fc.Is("Gemm") {
 		return head.Gemm(g, x)
 	}
-	w := afblock.HeadInitializer(g, head.Key+".weight", head.Weight)
+	w := afblock.HeadInitializer(g, head.FC.Key+".weight", head.FC.Weight)
 	if s.fc.Is("Conv") {
-		shape := slices.Concat(head.Weight.Dims, s.kernel)
+		shape := slices.Concat(head.FC.Weight.Dims, s.kernel)
 		w = g.NewNode("Reshape", "afc.fc_kernel", []*graph.Value{w, g.NewInitializer("afc.fc_kernel_shape", graph.Vec(shape...))}, 1).Output(0)
 		in := []*graph.Value{x, w}
-		if head.Bias != nil {
-			in = append(in, afblock.HeadInitializer(g, head.Key+".bias", head.Bias))
+		if head.FC.Bias != nil {
+			in = append(in, afblock.HeadInitializer(g, head.FC.Key+".bias", head.FC.Bias))
 		}
 		return g.NewNode("Conv", s.fc.Name, in, 1).Output(0)
 	}
 	w = g.NewNode("Transpose", "afc.fc_transposed", []*graph.Value{w}, 1, graph.Ints("perm", 1, 0)).Output(0)
 	y := g.NewNode("MatMul", s.fc.Name, []*graph.Value{x, w}, 1).Output(0)
-	if head.Bias != nil {
-		y = g.NewNode("Add", "", []*graph.Value{y, afblock.HeadInitializer(g, head.Key+".bias", head.Bias)}, 1).Output(0)
+	if head.FC.Bias != nil {
+		y = g.NewNode("Add", "", []*graph.Value{y, afblock.HeadInitializer(g, head.FC.Key+".bias", head.FC.Bias)}, 1).Output(0)
 	}
 	return y
 }

@@ -329,7 +329,7 @@ func (s *Shell) clipDims(t int, size clipSizes) map[string][]int64 {
 // suffixPlan finds how the suffix changes for the network's T and classes: so
 // that it still computes the same consensus. It fails where no change does.
 func (s *Shell) suffixPlan(net *afblock.Network) (*plan, error) {
-	classes := [2]int64{s.classes, net.Head.Weight.Dims[0]}
+	classes := [2]int64{s.classes, net.Head.FC.Weight.Dims[0]}
 	if net.Frames == s.frames && classes[0] == classes[1] {
 		return nil, nil
 	}

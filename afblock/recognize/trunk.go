@@ -58,7 +58,7 @@ func (r *recognizer) stem() (in, out *graph.Value, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	r.net.Stem = afblock.Stem{Conv: *c, Pool: pool}
+	r.net.Stem = afblock.Stem{Conv: *c, Act: afblock.ReLU, Pool: &pool}
 	return in, n.Output(0), nil
 }
 
@@ -150,9 +150,9 @@ func (r *recognizer) frozen() *graph.Node {
 // nameBlock gives the block and its parts torchvision's state-dict keys.
 func nameBlock(b *afblock.Block, key string) {
 	b.Key = key
-	convs := b.Convs
-	if b.Downsample.Conv != nil {
-		convs = append(convs[:len(convs):len(convs)], b.Downsample.Conv)
+	convs := b.Convs()
+	if b.Residual.Conv != nil {
+		convs = append(convs, b.Residual.Conv)
 	}
 	for _, c := range convs {
 		c.Key = key + "." + c.Key

@@ -13,46 +13,66 @@ import (
 // anySize is a dimension that is read, not checked.
 const anySize = -1
 
-// binder gives a planned network its tensors and collects what does not fit.
-type binder struct {
-	net       *afblock.Network
-	sd        *checkpoint.StateDict
-	used      map[string]bool
-	missing   []string
-	misshapen []checkpoint.Misshapen
-	problems  []string
+// Tensors is where Bind takes tensors from: nil where there is none of a name.
+type Tensors interface {
+	Tensor(name string) *graph.Tensor
 }
 
-// bind fills a planned network with the tensors of sd and checks every shape.
-// sd must hold nothing else.
-func bind(net *afblock.Network, sd *checkpoint.StateDict) error {
-	b := newBinder(net, sd)
-	b.network()
+// Bind makes the network of a skeleton and the tensors of sd, every shape
+// checked. sd must hold nothing else. The error lists all that does not fit.
+func (sk *Skeleton) Bind(sd *checkpoint.StateDict) (*afblock.Network, error) {
+	b := &binder{sk: sk, from: sd, full: sk.fullKey, used: map[string]bool{}}
+	net := b.network()
 	var extra []string
 	for _, n := range sd.Names() {
 		if !b.used[n] {
 			extra = append(extra, n)
 		}
 	}
-	if err := b.result(extra); err != nil {
-		return err
+	if err := b.result(sd.File, extra); err != nil {
+		return nil, err
 	}
-	return nil
+	return net, nil
 }
 
-// BindSome is bind for an sd that may hold more.
-func BindSome(net *afblock.Network, sd *checkpoint.StateDict) *checkpoint.Error {
-	b := newBinder(net, sd)
-	b.network()
-	return b.result(nil)
+// BindAmong is Bind for tensors among others, by their keys without prefix.
+func (sk *Skeleton) BindAmong(from Tensors) (*afblock.Network, error) {
+	b := &binder{sk: sk, from: from, full: func(key string) string { return key }, used: map[string]bool{}}
+	net := b.network()
+	if err := b.result("", nil); err != nil {
+		return nil, err
+	}
+	return net, nil
 }
 
-func newBinder(net *afblock.Network, sd *checkpoint.StateDict) *binder {
-	return &binder{net: net, sd: sd, used: map[string]bool{}}
+func (sk *Skeleton) fullKey(key string) string {
+	return fullKey(afblock.KeyStyle{Prefix: sk.Prefix, FC: sk.FC}, sk.Head.Key, key)
+}
+
+// fullKey is a key as the checkpoint spells it; fc is the head's key in the
+// network.
+func fullKey(style afblock.KeyStyle, fc, key string) string {
+	if rest, ok := strings.CutPrefix(key, fc+"."); ok {
+		return style.FC + "." + rest
+	}
+	return style.Prefix + key
+}
+
+// binder makes a network and collects what does not fit. What it makes is
+// whole only if everything did.
+type binder struct {
+	sk        *Skeleton
+	from      Tensors
+	full      func(key string) string
+	used      map[string]bool
+	frames    int
+	missing   []string
+	misshapen []checkpoint.Misshapen
+	problems  []string
 }
 
 // result returns all that did not fit, nil if everything did.
-func (b *binder) result(extra []string) *checkpoint.Error {
+func (b *binder) result(file string, extra []string) error {
 	n := len(b.missing) + len(extra) + len(b.misshapen)
 	if n+len(b.problems) == 0 {
 		return nil
@@ -62,29 +82,34 @@ func (b *binder) result(extra []string) *checkpoint.Error {
 		reason = append(reason, fmt.Sprintf("%d of its tensors do not fit an AF-ResNet of its depth (%d missing, %d extra, %d misshapen)",
 			n, len(b.missing), len(extra), len(b.misshapen)))
 	}
-	return &checkpoint.Error{File: b.sd.File, Reason: strings.Join(append(reason, b.problems...), "; "),
+	return &checkpoint.Error{File: file, Reason: strings.Join(append(reason, b.problems...), "; "),
 		Missing: b.missing, Extra: extra, Misshapen: b.misshapen}
 }
 
-func (b *binder) network() {
-	net := b.net
-	c := b.conv(&net.Stem.Conv, anySize, anySize, 7) // of RGB, flow or RGB differences
-	for _, s := range net.Stages {
-		if s.AF != nil {
-			c = b.afModule(s.Name, s.AF, c)
-			continue
-		}
-		for _, block := range s.Blocks {
-			c = b.block(block, c)
-		}
+func (b *binder) network() *afblock.Network {
+	sk := b.sk
+	b.frames = sk.Frames
+	net := &afblock.Network{
+		Size: sk.Size, Shell: afblock.StandardShell{}, FineTune: sk.FineTune, Keys: afblock.KeyStyle{Prefix: sk.Prefix, FC: sk.FC},
 	}
-	h := &net.Head
-	classes := int64(anySize)
-	if h.Weight = b.weight(h.Key+".weight", anySize, c); h.Weight != nil {
-		classes = h.Weight.Dims[0]
+	if sk.Unselected == afblock.UnselectedZero.String() {
+		net.Unselected = afblock.UnselectedZero
 	}
-	h.Bias = b.bias(h.Bias, h.Key, classes)
-	if net.Frames == 0 {
+	stem, c := b.conv(&sk.Stem, anySize, anySize, 7) // of RGB, flow or RGB differences
+	net.Stem = afblock.Stem{Conv: *stem, Act: afblock.ReLU, Pool: pool(&sk.Pool)}
+	for i := range sk.Stages {
+		j := &sk.Stages[i]
+		stage := &afblock.Stage{Name: j.Name}
+		if j.Transform != nil {
+			stage.AF, c = b.afModule(j, c)
+		} else {
+			stage.Blocks, c = b.blocks(j.Blocks, c)
+		}
+		net.Stages = append(net.Stages, stage)
+	}
+	fc := b.linear(sk.Head.Key, anySize, c, sk.Head.Bias)
+	net.Head = afblock.Head{FC: fc, Consensus: afblock.Consensus(slices.Index(consensusNames, sk.Head.Consensus)), Softmax: sk.Head.Softmax}
+	if net.Frames = b.frames; b.frames == 0 {
 		b.problems = append(b.problems, "its frames a clip (T) cannot be read from it: give them with --frames")
 	}
 	if len(b.missing)+len(b.misshapen)+len(b.problems) == 0 {
@@ -92,14 +117,22 @@ func (b *binder) network() {
 			b.problems = append(b.problems, "its structure does not hold together: "+err.Error())
 		}
 	}
+	return net
+}
+
+func pool(p *[3]int) *afblock.Window {
+	if p == nil {
+		return nil
+	}
+	return &afblock.Window{Kernel: p[0], Stride: p[1], Pad: p[2]}
 }
 
 // take returns the tensor of a key, nil if it is missing (noted if needed) or
 // does not fit, which is noted. A tensor that differs only in dimensions of
 // size 1 is reshaped: compiled models store some weights so.
 func (b *binder) take(key string, needed bool, dims []int64) *graph.Tensor {
-	full := b.net.FullKey(key)
-	t := b.sd.Tensor(full)
+	full := b.full(key)
+	t := b.from.Tensor(full)
 	if t == nil {
 		if needed {
 			b.missing = append(b.missing, full)
@@ -129,10 +162,10 @@ func (b *binder) weight(key string, dims ...int64) *graph.Tensor {
 	return b.float32(key, b.take(key, true, dims))
 }
 
-// bias returns the bias of a layer: planned is nil where it may be absent.
-func (b *binder) bias(planned *graph.Tensor, layer string, dim int64) *graph.Tensor {
+// bias returns the bias of a layer, which may be absent unless it is needed.
+func (b *binder) bias(layer string, needed bool, dim int64) *graph.Tensor {
 	key := layer + ".bias"
-	return b.float32(key, b.take(key, planned != nil, []int64{dim}))
+	return b.float32(key, b.take(key, needed && !b.sk.anyBias, []int64{dim}))
 }
 
 func (b *binder) float32(key string, t *graph.Tensor) *graph.Tensor {
@@ -141,107 +174,141 @@ func (b *binder) float32(key string, t *graph.Tensor) *graph.Tensor {
 	}
 	v, err := t.Float32s()
 	if err != nil {
-		b.misshapen = append(b.misshapen, checkpoint.Misshapen{Key: b.net.FullKey(key), Expected: "float32", Found: t.DType.String()})
+		b.misshapen = append(b.misshapen, checkpoint.Misshapen{Key: b.full(key), Expected: "float32", Found: t.DType.String()})
 		return nil
 	}
 	return graph.Float32s(t.Dims, v...)
 }
 
-// conv fills a convolution of a k×k window over in channels and returns its
+// conv makes a convolution of a k×k window over in channels and returns its
 // output channels, anySize if they are not known.
-func (b *binder) conv(c *afblock.Conv, in, out, k int64) int64 {
+func (b *binder) conv(j *convJSON, in, out, k int64) (*afblock.Conv, int64) {
+	c := &afblock.Conv{Key: j.Key, Stride: max(j.Stride, 1), Pad: max(j.Pad, 0), Groups: max(j.Groups, 1)}
 	perGroup := in
-	if c.Groups != 1 || in == anySize {
+	if c.Groups != 1 || j.grouped {
 		perGroup = anySize // checked below
 	}
 	if c.Weight = b.weight(c.Key+".weight", out, perGroup, k, k); c.Weight != nil {
 		out = c.Weight.Dims[0]
-		b.groups(c, in)
+		b.groups(c, in, j.grouped)
 	}
-	c.Bias = b.bias(c.Bias, c.Key, out)
-	if c.BN == nil {
-		return out
+	c.Bias = b.bias(c.Key, j.Bias, out)
+	if j.BN != "" {
+		c.BN = b.batchNorm(j, out)
 	}
-	for _, v := range []struct {
-		name string
-		to   **graph.Tensor
-	}{{"weight", &c.BN.Gamma}, {"bias", &c.BN.Beta}, {"running_mean", &c.BN.Mean}, {"running_var", &c.BN.Var}} {
-		*v.to = b.weight(c.BN.Key+"."+v.name, out)
+	return c, out
+}
+
+func (b *binder) batchNorm(j *convJSON, channels int64) *afblock.BatchNorm {
+	n := &afblock.BatchNorm{Key: j.BN, Eps: j.Eps}
+	n.Gamma, n.Beta = b.weight(n.Key+".weight", channels), b.weight(n.Key+".bias", channels)
+	n.Mean, n.Var = b.weight(n.Key+".running_mean", channels), b.weight(n.Key+".running_var", channels)
+	if n.Batches = b.take(n.Key+".num_batches_tracked", false, []int64{}); n.Batches == nil && j.Batches != nil {
+		n.Batches = graph.Int64s([]int64{}, *j.Batches)
 	}
-	if t := b.take(c.BN.Key+".num_batches_tracked", false, []int64{}); t != nil {
-		c.BN.Batches = t
-	}
-	return out
+	return n
 }
 
 // groups checks a convolution's groups against its input channels, or reads
-// them off the weight's shape if they are 0.
-func (b *binder) groups(c *afblock.Conv, in int64) {
+// them off the weight's shape.
+func (b *binder) groups(c *afblock.Conv, in int64, read bool) {
 	if in == anySize {
 		return
 	}
 	out, per, groups := c.Weight.Dims[0], c.Weight.Dims[1], int64(c.Groups)
-	if groups == 0 && per > 0 {
+	if read && per > 0 {
 		groups = in / per
 	}
 	if per <= 0 || groups <= 0 || groups*per != in || out%groups != 0 {
-		b.misshapen = append(b.misshapen, checkpoint.Misshapen{Key: b.net.FullKey(c.Key + ".weight"),
+		b.misshapen = append(b.misshapen, checkpoint.Misshapen{Key: b.full(c.Key + ".weight"),
 			Expected: fmt.Sprintf("a convolution of %d channels", in), Found: c.Weight.Shape().String()})
 		return
 	}
 	c.Groups = int(groups)
 }
 
-// block fills a residual block and returns its output channels.
-func (b *binder) block(block *afblock.Block, in int64) int64 {
+// linear makes a linear layer of in inputs.
+func (b *binder) linear(key string, out, in int64, bias bool) afblock.Linear {
+	l := afblock.Linear{Key: key, Weight: b.weight(key+".weight", out, in)}
+	if l.Weight != nil {
+		out = l.Weight.Dims[0]
+	}
+	l.Bias = b.bias(key, bias, out)
+	return l
+}
+
+// block makes a residual block and returns its output channels.
+func (b *binder) block(j *blockJSON, in int64) (*afblock.Block, int64) {
+	block := &afblock.Block{Key: j.Key, Act: afblock.ReLU, Residual: afblock.Residual{Pool: pool(j.Pool)}}
+	if j.NoReLU {
+		block.Act = afblock.Identity
+	}
 	kernels := []int64{3, 3}
-	if block.Bottleneck() {
+	if len(j.Convs) == 3 {
 		kernels = []int64{1, 3, 1}
 	}
 	c := in
-	for i, conv := range block.Convs {
-		c = b.conv(conv, c, anySize, kernels[i])
+	var convs []*afblock.Conv
+	for i := range j.Convs {
+		var conv *afblock.Conv
+		conv, c = b.conv(&j.Convs[i], c, anySize, kernels[i])
+		convs = append(convs, conv)
 	}
-	if s := block.Shift; s != nil && s.Fold < 0 {
-		if block.Shift = nil; in != anySize && in/int64(-s.Fold) > 0 {
-			block.Shift = &afblock.Shift{Fold: int(in) / -s.Fold, Residual: s.Residual}
-		}
-	}
-	if s := block.Shift; s != nil && in != anySize && int64(s.Fold) > in/2 {
-		b.problems = append(b.problems, fmt.Sprintf("%s: shifts %d channels either way of %d", block.Key, s.Fold, in))
-	}
-	if d := block.Downsample.Conv; d != nil {
-		b.conv(d, in, c, 1)
+	block.Main, block.Shift = afblock.Chain(afblock.ReLU, convs...), b.shift(j, in)
+	if j.Conv != nil {
+		block.Residual.Conv, _ = b.conv(j.Conv, in, c, 1)
 	} else if in != c && in != anySize && c != anySize {
 		index := 0
-		if block.Downsample.Pool != nil {
+		if j.Pool != nil {
 			index = 1
 		}
-		b.missing = append(b.missing, b.net.FullKey(fmt.Sprintf("%s.downsample.%d.weight", block.Key, index)))
+		b.missing = append(b.missing, b.full(fmt.Sprintf("%s.downsample.%d.weight", j.Key, index)))
 	}
-	return c
+	return block, c
 }
 
-func (b *binder) afModule(name string, m *afblock.AFModule, in int64) int64 {
-	n := max(len(m.Ample), len(m.Focal), len(m.Navigation), 1)
-	for _, branch := range []struct {
-		list string
-		have int
-	}{{"list_gen", len(m.Navigation)}, {"base_module", len(m.Ample)}, {"refine_module", len(m.Focal)}} {
-		for i := branch.have; i < n; i++ {
-			b.missing = append(b.missing, b.net.FullKey(fmt.Sprintf("%s.%s.%d.…", name, branch.list, i)))
-		}
+// shift is a block's temporal shift, by its own word or by the share of
+// channels that every block shifts.
+func (b *binder) shift(j *blockJSON, in int64) *afblock.Shift {
+	fold := j.Fold
+	if b.sk.shiftDiv > 0 && in != anySize {
+		fold = int(in) / b.sk.shiftDiv
 	}
-	a, f := in, in
-	for i, block := range m.Ample {
-		if i < len(m.Navigation) {
-			b.navigation(m.Navigation[i], a)
-		}
-		a = b.block(block, a)
+	if fold <= 0 {
+		return nil
 	}
+	if in != anySize && int64(fold) > in/2 {
+		b.problems = append(b.problems, fmt.Sprintf("%s: shifts %d channels either way of %d", j.Key, fold, in))
+	}
+	return &afblock.Shift{Fold: fold, Residual: j.ShiftResidual}
+}
+
+func (b *binder) blocks(list []blockJSON, in int64) ([]*afblock.Block, int64) {
+	var blocks []*afblock.Block
+	for i := range list {
+		var block *afblock.Block
+		block, in = b.block(&list[i], in)
+		blocks = append(blocks, block)
+	}
+	return blocks, in
+}
+
+func (b *binder) afModule(j *stageJSON, in int64) (*afblock.AFModule, int64) {
+	b.sameLength(j)
+	m := &afblock.AFModule{Groups: j.Groups, Act: afblock.ReLU}
+	a := in
+	for i := range j.Ample {
+		if i < len(j.Navigation) {
+			m.Navigation = append(m.Navigation, b.navigation(&j.Navigation[i], a))
+		}
+		var block *afblock.Block
+		block, a = b.block(&j.Ample[i], a)
+		m.Ample = append(m.Ample, block)
+	}
+	var f int64
+	m.Focal, f = b.blocks(j.Focal, in)
 	for _, block := range m.Focal {
-		f = b.block(block, f)
-		for _, c := range block.Convs {
+		for _, c := range block.Convs() {
 			if m.Groups == 0 {
 				m.Groups = c.Groups
 			}
@@ -250,47 +317,72 @@ func (b *binder) afModule(name string, m *afblock.AFModule, in int64) int64 {
 			}
 		}
 	}
-	b.conv(&m.Transform, a, f, 1)
+	transform, _ := b.conv(j.Transform, a, f, 1)
+	m.Transform = *transform
 	if a > 0 && f > 0 {
 		if m.Alpha = int(f / a); f%a != 0 {
-			b.problems = append(b.problems, fmt.Sprintf("%s: %d channels of the focal branch are no multiple of the ample branch's %d", name, f, a))
+			b.problems = append(b.problems, fmt.Sprintf("%s: %d channels of the focal branch are no multiple of the ample branch's %d", j.Name, f, a))
 		}
 	}
-	g := &m.Gate
-	if g.W1 = b.weight(g.Key1+".weight", anySize, f); g.W1 != nil {
-		hidden := g.W1.Dims[0]
-		g.W2 = b.weight(g.Key2+".weight", f, hidden)
-		g.B1, g.B2 = b.bias(g.B1, g.Key1, hidden), b.bias(g.B2, g.Key2, f)
-	}
-	return b.block(m.Fusion, f)
+	m.Gate = b.gate(j.Gate, f)
+	m.Fusion, f = b.block(j.Fusion, f)
+	return m, f
 }
 
-// navigation fills a navigation module over in channels. The first one read
-// sets the network's T if it is not known.
-func (b *binder) navigation(n *afblock.Navigation, in int64) {
-	b.conv(&n.Pool, in, 2, 1)
-	n.Weight = b.weight(n.Key2+".weight", anySize, anySize, 1, 1)
-	if n.Weight == nil {
-		b.bias(nil, n.Key2, anySize)
-		return
+// sameLength notes what one branch of a module has less than another.
+func (b *binder) sameLength(j *stageJSON) {
+	n := max(len(j.Ample), len(j.Focal), len(j.Navigation), 1)
+	for _, branch := range []struct {
+		list string
+		have int
+	}{{"list_gen", len(j.Navigation)}, {"base_module", len(j.Ample)}, {"refine_module", len(j.Focal)}} {
+		for i := branch.have; i < n; i++ {
+			b.missing = append(b.missing, b.full(fmt.Sprintf("%s.%s.%d.…", j.Name, branch.list, i)))
+		}
 	}
-	rows := n.Weight.Dims[0]
-	n.Bias = b.weight(n.Key2+".bias", rows)
-	if cols := n.Weight.Dims[1]; rows < 2 || rows%2 != 0 || (cols != 2 && cols != rows) {
-		b.misshapen = append(b.misshapen, checkpoint.Misshapen{Key: b.net.FullKey(n.Key2 + ".weight"), Expected: "[2T,2,1,1] or [2T,2T,1,1]", Found: n.Weight.Shape().String()})
-		return
+}
+
+func (b *binder) gate(j *gateJSON, channels int64) afblock.Gate {
+	g := afblock.Gate{Squeeze: afblock.Linear{Key: j.Key1}, Excite: afblock.Linear{Key: j.Key2}}
+	squeeze := b.weight(j.Key1+".weight", anySize, channels)
+	if squeeze == nil {
+		return g
 	}
-	if n.Fixed != nil && !n.Spells(*n.Fixed) {
-		n.Fixed = nil // trained since
+	hidden := squeeze.Dims[0]
+	g.Squeeze.Weight, g.Excite.Weight = squeeze, b.weight(j.Key2+".weight", channels, hidden)
+	g.Squeeze.Bias, g.Excite.Bias = b.bias(j.Key1, j.Bias[0], hidden), b.bias(j.Key2, j.Bias[1], channels)
+	return g
+}
+
+// navigation makes a navigation module over in channels. The first one read
+// says T if it is not known.
+func (b *binder) navigation(j *navigationJSON, in int64) *afblock.Navigation {
+	look, _ := b.conv(j.Pool, in, 2, 1)
+	n := &afblock.Navigation{Key: j.Key, Look: *look, Choice: afblock.Conv{Key: j.Key2, Stride: 1, Groups: 1}}
+	n.Choice.Weight = b.weight(j.Key2+".weight", anySize, anySize, 1, 1)
+	if n.Choice.Weight == nil {
+		b.bias(j.Key2, false, anySize)
+		return n
 	}
-	switch t := int(rows / 2); b.net.Frames {
+	rows, cols := n.Choice.Weight.Dims[0], n.Choice.Weight.Dims[1]
+	n.Choice.Bias = b.weight(j.Key2+".bias", rows)
+	if rows < 2 || rows%2 != 0 || (cols != 2 && cols != rows) {
+		b.misshapen = append(b.misshapen, checkpoint.Misshapen{Key: b.full(j.Key2 + ".weight"), Expected: "[2T,2,1,1] or [2T,2T,1,1]", Found: n.Choice.Weight.Shape().String()})
+		return n
+	}
+	n.Choice.Groups = int(rows / cols)
+	if p, err := afblock.ParsePattern(j.Fixed); err == nil && n.Spells(p) { // else it was trained, since or always
+		n.Fixed = &p
+	}
+	switch t := int(rows / 2); b.frames {
 	case 0:
-		b.net.Frames = t
+		b.frames = t
 	case t:
 	default:
-		problem := fmt.Sprintf("its navigation is made for clips of %d frames, not %d", t, b.net.Frames)
+		problem := fmt.Sprintf("its navigation is made for clips of %d frames, not %d", t, b.frames)
 		if !slices.Contains(b.problems, problem) {
 			b.problems = append(b.problems, problem)
 		}
 	}
+	return n
 }

@@ -15,81 +15,72 @@ import (
 // Where the network has a convolution with bias and no batch normalisation
 // (sources often come with it folded), the authors' code has batch
 // normalisation and no bias: the bias goes out as one that multiplies by
-// exactly 1 and adds it (IdentityBatchNorm), which computes the same numbers.
+// exactly 1 and adds it (identityBatchNorm), which computes the same numbers.
 // What their code has no place for goes out under the name PyTorch would give
 // it: a bias before a batch normalisation, biases of the gate, blocks of two
 // convolutions, stages of plain blocks.
 func Export(net *afblock.Network) (*checkpoint.StateDict, error) {
-	net = net.WithBatchNorm()
-	x := &exporter{net: net, sd: checkpoint.New()}
-	x.sd.Structure = EncodeStructure(net, nil)
-	x.conv(&net.Stem.Conv)
-	for _, s := range net.Stages {
-		for _, b := range s.Blocks {
-			x.block(b)
+	sd := checkpoint.New()
+	sd.Structure = outline{exported: true}.of(net).JSON(nil)
+	var err error
+	for _, u := range net.Units() {
+		for _, l := range u.All() {
+			if c, ok := l.(*afblock.Conv); ok && (u.Navigation == nil || c != &u.Navigation.Choice) {
+				l = normalised(c)
+			}
+			l.Tensors(func(key string, at **graph.Tensor, _ bool) bool {
+				full := fullKey(net.Keys, net.Head.FC.Key, key)
+				if sd.Tensor(full) != nil && err == nil {
+					err = fmt.Errorf("two tensors are named %s", full)
+				}
+				sd.Set(full, *at)
+				return true
+			})
 		}
-		if s.AF != nil {
-			x.afModule(s.AF)
-		}
 	}
-	x.put(net.Head.Key+".weight", net.Head.Weight)
-	x.put(net.Head.Key+".bias", net.Head.Bias)
-	return x.sd, x.err
+	return sd, err
 }
 
-type exporter struct {
-	net *afblock.Network
-	sd  *checkpoint.StateDict
-	err error
+// normalised returns a convolution with batch normalisation behind it.
+func normalised(c *afblock.Conv) *afblock.Conv {
+	if c.BN != nil {
+		return c
+	}
+	out := *c
+	out.BN, out.Bias = identityBatchNorm(c), nil
+	return &out
 }
 
-func (x *exporter) put(key string, t *graph.Tensor) {
-	if t == nil {
-		return
+// identityVar is the variance that BatchNormEps completes to exactly 1 in
+// float32.
+var identityVar = func() float32 {
+	v := 1 - float32(afblock.BatchNormEps)
+	if v+float32(afblock.BatchNormEps) != 1 {
+		panic("BUG: no identity variance for this epsilon")
 	}
-	full := x.net.FullKey(key)
-	if x.sd.Tensor(full) != nil && x.err == nil {
-		x.err = fmt.Errorf("two tensors are named %s", full)
-	}
-	x.sd.Set(full, t)
-}
+	return v
+}()
 
-func (x *exporter) conv(c *afblock.Conv) {
-	bn := c.BN
-	x.put(c.Key+".weight", c.Weight)
-	x.put(c.Key+".bias", c.Bias)
-	x.put(bn.Key+".weight", bn.Gamma)
-	x.put(bn.Key+".bias", bn.Beta)
-	x.put(bn.Key+".running_mean", bn.Mean)
-	x.put(bn.Key+".running_var", bn.Var)
-	x.put(bn.Key+".num_batches_tracked", bn.Batches)
-}
-
-func (x *exporter) block(b *afblock.Block) {
-	for _, c := range b.Convs {
-		x.conv(c)
+// identityBatchNorm is the batch normalisation that does to a convolution
+// without bias what its bias does: x·1 + bias.
+func identityBatchNorm(c *afblock.Conv) *afblock.BatchNorm {
+	n := c.Out()
+	beta := c.Bias
+	if beta == nil {
+		beta = fill(n, 0)
 	}
-	if b.Downsample.Conv != nil {
-		x.conv(b.Downsample.Conv)
+	return &afblock.BatchNorm{
+		Key: afblock.BatchNormKey(c.Key), Eps: afblock.BatchNormEps,
+		Gamma: fill(n, 1), Beta: beta, Mean: fill(n, 0), Var: fill(n, identityVar),
+		Batches: graph.Int64s([]int64{}, 0),
 	}
 }
 
-func (x *exporter) afModule(m *afblock.AFModule) {
-	for _, n := range m.Navigation {
-		x.conv(&n.Pool)
-		x.put(n.Key2+".weight", n.Weight)
-		x.put(n.Key2+".bias", n.Bias)
+// fill makes a vector of n times v.
+func fill(n int, v float32) *graph.Tensor {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = v
 	}
-	for _, b := range m.Ample {
-		x.block(b)
-	}
-	for _, b := range m.Focal {
-		x.block(b)
-	}
-	x.conv(&m.Transform)
-	x.put(m.Gate.Key1+".weight", m.Gate.W1)
-	x.put(m.Gate.Key1+".bias", m.Gate.B1)
-	x.put(m.Gate.Key2+".weight", m.Gate.W2)
-	x.put(m.Gate.Key2+".bias", m.Gate.B2)
-	x.block(m.Fusion)
+	return graph.Float32s([]int64{int64(n)}, x...)
 }

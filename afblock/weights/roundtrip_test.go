@@ -145,8 +145,8 @@ func TestWithWeights(t *testing.T) {
 		if aftest.Digest(t, sd) != aftest.Digest(t, trained) || got.FineTune || got.Stages[0].AF.Navigation[0].Fixed != nil {
 			t.Errorf("%s: not the weights given, or not taken for trained", s.Name)
 		}
-		for i, b := range slices.Collect(got.AllBlocks()) {
-			if old := slices.Collect(net.AllBlocks())[i]; b.Stride() != old.Stride() || !reflect.DeepEqual(b.Shift, old.Shift) || b.FinalReLU != old.FinalReLU {
+		for i, b := range slices.Collect(got.Blocks()) {
+			if old := slices.Collect(net.Blocks())[i]; b.Stride() != old.Stride() || !reflect.DeepEqual(b.Shift, old.Shift) || b.Act != old.Act {
 				t.Errorf("%s: %s changed its structure", s.Name, b.Key)
 			}
 		}

@@ -98,7 +98,7 @@ func TestVariants(t *testing.T) {
 			blocks = append(blocks, n)
 		}
 		m := net.Stages[0].AF
-		got := fmt.Sprintf("%d %d %d %v %v %v %d", m.Alpha, m.Groups, net.Frames, blocks, m.Fusion.Bottleneck(), m.Navigation[0].Dense(), net.Head.Weight.Dims[0])
+		got := fmt.Sprintf("%d %d %d %v %v %v %d", m.Alpha, m.Groups, net.Frames, blocks, m.Fusion.Bottleneck(), m.Navigation[0].Dense(), net.Head.FC.Weight.Dims[0])
 		if got != tc.want {
 			t.Errorf("%s: read as %s, want %s", tc.name, got, tc.want)
 		}
@@ -139,7 +139,7 @@ func TestFromStateDictRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	twice := without("layer1.fusion.0.bn1.")
-	twice.Structure = strings.Replace(EncodeStructure(net, nil), `"layer1.fusion.0.bn1"`, `"layer1.fusion.0.bn2"`, 1)
+	twice.Structure = strings.Replace(Of(net).JSON(nil), `"layer1.fusion.0.bn1"`, `"layer1.fusion.0.bn2"`, 1)
 	for _, tc := range []struct {
 		name string
 		sd   *checkpoint.StateDict
@@ -203,7 +203,7 @@ func TestHalfPrecision(t *testing.T) {
 // computes the same, bit by bit.
 func TestIdentityBatchNorm(t *testing.T) {
 	c := &afblock.Conv{Key: "layer1.0.downsample.0", Weight: graph.Float32s([]int64{2, 1, 1, 1}, 1, 2), Bias: graph.Float32s([]int64{2}, 0.3, -7)}
-	bn := afblock.IdentityBatchNorm(c)
+	bn := identityBatchNorm(c)
 	if bn.Key != "layer1.0.downsample.1" {
 		t.Errorf("key %q", bn.Key)
 	}

@@ -138,7 +138,7 @@ func fittedFor(r *fit.Result) string {
 	if r.For == fit.Any {
 		return "any selection of frames"
 	}
-	for _, n := range r.Net.AllNavigation() {
+	for _, n := range r.Net.Navigation() {
 		return "the schedule " + n.Fixed.String()
 	}
 	return "no selection"

@@ -142,8 +142,8 @@ func (f facts) check(t *testing.T, net *afblock.Network) {
 		t.Errorf("T %d, layout %s, %d frames a sample; want %d, %s, %d", net.Frames, net.Shell.Clip().Layout, net.Shell.Clip().Segments,
 			f.Frames, layouts[f.Layout], segments)
 	}
-	if h := net.Head; h.Consensus != means[f.Consensus] || h.Softmax != f.Softmax || h.Weight.Dims[0] != int64(f.Classes) {
-		t.Errorf("head: consensus %d, softmax %v, weights %v; want %s, %v, %d classes", h.Consensus, h.Softmax, h.Weight.Dims, f.Consensus, f.Softmax, f.Classes)
+	if h := net.Head; h.Consensus != means[f.Consensus] || h.Softmax != f.Softmax || h.FC.Weight.Dims[0] != int64(f.Classes) {
+		t.Errorf("head: consensus %d, softmax %v, weights %v; want %s, %v, %d classes", h.Consensus, h.Softmax, h.FC.Weight.Dims, f.Consensus, f.Softmax, f.Classes)
 	}
 	var blocks []int
 	for i, s := range net.Stages {
@@ -163,17 +163,17 @@ func (f facts) check(t *testing.T, net *afblock.Network) {
 
 func (f facts) checkBlock(t *testing.T, b *afblock.Block, j, out int) {
 	t.Helper()
-	if b.Bottleneck() != (f.Depth >= 50) || b.Out() != out || !b.FinalReLU {
-		t.Errorf("%s: bottleneck %v, %d channels, final ReLU %v; want %d channels", b.Key, b.Bottleneck(), b.Out(), b.FinalReLU, out)
+	if b.Bottleneck() != (f.Depth >= 50) || b.Out() != out || !(b.Act == afblock.ReLU) {
+		t.Errorf("%s: bottleneck %v, %d channels, final ReLU %v; want %d channels", b.Key, b.Bottleneck(), b.Out(), (b.Act == afblock.ReLU), out)
 	}
 	strided := 1
 	if f.Depth < 50 || f.Caffe {
 		strided = 0
 	}
-	if b.Stride() != 1 && b.Convs[strided].Stride != 2 {
+	if b.Stride() != 1 && b.Convs()[strided].Stride != 2 {
 		t.Errorf("%s: the stride is not in convolution %d", b.Key, strided)
 	}
-	if pooled := b.Downsample.Pool != nil; pooled != (f.AvgDown && b.Stride() != 1) {
+	if pooled := b.Residual.Pool != nil; pooled != (f.AvgDown && b.Stride() != 1) {
 		t.Errorf("%s: average pool on the residual path: %v", b.Key, pooled)
 	}
 	switch want := f.Shift && j%f.Every == 0; {
@@ -361,9 +361,9 @@ func TestOtherClasses(t *testing.T) {
 		if f.Softmax || f.Tail {
 			t.Skip("the output sees all classes")
 		}
-		net.Head.Weight = firstRows(t, net.Head.Weight, -1)
-		if net.Head.Bias != nil {
-			net.Head.Bias = firstRows(t, net.Head.Bias, -1)
+		net.Head.FC.Weight = firstRows(t, net.Head.FC.Weight, -1)
+		if net.Head.FC.Bias != nil {
+			net.Head.FC.Bias = firstRows(t, net.Head.FC.Bias, -1)
 		}
 		got := run(t, net, video)
 		raw, err := logits.Bytes()

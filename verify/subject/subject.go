@@ -48,7 +48,7 @@ func blocksOf(net *afblock.Network) []verify.FocalBlock {
 // originOf says where a network's weights come from: trained navigation comes
 // with trained weights, a fixed pattern with the source's or fitted ones.
 func originOf(net *afblock.Network) interpret.Origin {
-	for _, n := range net.AllNavigation() {
+	for _, n := range net.Navigation() {
 		if n.Fixed == nil {
 			return interpret.Trained
 		}

@@ -44,7 +44,7 @@ func (s Plain) Network() *afblock.Network {
 		}
 		return c
 	}
-	net := &afblock.Network{Shell: afblock.StandardShell{}, Frames: s.Frames, Stem: afblock.Stem{Conv: *conv("stem", width, 3, 7, 2), Pool: afblock.Pool{Kernel: 3, Stride: 2, Pad: 1}}}
+	net := &afblock.Network{Shell: afblock.StandardShell{}, Frames: s.Frames, Stem: afblock.Stem{Conv: *conv("stem", width, 3, 7, 2), Act: afblock.ReLU, Pool: &afblock.Window{Kernel: 3, Stride: 2, Pad: 1}}}
 	in := width
 	for i, blocks := range s.Blocks {
 		planes, out := width<<i, 4*width<<i
@@ -58,17 +58,17 @@ func (s Plain) Network() *afblock.Network {
 				stride = 2
 			}
 			key := fmt.Sprintf("s%d.%d", i, n)
-			b := &afblock.Block{Key: key, FinalReLU: true}
+			b := &afblock.Block{Key: key, Act: afblock.ReLU}
 			switch {
 			case s.Basic:
-				b.Convs = []*afblock.Conv{conv(key+".a", out, in, 3, stride), conv(key+".b", out, out, 3, 1)}
+				b.Main = afblock.Chain(afblock.ReLU, conv(key+".a", out, in, 3, stride), conv(key+".b", out, out, 3, 1))
 			case s.Caffe:
-				b.Convs = []*afblock.Conv{conv(key+".a", planes, in, 1, stride), conv(key+".b", planes, planes, 3, 1), conv(key+".c", out, planes, 1, 1)}
+				b.Main = afblock.Chain(afblock.ReLU, conv(key+".a", planes, in, 1, stride), conv(key+".b", planes, planes, 3, 1), conv(key+".c", out, planes, 1, 1))
 			default:
-				b.Convs = []*afblock.Conv{conv(key+".a", planes, in, 1, 1), conv(key+".b", planes, planes, 3, stride), conv(key+".c", out, planes, 1, 1)}
+				b.Main = afblock.Chain(afblock.ReLU, conv(key+".a", planes, in, 1, 1), conv(key+".b", planes, planes, 3, stride), conv(key+".c", out, planes, 1, 1))
 			}
 			if in != out || stride != 1 {
-				b.Downsample.Conv = conv(key+".d", out, in, 1, stride)
+				b.Residual.Conv = conv(key+".d", out, in, 1, stride)
 			}
 			if s.Shift {
 				b.Shift = &afblock.Shift{Fold: in / 8, Residual: s.Residual}
@@ -79,7 +79,7 @@ func (s Plain) Network() *afblock.Network {
 		net.Stages = append(net.Stages, stage)
 	}
 	fc := conv("fc", 5, in, 1, 1)
-	net.Head = afblock.Head{Key: "fc", Weight: fc.Weight.Reshaped(5, int64(in))}
+	net.Head = afblock.Head{FC: afblock.Linear{Key: "fc", Weight: fc.Weight.Reshaped(5, int64(in))}}
 	return net
 }
 

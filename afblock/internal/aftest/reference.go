@@ -19,7 +19,7 @@ type Reference struct {
 func (r *Reference) Forward(t testing.TB, clip []*Image) []float64 {
 	t.Helper()
 	r.Masks = nil
-	x := r.each(t, clip, func(m *Image) *Image { return maxPool(relu(must(t, m, &r.Net.Stem.Conv)), r.Net.Stem.Pool) })
+	x := r.each(t, clip, func(m *Image) *Image { return maxPool(relu(must(t, m, &r.Net.Stem.Conv)), *r.Net.Stem.Pool) })
 	for _, s := range r.Net.Stages {
 		if s.AF != nil {
 			x = r.module(t, s.AF, x)
@@ -29,13 +29,13 @@ func (r *Reference) Forward(t testing.TB, clip []*Image) []float64 {
 			x = r.block(t, b, x, nil)
 		}
 	}
-	w, err := r.Net.Head.Weight.Float32s()
+	w, err := r.Net.Head.FC.Weight.Float32s()
 	if err != nil {
 		t.Fatal(err)
 	}
-	bias := make([]float32, r.Net.Head.Weight.Dims[0])
-	if r.Net.Head.Bias != nil {
-		if bias, err = r.Net.Head.Bias.Float32s(); err != nil {
+	bias := make([]float32, r.Net.Head.FC.Weight.Dims[0])
+	if r.Net.Head.FC.Bias != nil {
+		if bias, err = r.Net.Head.FC.Bias.Float32s(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -72,7 +72,7 @@ func (r *Reference) block(t testing.TB, b *afblock.Block, x []*Image, mask []flo
 		if mask != nil && r.Net.Unselected == afblock.UnselectedBias {
 			m = scaled(m, mask[i])
 		}
-		for k, c := range b.Convs {
+		for k, c := range b.Convs() {
 			if k > 0 {
 				m.relu()
 			}
@@ -85,14 +85,14 @@ func (r *Reference) block(t testing.TB, b *afblock.Block, x []*Image, mask []flo
 		if b.Shift != nil && b.Shift.Residual {
 			res = shifted[i]
 		}
-		if p := b.Downsample.Pool; p != nil {
+		if p := b.Residual.Pool; p != nil {
 			res = avgPool(res, *p)
 		}
-		if c := b.Downsample.Conv; c != nil {
+		if c := b.Residual.Conv; c != nil {
 			res = must(t, res, c)
 		}
 		out[i] = sum(m, res)
-		if b.FinalReLU {
+		if b.Act == afblock.ReLU {
 			out[i].relu()
 		}
 	}
@@ -126,18 +126,18 @@ func (r *Reference) navigate(t testing.TB, n *afblock.Navigation, a []*Image) []
 	var v []float64 // [2T]
 	for _, m := range a {
 		pooled := &Image{m.c, 1, 1, gap(m)}
-		v = append(v, relu(must(t, pooled, &n.Pool)).v...)
+		v = append(v, relu(must(t, pooled, &n.Look)).v...)
 	}
-	w, err := n.Weight.Float32s()
+	w, err := n.Choice.Weight.Float32s()
 	if err != nil {
 		t.Fatal(err)
 	}
-	bias, err := n.Bias.Float32s()
+	bias, err := n.Choice.Bias.Float32s()
 	if err != nil {
 		t.Fatal(err)
 	}
 	mask := make([]float64, len(a))
-	cols := int(n.Weight.Dims[1])
+	cols := int(n.Choice.Weight.Dims[1])
 	for i := range mask {
 		var logit [2]float64
 		for k := range logit {
@@ -179,11 +179,11 @@ func gateOf(t testing.TB, g *afblock.Gate, x []float64) []float64 {
 		}
 		return out
 	}
-	h := linear(g.W1, g.B1, x)
+	h := linear(g.Squeeze.Weight, g.Squeeze.Bias, x)
 	for i := range h {
 		h[i] = max(h[i], 0)
 	}
-	out := linear(g.W2, g.B2, h)
+	out := linear(g.Excite.Weight, g.Excite.Bias, h)
 	for i := range out {
 		out[i] = 1 / (1 + math.Exp(-out[i]))
 	}
@@ -298,7 +298,7 @@ func shiftFrames(x []*Image, s *afblock.Shift) []*Image {
 	return out
 }
 
-func pool(m *Image, p afblock.Pool, start float64, step func(acc, x float64) float64) *Image {
+func pool(m *Image, p afblock.Window, start float64, step func(acc, x float64) float64) *Image {
 	out := zeros(m.c, (m.h+2*p.Pad-p.Kernel)/p.Stride+1, (m.w+2*p.Pad-p.Kernel)/p.Stride+1)
 	for i := range out.v {
 		c, y, x := i/(out.h*out.w), i/out.w%out.h, i%out.w
@@ -314,9 +314,9 @@ func pool(m *Image, p afblock.Pool, start float64, step func(acc, x float64) flo
 	return out
 }
 
-func maxPool(m *Image, p afblock.Pool) *Image { return pool(m, p, math.Inf(-1), math.Max) }
+func maxPool(m *Image, p afblock.Window) *Image { return pool(m, p, math.Inf(-1), math.Max) }
 
-func avgPool(m *Image, p afblock.Pool) *Image {
+func avgPool(m *Image, p afblock.Window) *Image {
 	return scaled(pool(m, p, 0, func(a, x float64) float64 { return a + x }), 1/float64(p.Kernel*p.Kernel))
 }
 

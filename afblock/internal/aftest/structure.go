@@ -22,18 +22,18 @@ func Structure(net *afblock.Network) string {
 		b.WriteByte('\n')
 	}
 	block := func(name string, x *afblock.Block) {
-		fmt.Fprintf(&b, "  %s %s relu %v", name, x.Key, x.FinalReLU)
+		fmt.Fprintf(&b, "  %s %s relu %v", name, x.Key, x.Act == afblock.ReLU)
 		if x.Shift != nil {
 			fmt.Fprintf(&b, " shift %d residual %v", x.Shift.Fold, x.Shift.Residual)
 		}
 		b.WriteByte('\n')
-		for _, c := range x.Convs {
+		for _, c := range x.Convs() {
 			conv("    ", c)
 		}
-		if p := x.Downsample.Pool; p != nil {
+		if p := x.Residual.Pool; p != nil {
 			fmt.Fprintf(&b, "    pool %+v\n", *p)
 		}
-		if c := x.Downsample.Conv; c != nil {
+		if c := x.Residual.Conv; c != nil {
 			conv("    ", c)
 		}
 	}
@@ -46,8 +46,8 @@ func Structure(net *afblock.Network) string {
 		if m := s.AF; m != nil {
 			fmt.Fprintf(&b, "  alpha %d groups %d\n", m.Alpha, m.Groups)
 			for _, n := range m.Navigation {
-				conv("  ", &n.Pool)
-				fmt.Fprintf(&b, "  %s %v dense %v", n.Key2, n.Weight.Dims, n.Dense())
+				conv("  ", &n.Look)
+				fmt.Fprintf(&b, "  %s %v dense %v", n.Choice.Key, n.Choice.Weight.Dims, n.Dense())
 				if n.Fixed != nil {
 					fmt.Fprintf(&b, " fixed %s", n.Fixed)
 				}
@@ -60,10 +60,10 @@ func Structure(net *afblock.Network) string {
 				block("focal", x)
 			}
 			conv("  ", &m.Transform)
-			fmt.Fprintf(&b, "  %s %v, %s %v\n", m.Gate.Key1, m.Gate.W1.Dims, m.Gate.Key2, m.Gate.W2.Dims)
+			fmt.Fprintf(&b, "  %s %v, %s %v\n", m.Gate.Squeeze.Key, m.Gate.Squeeze.Weight.Dims, m.Gate.Excite.Key, m.Gate.Excite.Weight.Dims)
 			block("fusion", m.Fusion)
 		}
 	}
-	fmt.Fprintf(&b, "%s %v\n", net.Head.Key, net.Head.Weight.Dims)
+	fmt.Fprintf(&b, "%s %v\n", net.Head.FC.Key, net.Head.FC.Weight.Dims)
 	return b.String()
 }

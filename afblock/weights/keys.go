@@ -1,0 +1,186 @@
+package weights
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/checkpoint"
+)
+
+// checkpointKeys is what a skeleton asks of a checkpoint: which keys there are
+// behind a prefix.
+type checkpointKeys struct {
+	prefix string
+	nodes  map[string]bool // every key and every parent of one
+	lists  map[string]int  // by parent "list": how many distinct numbers N in "list.N"
+}
+
+func newCheckpointKeys(prefix string, names []string) checkpointKeys {
+	c := checkpointKeys{prefix, map[string]bool{}, map[string]int{}}
+	for _, n := range names {
+		for end := len(n); end > 0 && !c.nodes[n[:end]]; end = strings.LastIndexByte(n[:end], '.') {
+			c.nodes[n[:end]] = true
+			if dot := strings.LastIndexByte(n[:end], '.'); dot > 0 && strings.Trim(n[dot+1:end], "0123456789") == "" {
+				c.lists[n[:dot]]++
+			}
+		}
+	}
+	return c
+}
+
+func (c checkpointKeys) has(key string) bool { return c.nodes[c.prefix+key] }
+
+func (c checkpointKeys) children(list string) int { return c.lists[c.prefix+list] }
+
+// stemKey is the stem's weight behind any prefix: wrappers add "module." and
+// "base_model.".
+var stemKey = regexp.MustCompile(`^((?:[A-Za-z_]\w*\.)*)conv1\.weight$`)
+
+// stemPrefix returns what stands before the backbone's keys, and whether there
+// are any. Blocks have a conv1, too; their keys hold a number ("layer4.0.").
+func stemPrefix(names []string) (prefix string, ok bool) {
+	for _, n := range names {
+		if m := stemKey.FindStringSubmatch(n); m != nil {
+			return m[1], true
+		}
+	}
+	return "", false
+}
+
+func notAFResNet(sd *checkpoint.StateDict) error {
+	return &checkpoint.Error{File: sd.File,
+		Reason: "not an AF-ResNet: expected the keys conv1.weight and layer1.… behind some prefix, " + found(sd.Names())}
+}
+
+// fromKeys makes the skeleton of an AF-ResNet, from the keys.
+func fromKeys(sd *checkpoint.StateDict, opt Options) (*Skeleton, error) {
+	prefix, ok := stemPrefix(sd.Names())
+	ck := newCheckpointKeys(prefix, sd.Names())
+	if !ok || !ck.has("layer1") {
+		return nil, notAFResNet(sd)
+	}
+	fc := ck.fc()
+	sk := &Skeleton{shiftDiv: opt.ShiftDiv, structure: structure{
+		Frames: opt.Frames, Size: opt.Size, Unselected: opt.Unselected.String(), Prefix: ck.prefix, FC: fc,
+		Stem: ck.conv("conv1", 7, 2), Pool: [3]int{3, 2, 1},
+		Head: headJSON{Key: fc[strings.LastIndexByte(fc, '.')+1:], Consensus: consensusNames[afblock.MeanAfterFC]},
+	}}
+	var af []bool
+	var entry []int
+	for s := 1; ck.has(fmt.Sprintf("layer%d", s)); s++ {
+		name := fmt.Sprintf("layer%d", s)
+		af = append(af, ck.has(name+".refine_module") || ck.has(name+".base_module") || ck.has(name+".list_gen"))
+		entry = append(entry, min(s, 2))
+	}
+	first, last := afblock.StrideLayout(af, entry, opt.StrideAt)
+	for i := range af {
+		name := fmt.Sprintf("layer%d", i+1)
+		if af[i] {
+			sk.Stages = append(sk.Stages, ck.afModule(name, first[i], last[i]))
+		} else {
+			sk.Stages = append(sk.Stages, stageJSON{Name: name, Blocks: ck.blocks(name, first[i], false)})
+		}
+	}
+	return sk, nil
+}
+
+// fc finds the linear layer: the video head's own, or the backbone's.
+func (c checkpointKeys) fc() string {
+	outer := strings.TrimSuffix(c.prefix, "base_model.")
+	for _, key := range []string{outer + "new_fc", c.prefix + "new_fc", c.prefix + "fc", outer + "fc"} {
+		if c.nodes[key] {
+			return key
+		}
+	}
+	return outer + "new_fc"
+}
+
+// conv is a convolution of a k×k window that keeps the size but for its stride,
+// with batch normalisation unless the checkpoint has it folded.
+func (c checkpointKeys) conv(key string, k, stride int) convJSON {
+	conv := convJSON{Key: key, Stride: stride, Pad: k / 2}
+	if bn := afblock.BatchNormKey(key); c.has(bn) || !c.has(key+".bias") {
+		conv.BN, conv.Eps = bn, afblock.BatchNormEps
+	}
+	return conv
+}
+
+// block is a residual block.
+func (c checkpointKeys) block(key string, stride int, relu bool) blockJSON {
+	b := blockJSON{Key: key, NoReLU: !relu}
+	kernels, strided := []int{3, 3}, 0
+	if c.has(key+".conv3") || c.has(key+".bn3") {
+		kernels, strided = []int{1, 3, 1}, 1
+	}
+	for i, k := range kernels {
+		s := 1
+		if i == strided {
+			s = stride
+		}
+		b.Convs = append(b.Convs, c.conv(fmt.Sprintf("%s.conv%d", key, i+1), k, s))
+	}
+	// The pool is entry 0 of the residual path where it is there, so the
+	// convolution's number tells; without convolution a stride needs the pool.
+	switch {
+	case c.has(key + ".downsample.0"):
+		conv := c.conv(key+".downsample.0", 1, stride)
+		b.Conv = &conv
+	case c.has(key + ".downsample.1"):
+		conv := c.conv(key+".downsample.1", 1, 1)
+		b.Pool, b.Conv = toPool(afblock.ResidualPool(stride)), &conv
+	case stride > 1:
+		b.Pool = toPool(afblock.ResidualPool(stride))
+	}
+	return b
+}
+
+// blocks is a chain of blocks; a branch of an AF module leaves the last ReLU
+// out, unless it is the only one.
+func (c checkpointKeys) blocks(list string, stride int, branch bool) []blockJSON {
+	n := c.children(list)
+	blocks := make([]blockJSON, n)
+	for i := range blocks {
+		relu := !branch || i < n-1 || n == 1
+		blocks[i] = c.block(fmt.Sprintf("%s.%d", list, i), stride, relu)
+		stride = 1
+	}
+	return blocks
+}
+
+func (c checkpointKeys) afModule(name string, first, last int) stageJSON {
+	transform, fusion := c.conv(name+".base_transform.0", 1, 1), c.block(name+".fusion.0", last, true)
+	j := stageJSON{
+		Name:      name,
+		Ample:     c.blocks(name+".base_module", afblock.AmpleStride, true),
+		Focal:     c.blocks(name+".refine_module", first, true),
+		Transform: &transform,
+		Gate:      &gateJSON{Key1: name + ".att_gen.fc.0", Key2: name + ".att_gen.fc.2"},
+		Fusion:    &fusion,
+	}
+	for _, b := range j.Focal {
+		for i := range b.Convs {
+			b.Convs[i].grouped = true
+		}
+	}
+	for i := range c.children(name + ".list_gen") {
+		key := fmt.Sprintf("%s.list_gen.%d", name, i)
+		look := c.conv(key+".conv_pool", 1, 1)
+		j.Navigation = append(j.Navigation, navigationJSON{Key: key, Key2: key + ".conv_gs", Pool: &look})
+	}
+	return j
+}
+
+// found shows the first keys of a checkpoint that is not what was expected.
+func found(names []string) string {
+	if len(names) == 0 {
+		return "found no tensors"
+	}
+	shown := names[:min(len(names), 4)]
+	more := ""
+	if len(names) > len(shown) {
+		more = fmt.Sprintf(" and %d more", len(names)-len(shown))
+	}
+	return fmt.Sprintf("found %s%s", strings.Join(shown, ", "), more)
+}
