@@ -26,7 +26,7 @@ func Export(net *afblock.Network) (*checkpoint.StateDict, error) {
 	for _, u := range net.Units() {
 		for _, l := range u.All() {
 			if c, ok := l.(*afblock.Conv); ok && (u.Navigation == nil || c != &u.Navigation.Choice) {
-				l = normalised(c)
+				l = Normalised(c)
 			}
 			l.Tensors(func(key string, at **graph.Tensor, _ bool) bool {
 				full := fullKey(net.Keys, net.Head.FC.Key, key)
@@ -41,8 +41,8 @@ func Export(net *afblock.Network) (*checkpoint.StateDict, error) {
 	return sd, err
 }
 
-// normalised returns a convolution with batch normalisation behind it.
-func normalised(c *afblock.Conv) *afblock.Conv {
+// Normalised returns a convolution with batch normalisation behind it.
+func Normalised(c *afblock.Conv) *afblock.Conv {
 	if c.BN != nil {
 		return c
 	}

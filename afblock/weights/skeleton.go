@@ -241,7 +241,7 @@ func (j *stageJSON) add(o outline, u afblock.Unit) {
 
 func (o outline) conv(c *afblock.Conv) *convJSON {
 	if o.exported {
-		c = normalised(c)
+		c = Normalised(c)
 	}
 	j := &convJSON{Key: c.Key, Stride: c.Stride, Pad: c.Pad, Groups: c.Groups, Bias: c.Bias != nil}
 	if j.Stride == 1 {

@@ -11,7 +11,7 @@ import (
 func AuthorsKeys(net *afblock.Network) *afblock.Network {
 	out := net.Clone()
 	out.Keys = afblock.KeyStyle{Prefix: "module.base_model.", FC: "module." + headKey}
-	out.Head.Key = headKey
+	out.Head.FC.Key = headKey
 	return out
 }
 
@@ -26,7 +26,7 @@ func AuthorsCommand(net *afblock.Network, weights string) string {
 }
 
 func shifted(net *afblock.Network) bool {
-	for b := range net.AllBlocks() {
+	for b := range net.Blocks() {
 		if b.Shift != nil {
 			return true
 		}
@@ -39,12 +39,12 @@ func depth(net *afblock.Network) int {
 	n := 2 // stem and linear layer
 	for _, s := range net.Stages {
 		for _, b := range s.Blocks {
-			n += len(b.Convs)
+			n += len(b.Convs())
 		}
 		if s.AF != nil {
-			n += len(s.AF.Fusion.Convs)
+			n += len(s.AF.Fusion.Convs())
 			for _, b := range s.AF.Focal {
-				n += len(b.Convs)
+				n += len(b.Convs())
 			}
 		}
 	}
@@ -70,7 +70,7 @@ func AuthorsCannot(net *afblock.Network) []string {
 			authorsModule(say, i, s)
 		}
 	}
-	for b := range net.AllBlocks() {
+	for b := range net.Blocks() {
 		if b.Shift != nil && (b.Shift.Residual || b.Shift.Fold != b.In()/8) {
 			say(false, "the temporal shift of %s: its shift moves 1/8 of the channels, on the main path alone", b.Key)
 			break

@@ -2,8 +2,10 @@ package pytorch
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/weights"
 )
 
 // format is the version of config.json; afnet.py refuses another.
@@ -130,15 +132,14 @@ var consensus = map[afblock.Consensus]string{
 	afblock.MeanAfterFC: "mean-after-fc", afblock.MeanBeforeFC: "mean-before-fc", afblock.PerFrame: "per-frame",
 }
 
-// configOf describes a network whose convolutions all have batch normalisation,
-// as weights.Export gives them.
+// configOf describes a network with the weights that weights.Export gives it.
 func configOf(net *afblock.Network, version string) *config {
 	c := &config{
 		Format: format, AFC: version, Kind: "source", Frames: net.Frames, Size: net.Size,
 		Input: input{net.Stem.Conv.In()}, Unselected: net.Unselected.String(),
-		Stem: stem{convOf(&net.Stem.Conv), "relu", poolOf(&net.Stem.Pool)},
+		Stem: stem{convOf(&net.Stem.Conv), activation(net.Stem.Act), poolOf(net.Stem.Pool)},
 		Head: head{
-			Features: int(net.Head.Weight.Dims[1]), Classes: int(net.Head.Weight.Dims[0]), Bias: net.Head.Bias != nil,
+			Features: int(net.Head.FC.Weight.Dims[1]), Classes: net.Head.FC.Out(), Bias: net.Head.FC.Bias != nil,
 			Consensus: consensus[net.Head.Consensus], Softmax: net.Head.Softmax, Activation: "none",
 		},
 	}
@@ -156,11 +157,11 @@ func configOf(net *afblock.Network, version string) *config {
 func moduleOf(m *afblock.AFModule) *afModule {
 	out := &afModule{
 		Ample: blocksOf(m.Ample), Focal: blocksOf(m.Focal), Fusion: blockOf(m.Fusion),
-		Transform: convOf(&m.Transform), Mixed: "relu",
-		Gate: gate{int(m.Gate.W1.Dims[1]), int(m.Gate.W1.Dims[0]), [2]bool{m.Gate.B1 != nil, m.Gate.B2 != nil}},
+		Transform: convOf(&m.Transform), Mixed: activation(m.Act),
+		Gate: gate{m.Gate.Excite.Out(), m.Gate.Squeeze.Out(), [2]bool{m.Gate.Squeeze.Bias != nil, m.Gate.Excite.Bias != nil}},
 	}
 	for _, n := range m.Navigation {
-		out.Navigation = append(out.Navigation, &navigation{Look: convOf(&n.Pool), Dense: n.Dense()})
+		out.Navigation = append(out.Navigation, &navigation{Look: convOf(&n.Look), Dense: n.Dense()})
 	}
 	return out
 }
@@ -174,22 +175,25 @@ func blocksOf(blocks []*afblock.Block) []*block {
 }
 
 func blockOf(b *afblock.Block) *block {
-	out := &block{Final: "none", Residual: residual{Kind: "identity", Key: "downsample"}}
-	if b.FinalReLU {
-		out.Final = "relu"
-	}
-	for i, c := range b.Convs {
-		out.Convs = append(out.Convs, convOf(c))
-		activation := "relu"
-		if i == len(b.Convs)-1 {
-			activation = "none"
+	out := &block{Final: activation(b.Act), Residual: residual{Kind: "identity", Key: "downsample"}}
+	for _, layer := range b.Main {
+		switch l := layer.(type) {
+		case *afblock.Conv:
+			out.Convs = append(out.Convs, convOf(l))
+			out.Activations = append(out.Activations, activation(afblock.Identity))
+		case afblock.Act:
+			out.Activations[len(out.Activations)-1] = activation(l)
+		default:
+			panic(fmt.Sprintf("BUG: afnet.py has no %T in a block", l))
 		}
-		out.Activations = append(out.Activations, activation)
 	}
-	if d := b.Downsample; d.Pool != nil || d.Conv != nil {
-		out.Residual.Kind, out.Residual.Pool = "path", poolOf(d.Pool)
-		if d.Conv != nil {
-			out.Residual.Conv = convOf(d.Conv)
+	switch r := b.Residual; {
+	case r.None:
+		out.Residual.Kind = "none"
+	case r.Pool != nil || r.Conv != nil:
+		out.Residual.Kind, out.Residual.Pool = "path", poolOf(r.Pool)
+		if r.Conv != nil {
+			out.Residual.Conv = convOf(r.Conv)
 		}
 	}
 	if b.Shift != nil {
@@ -198,18 +202,25 @@ func blockOf(b *afblock.Block) *block {
 	return out
 }
 
-func convOf(c *afblock.Conv) *conv {
-	out := &conv{
-		In: c.In(), Out: c.Out(), Kernel: c.Kernel(), Stride: c.Stride, Pad: c.Pad, Groups: c.Groups,
-		Bias: c.Bias != nil, BN: c.BN != nil,
+// activation is afnet.py's name of an activation.
+func activation(a afblock.Act) string {
+	if a == afblock.ReLU {
+		return "relu"
 	}
-	if c.BN != nil {
-		out.Eps = c.BN.Eps
-	}
-	return out
+	return "none"
 }
 
-func poolOf(p *afblock.Pool) *pool {
+// convOf describes a convolution as weights.Export writes it: with batch
+// normalisation.
+func convOf(c *afblock.Conv) *conv {
+	c = weights.Normalised(c)
+	return &conv{
+		In: c.In(), Out: c.Out(), Kernel: c.Kernel(), Stride: c.Stride, Pad: c.Pad, Groups: c.Groups,
+		Bias: c.Bias != nil, BN: true, Eps: c.BN.Eps,
+	}
+}
+
+func poolOf(p *afblock.Window) *pool {
 	if p == nil {
 		return nil
 	}

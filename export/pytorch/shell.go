@@ -50,7 +50,7 @@ func plainPrefix(net *afblock.Network) error {
 func plainSuffix(net *afblock.Network) error {
 	g := graph.NewGraph("suffix")
 	last := net.Stages[len(net.Stages)-1].Blocks
-	if len(last) == 0 || net.Head.Weight == nil {
+	if len(last) == 0 || net.Head.FC.Weight == nil {
 		return fmt.Errorf("the network has no plain last stage with a linear layer behind it")
 	}
 	trunk := g.AddInput("trunk", graph.TensorType(graph.Float32, graph.ShapeOf(int64(net.Frames), int64(last[0].Out()), open, open+1)))
@@ -139,14 +139,14 @@ func answer(h *afblock.Head, x *graph.Tensor, frames int) (*graph.Tensor, error)
 	if err != nil {
 		return nil, err
 	}
-	w, err := h.Weight.Float32s()
+	w, err := h.FC.Weight.Float32s()
 	if err != nil {
 		return nil, err
 	}
-	classes, channels := int(h.Weight.Dims[0]), int(h.Weight.Dims[1])
+	classes, channels := int(h.FC.Weight.Dims[0]), int(h.FC.Weight.Dims[1])
 	bias := make([]float32, classes)
-	if h.Bias != nil {
-		if bias, err = h.Bias.Float32s(); err != nil {
+	if h.FC.Bias != nil {
+		if bias, err = h.FC.Bias.Float32s(); err != nil {
 			return nil, err
 		}
 	}

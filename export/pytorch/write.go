@@ -57,7 +57,7 @@ func describe(content map[string][]byte, config, file string, net *afblock.Netwo
 	}
 	bare := net.Clone()
 	bare.Keys = afblock.KeyStyle{FC: headKey}
-	bare.Head.Key = headKey
+	bare.Head.FC.Key = headKey
 	sd, err := weights.Export(bare)
 	if err != nil {
 		return err
@@ -67,7 +67,7 @@ func describe(content map[string][]byte, config, file string, net *afblock.Netwo
 		return err
 	}
 	content[file+".safetensors"] = b.Bytes()
-	content[config+".json"] = configOf(bare.WithBatchNorm(), version).json()
+	content[config+".json"] = configOf(bare, version).json()
 	return nil
 }
 

@@ -101,7 +101,7 @@ func TestConfigKeysAreKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	var fields map[string]any
-	if err := json.Unmarshal(configOf(rewritten(t, recognized(t, small.Build())).WithBatchNorm(), "test").json(), &fields); err != nil {
+	if err := json.Unmarshal(configOf(rewritten(t, recognized(t, small.Build())), "test").json(), &fields); err != nil {
 		t.Fatal(err)
 	}
 	for name := range fields {
