@@ -13,7 +13,7 @@ import (
 // newer one up to maxOpset reads them alike.
 const (
 	minOpset = 13
-	maxOpset = 23
+	maxOpset = 28
 )
 
 // Names of the inputs and outputs Options ask for.

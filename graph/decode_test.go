@@ -404,7 +404,7 @@ func TestAttributesWithoutType(t *testing.T) {
 	}
 	n := m.Graph.Value("y").Producer()
 	if n.AttrInt("i", 0) != 3 || len(n.Attr("fs").Floats) != 2 || n.AttrString("s", "") != "x" {
-		t.Errorf("attributes read as %s", graph.TextGraph(m.Graph))
+		t.Errorf("attributes read as %s", graph.Text(m))
 	}
 }
 

@@ -60,14 +60,6 @@ func Text(m *Model) string {
 	return p.String()
 }
 
-// TextGraph returns a graph as Text shows it.
-func TextGraph(g *Graph) string {
-	p := &printer{}
-	p.graph(g)
-	p.line()
-	return p.String()
-}
-
 // printer writes indented text.
 type printer struct {
 	strings.Builder

@@ -146,7 +146,7 @@ var mutations = []struct {
 		})
 	}},
 	{"answers put in the wrong rows", "reference", "layer1.refine_module.0", func(m mutator) {
-		m.node("layer1.refine_module.0.rows").SetInput(1, m.g.NewInitializer("mutant.two", graph.Int64s(nil, 2)))
+		m.node("layer1.refine_module.0.last_or").SetInput(1, m.g.NewInitializer("mutant.two", graph.Float32s(nil, 2)))
 	}},
 	{"tie selects", "tie", "layer1.refine_module.0, clip 0, frame 0", func(m mutator) {
 		m.node("layer1.list_gen.0.chosen").OpType = "GreaterOrEqual"
