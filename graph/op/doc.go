@@ -1,5 +1,5 @@
 // Package op is what ai.onnx operators mean: how each is evaluated, how its
-// types follow, which inputs it merely moves, and what it costs.
+// types follow, how it moves elements, what it costs, and its derivative.
 //
 // All of that stands once, in the table of table.go. The table is a claim: the
 // ONNX backend tests (make corpus) hold every operator in it to its definition,
@@ -19,6 +19,9 @@
 // [Moves] says where a node that only moves elements takes each from; package
 // dataflow follows that through a graph.
 //
+// [Gradient] appends the nodes that compute a node's derivatives; package train
+// differentiates a graph with it.
+//
 // [NodeCost] and [GraphCost] count work, weights and memory from inferred
 // shapes. What is not known is an error that names the node.
 //
@@ -32,5 +35,6 @@
 //     infer_elementwise.go, infer_nn.go, infer_einsum.go, infer_quantized.go,
 //     infer_sequence.go, infer_control.go: the operators.
 //   - cost.go: costs.
+//   - grad.go: differentiation; grad_rules.go, grad_nn.go: the operators.
 //   - move.go: following elements; move_view.go, move_index.go: the operators.
 package op
