@@ -63,7 +63,7 @@ func (l branch) blockScan(x feature, blk *afblock.Block, s selection, behind *st
 			case !chosen[0]:
 				return l.unselectedFrame(b, r, ones, blk, true)
 			case gathered != nil:
-				moved := b.moved(r, *gathered, fr.parts[2:4], blk.Shift.Fold, blk.Key+".moved")
+				moved := b.moved(r, *gathered, fr.parts[2:2+len(gathered.ins)], blk.Shift.Fold, blk.Key+".moved")
 				return b.join(b.shiftedConvs(r, moved, blk), b.downsample(r, blk), blk), nil
 			case blk.Shift != nil:
 				return b.join(b.convs(b.unsqueezed(fr.parts[2], main), blk), b.downsample(r, blk), blk), nil

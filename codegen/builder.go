@@ -62,24 +62,20 @@ func (b *builder) nodes(op, hint string, in []*graph.Value, n int, attrs ...*gra
 // at first use, or, of a kernel inside a subgraph, a view of it.
 func (b *builder) weight(p param) *graph.Value {
 	if b.main != nil && len(p.tensor.Dims) == 4 {
-		return b.view(p, p.tensor.Dims...)
+		return b.view(p)
 	}
 	return b.initializer(p)
 }
 
-// view returns a weight in another shape, or the same. The model holds it once,
-// in the main graph, whatever number of subgraphs read it. ONNX Runtime takes a
+// view returns a kernel inside a subgraph. The model holds it once, in the main
+// graph, whatever number of subgraphs read it. ONNX Runtime takes a
 // convolution into its blocked layout only if the kernel belongs to the
 // convolution's own graph: the Reshape, which it computes when it loads the
 // model, makes it so, where an Identity would be dropped.
-func (b *builder) view(p param, dims ...int64) *graph.Value {
+func (b *builder) view(p param) *graph.Value {
 	v := b.views[p.name]
 	if v == nil {
-		home := b
-		if b.main != nil {
-			home = b.main
-		}
-		v = b.reshape(home.initializer(p), p.name+".view", dims...)
+		v = b.reshape(b.main.initializer(p), p.name+".view", p.tensor.Dims...)
 		b.views[p.name] = v
 	}
 	return v

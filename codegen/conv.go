@@ -15,10 +15,6 @@ type conv struct {
 	bias                *param
 	bn                  *batchNorm
 	stride, pad, groups int
-
-	// lead is how many channels of the map stand in front of those that the
-	// weight reads; it is given zeros for them.
-	lead int
 }
 
 type batchNorm struct {
@@ -73,10 +69,12 @@ func (c conv) outputs(s span) conv {
 }
 
 // inputs returns the part of a convolution that reads the channels of s of a
-// map with other channels ahead of them.
+// map with other channels ahead of them, for which its kernel has zeros.
 func (c conv) inputs(s span, ahead int) conv {
 	c.weight = c.weight.slice(s, 1)
-	c.lead = ahead
+	if ahead > 0 {
+		c.weight = c.weight.behindZeros(ahead)
+	}
 	return c
 }
 

@@ -17,8 +17,8 @@ func (b *builder) mixLow(a, f feature, gate *afblock.Gate, stage string, blocked
 	hint := gateHint(stage)
 	pooled := b.add(b.globalPool(a, hint("ample_pool")), b.globalPool(f, hint("focal_pool")), hint("pool"))
 	first, last := gateConv(&gate.Squeeze), gateConv(&gate.Excite)
-	z := b.relu(b.convWith(pooled, first, b.gateKernel(&gate.Squeeze)), gate.Squeeze.Key+".relu")
-	kernel := b.gateKernel(&gate.Excite)
+	z := b.relu(b.conv(pooled, first), gate.Squeeze.Key+".relu")
+	kernel := b.weight(last.weight)
 	g := b.sigmoid(b.convWith(z, last, kernel), hint("gate"))
 	var rest *graph.Value
 	if blocked && gate.Excite.Bias == nil {
@@ -34,18 +34,14 @@ func (b *builder) mixLow(a, f feature, gate *afblock.Gate, stage string, blocked
 	return b.relu(b.add(a, f, hint("mix")), hint("relu"))
 }
 
-// gateConv is a linear layer as a convolution of a map of one pixel.
+// gateConv is a linear layer as a convolution of a map of one pixel; its matrix
+// stands in the file as a kernel.
 func gateConv(l *afblock.Linear) conv {
 	c := conv{key: l.Key, weight: param{l.Key + ".weight", l.Weight.Reshaped(l.Weight.Dims[0], l.Weight.Dims[1], 1, 1)}, stride: 1, groups: 1}
 	if l.Bias != nil {
 		c.bias = &param{l.Key + ".bias", l.Bias}
 	}
 	return c
-}
-
-// gateKernel views the linear layer's matrix, as the file holds it, as a kernel.
-func (b *builder) gateKernel(l *afblock.Linear) *graph.Value {
-	return b.view(param{l.Key + ".weight", l.Weight}, l.Weight.Dims[0], l.Weight.Dims[1], 1, 1)
 }
 
 func (b *builder) sigmoid(x feature, hint string) feature {

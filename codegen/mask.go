@@ -15,9 +15,26 @@ func (m mask) module(x feature, s *afblock.Stage) (feature, error) {
 }
 
 func (m mask) focal(x feature, blk *afblock.Block, s selection) (feature, error) {
+	if m.gathersShift(blk) {
+		return m.join(m.maskedMoved(x, blk, s.mask), m.downsample(x, blk), blk), nil
+	}
 	main, residual := m.shifted(x, blk, m.net.Frames)
 	residual = m.downsample(residual, blk)
 	return m.join(m.maskedConvs(main, blk, s.mask), residual, blk), nil
+}
+
+// maskedMoved is maskedConvs of the shifted map, with only the channels that move
+// taken out of x.
+func (m mask) maskedMoved(x feature, blk *afblock.Block, mask *graph.Value) feature {
+	mask = m.reshape(mask, blk.Key+".mask", -1, 1, 1, 1)
+	moved := m.movedMap(x, blk)
+	if m.net.Unselected != afblock.UnselectedBias {
+		y := m.shiftedConvs(x, moved, blk)
+		return y.with(m.node("Mul", blk.Key+".masked", in(y.v, mask)))
+	}
+	x = x.with(m.node("Mul", blk.Key+".masked", in(x.v, mask)))
+	moved = moved.with(m.node("Mul", blk.Key+".moved.masked", in(moved.v, mask)))
+	return m.shiftedConvs(x, moved, blk)
 }
 
 // maskedConvs emits the main path of the frames in x, multiplied by mask (0/1,

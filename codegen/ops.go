@@ -64,12 +64,7 @@ func windowIn(x feature, c conv) []*graph.Attribute {
 // The momentum means nothing when a model runs, but onnx's reference evaluator
 // averages below opset 14 unless it is 1.
 func (b *builder) conv(x feature, c conv) feature {
-	w := b.weight(c.weight)
-	if c.lead > 0 {
-		// A constant: ONNX Runtime pads it when it loads the model.
-		w = b.node("Pad", "afc."+c.key+".kernel", in(w, b.vec(0, int64(c.lead), 0, 0, 0, 0, 0, 0)))
-	}
-	return b.convWith(x, c, w)
+	return b.convWith(x, c, b.weight(c.weight))
 }
 
 // convWith is conv with a weight of c's shape made elsewhere.

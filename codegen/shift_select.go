@@ -88,12 +88,17 @@ func (l *lowerer) batchNeighbours(pieces int64, like *graph.Value) neighbours {
 
 // shiftScan is what a Scan body needs to shift a block's input.
 type shiftScan struct {
-	pieces *graph.Value // the whole batch, [N·T·C/fold, fold, h, w]
+	pieces *graph.Value // the whole batch, [N·T·C/fold, fold, h, w]; nil: moved is scanned
+	moved  feature      // what each frame gets from its neighbours, all frames
 	ins    []scanned
 }
 
 // shiftScan prepares the shift of x, a batch of whole clips, before blk.
 func (l *lowerer) shiftScan(x feature, blk *afblock.Block) shiftScan {
+	if !l.opt.Target.captures() {
+		moved := l.movedMap(x, blk)
+		return shiftScan{moved: moved, ins: []scanned{scannedMap(moved)}}
+	}
 	n := l.neighbours(x.c/blk.Shift.Fold, x.v)
 	return shiftScan{
 		pieces: l.reshape(x.v, blk.Key+".pieces", -1, int64(blk.Shift.Fold), int64(x.h), int64(x.w)),
@@ -104,9 +109,18 @@ func (l *lowerer) shiftScan(x feature, blk *afblock.Block) shiftScan {
 	}
 }
 
+// movedMap emits the channels that all frames get from their neighbours.
+func (l *lowerer) movedMap(x feature, blk *afblock.Block) feature {
+	hint, moving := blk.Key+".shift", span{0, 2 * blk.Shift.Fold}
+	return l.shiftMoving(l.cut(streamOf(x), moving, hint+".moving"), blk.Shift.Fold, l.net.Frames, hint)
+}
+
 // moved emits the channels that a frame gets from its neighbours; parts are the
 // frame's share of shiftScan's ins.
 func (b *builder) moved(x feature, s shiftScan, parts []*graph.Value, fold int, hint string) feature {
+	if s.pieces == nil {
+		return b.unsqueezed(parts[0], s.moved)
+	}
 	v := b.node("Gather", hint+".gather", in(s.pieces, parts[0]), graph.Int("axis", 0))
 	v = b.node("Mul", hint+".inside", in(v, b.reshape(parts[1], hint+".present", 2, 1, 1, 1)))
 	return feature{v: b.reshape(v, hint, 1, int64(2*fold), int64(x.h), int64(x.w)), c: 2 * fold, h: x.h, w: x.w}

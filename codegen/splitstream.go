@@ -175,14 +175,19 @@ func (b *builder) splitShift(x stream, blk *afblock.Block, frames int) stream {
 }
 
 // shiftMoving shifts a map of just the 2·fold channels that move. Frame and
-// half are viewed as axes; a Pad that also crops moves a half in one pass.
+// half are viewed as axes. A Pad with negative amounts would spare the Slices: it
+// saves no time (docs/BENCHMARKS.md), and of the runtimes tried four refuse it
+// (docs/PORTABILITY.md).
 func (b *builder) shiftMoving(x feature, fold, frames int, hint string) feature {
 	if frames == 1 || !x.sized() {
 		return b.shift(x, fold, frames, hint)
 	}
-	clips := b.reshape(x.v, hint+".clips", -1, int64(frames), 2, int64(fold*x.h*x.w))
-	next := b.node("Pad", hint+".next", in(clips, b.vec(0, -1, 0, 0, 0, 1, -1, 0)))
-	previous := b.node("Pad", hint+".previous", in(clips, b.vec(0, 1, -1, 0, 0, -1, 0, 0)))
+	t := int64(frames)
+	clips := b.reshape(x.v, hint+".clips", -1, t, 2, int64(fold*x.h*x.w))
+	next := b.node("Slice", hint+".later", in(clips, b.vec(1, 0), b.vec(t, 1), b.vec(1, 2)))
+	next = b.node("Pad", hint+".next", in(next, b.vec(0, 0, 0, 0, 0, 1, 0, 0)))
+	previous := b.node("Slice", hint+".earlier", in(clips, b.vec(0, 1), b.vec(t-1, 2), b.vec(1, 2)))
+	previous = b.node("Pad", hint+".previous", in(previous, b.vec(0, 1, 0, 0, 0, 0, 0, 0)))
 	both := b.node("Concat", hint+".both", in(next, previous), graph.Int("axis", 2))
 	return x.with(b.reshape(both, hint, -1, int64(x.c), int64(x.h), int64(x.w)))
 }
@@ -272,6 +277,22 @@ func (p param) slice(s span, axis int) param {
 	dims := slices.Clone(p.tensor.Dims)
 	dims[axis] = int64(s.hi - s.lo)
 	return param{compiled.SliceName(p.name, s.lo, s.hi, axis), newTensor(p.tensor.DType, dims, part)}
+}
+
+// behindZeros returns a slice of a kernel, cut along axis 1, with zeros for so
+// many channels in front. The file grows by these, which are fewer than one in a
+// hundred of a ResNet's weights; quantisers and converters want a kernel stored,
+// not computed.
+func (p param) behindZeros(channels int) param {
+	d := p.tensor.Dims
+	size := int64(p.tensor.DType.Size())
+	row := d[1] * d[2] * d[3] * size
+	zeros := make([]byte, int64(channels)*d[2]*d[3]*size)
+	var padded []byte
+	for r := range slices.Chunk(rawBytes(p.tensor), int(row)) {
+		padded = append(append(padded, zeros...), r...)
+	}
+	return param{compiled.PaddedName(p.name, channels), newTensor(p.tensor.DType, []int64{d[0], d[1] + int64(channels), d[2], d[3]}, padded)}
 }
 
 // rawBytes returns the elements of a weight that a check has read.

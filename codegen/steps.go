@@ -50,7 +50,8 @@ var Steps = []StepInfo{
 // takes reports whether the model is written with the step.
 func (o *Options) takes(s Step) bool {
 	i := slices.IndexFunc(Steps, func(i StepInfo) bool { return i.Step == s })
-	return slices.Contains(Steps[i].Lowerings, o.Lowering) && !slices.Contains(o.Without, s)
+	taken := slices.Contains(Steps[i].Lowerings, o.Lowering) || slices.Contains(o.Target.with(o.Lowering), s)
+	return taken && !slices.Contains(o.Without, s) && !slices.Contains(o.Target.without(), s)
 }
 
 // checkSteps refuses steps that do not exist.

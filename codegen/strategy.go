@@ -83,5 +83,5 @@ func (l *lowerer) batchModule(x feature, s *afblock.Stage, focal func(feature, *
 			return feature{}, err
 		}
 	}
-	return l.block(l.mixed(a.a, x, s, false), s.AF.Fusion, l.net.Frames), nil
+	return l.blocks(l.mixed(a.a, x, s, false), []*afblock.Block{s.AF.Fusion}, l.net.Frames, nil), nil
 }

@@ -14,11 +14,13 @@ const (
 	CUDA     Target = "cuda"     // its CUDA provider
 	TensorRT Target = "tensorrt" // TensorRT, alone or as a provider
 	WebGPU   Target = "webgpu"   // its WebGPU provider
+	OpenVINO Target = "openvino" // Intel's OpenVINO, on the CPU
+	Tract    Target = "tract"    // Sonos' tract
 	Portable Target = "portable" // any runtime: no control flow, no shapes that depend on data
 )
 
 // Targets lists the targets, the default first.
-var Targets = []Target{CPU, CUDA, TensorRT, WebGPU, Portable}
+var Targets = []Target{CPU, CUDA, TensorRT, WebGPU, OpenVINO, Tract, Portable}
 
 // Choice is a lowering and why it was taken.
 type Choice struct {
@@ -47,6 +49,14 @@ func Choose(net *afblock.Network, opt Options) Choice {
 		return Choice{Mask, "TensorRT wants static shapes; give a budget for topk, which skips"}
 	case WebGPU:
 		return Choice{Mask, "the provider has no kernel for shapes that depend on data; give a budget for topk, which skips"}
+	case OpenVINO:
+		moving := slices.ContainsFunc(net.Stages, func(s *afblock.Stage) bool { return s.AF != nil && shifts(s.AF) })
+		if !sized || moving {
+			return Choice{Mask, "sizes that depend on data, and with a temporal shift Scans, cost OpenVINO more than they save"}
+		}
+		return Choice{Branch, "fastest measured there: its shapes are static, where gather's depend on data"}
+	case Tract:
+		return Choice{Gather, "skips, with one graph: tract reads no two Ifs of one graph"}
 	case Portable:
 		return Choice{Mask, "runs everywhere: no control flow, no shapes that depend on data; give a budget for topk, which skips"}
 	}
@@ -55,3 +65,27 @@ func Choose(net *afblock.Network, opt Options) Choice {
 	}
 	return Choice{Gather, "frames of open height and width rule out branch, the fastest on the CPU"}
 }
+
+// without lists the steps that do not pay on the target: they are made for ONNX
+// Runtime's CPU provider, its layout and what it fuses.
+func (t Target) without() []Step {
+	switch t {
+	case OpenVINO:
+		return []Step{LayoutCast, BorderKernel, Interleave}
+	case Tract:
+		return []Step{LayoutCast, Interleave}
+	}
+	return nil
+}
+
+// with lists the steps that pay on the target beside those of the lowering.
+func (t Target) with(l Lowering) []Step {
+	if t == OpenVINO && l == Mask {
+		return []Step{SplitStream, ShiftSelect}
+	}
+	return nil
+}
+
+// captures reports whether the target lets a Scan's body read a map from
+// outside that is made when the model runs.
+func (t Target) captures() bool { return t != OpenVINO }

@@ -17,6 +17,7 @@ import (
 //	layer1.fusion.0.conv1.weight            the tensor
 //	layer1.fusion.0.conv1.weight[0:16]@1    channels 0 to 15 of axis 1
 //	….weight[0:16]@1[4:8]@0                 of these, rows 4 to 7
+//	….weight[16:64]@1+16                    channels 16 to 63, stored behind 16 of zeros
 //
 // Constants derived from weights ("afc.…") are not read back.
 
@@ -26,10 +27,15 @@ func SliceName(name string, lo, hi, axis int) string {
 	return fmt.Sprintf("%s[%d:%d]@%d", name, lo, hi, axis)
 }
 
+// PaddedName is the name of a slice that is stored behind as many elements of
+// zero along its axis.
+func PaddedName(slice string, zeros int) string { return fmt.Sprintf("%s+%d", slice, zeros) }
+
 // TensorName is an initializer's name taken apart.
 type TensorName struct {
 	Key    string       // of the state dict, without prefix
 	Slices []TensorPart // each of what the one before leaves
+	Zeros  int          // stored in front of the last slice, along its axis
 }
 
 // TensorPart is the elements Lo to Hi−1 along an axis.
@@ -42,7 +48,7 @@ func ParseName(name string) (TensorName, error) {
 		return TensorName{Key: name}, nil
 	}
 	out := TensorName{Key: name[:end]}
-	bad := fmt.Errorf("initializer name %q: expected KEY[lo:hi]@axis", name)
+	bad := fmt.Errorf("initializer name %q: expected KEY[lo:hi]@axis, and +zeros behind the last", name)
 	for rest := name[end:]; rest != ""; {
 		span, after, ok := strings.Cut(strings.TrimPrefix(rest, "["), "]@")
 		lo, hi, ok2 := strings.Cut(span, ":")
@@ -54,10 +60,17 @@ func ParseName(name string) (TensorName, error) {
 			end = len(after)
 		}
 		var part TensorPart
+		axis, zeros, padded := strings.Cut(after[:end], "+")
+		switch {
+		case !padded:
+			zeros = "0"
+		case end < len(after):
+			return TensorName{}, bad
+		}
 		for _, f := range []struct {
 			text string
 			to   *int
-		}{{lo, &part.Lo}, {hi, &part.Hi}, {after[:end], &part.Axis}} {
+		}{{lo, &part.Lo}, {hi, &part.Hi}, {axis, &part.Axis}, {zeros, &out.Zeros}} {
 			n, err := strconv.ParseUint(f.text, 10, 31)
 			if err != nil {
 				return TensorName{}, bad
@@ -117,12 +130,45 @@ func Reassemble(pieces []NamedTensor) (*graph.Tensor, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := asm.add(n, p.Tensor); err != nil {
+		t, err := unpadded(n, p.Tensor)
+		if err != nil {
+			return nil, err
+		}
+		if err := asm.add(n, t); err != nil {
 			return nil, err
 		}
 		asm.key = n.Key
 	}
 	return asm.whole()
+}
+
+// unpadded returns t without the zeros that its name says stand in front.
+func unpadded(n TensorName, t *graph.Tensor) (*graph.Tensor, error) {
+	if n.Zeros == 0 {
+		return t, nil
+	}
+	axis, zeros := n.Slices[len(n.Slices)-1].Axis, int64(n.Zeros)
+	if axis >= len(t.Dims) || t.Dims[axis] <= zeros {
+		return nil, fmt.Errorf("%s: %d zeros along axis %d of a tensor %v", n.Key, zeros, axis, t.Dims)
+	}
+	raw, err := t.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	inner := int64(t.DType.Size())
+	for _, d := range t.Dims[axis+1:] {
+		inner *= d
+	}
+	var kept []byte
+	for row := range slices.Chunk(raw, int(max(1, t.Dims[axis]*inner))) {
+		if slices.ContainsFunc(row[:zeros*inner], func(b byte) bool { return b != 0 }) {
+			return nil, fmt.Errorf("%s: the %d elements in front of a slice are not zero", n.Key, zeros)
+		}
+		kept = append(kept, row[zeros*inner:]...)
+	}
+	dims := slices.Clone(t.Dims)
+	dims[axis] -= zeros
+	return graph.NewTensor(t.DType, dims, kept)
 }
 
 // assembler puts slices of one tensor together.

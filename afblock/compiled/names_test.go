@@ -20,6 +20,7 @@ func TestParseName(t *testing.T) {
 	}{
 		{key, TensorName{Key: key}},
 		{nested, TensorName{Key: key, Slices: []TensorPart{{0, 16, 1}, {4, 8, 0}}}},
+		{PaddedName(SliceName(key, 16, 64, 1), 16), TensorName{Key: key, Slices: []TensorPart{{16, 64, 1}}, Zeros: 16}},
 	} {
 		got, err := ParseName(tc.name)
 		if err != nil {
@@ -29,7 +30,7 @@ func TestParseName(t *testing.T) {
 			t.Errorf("%s (-want +got)\n%s", tc.name, d)
 		}
 	}
-	for _, bad := range []string{"k[", "k[1:2]", "k[1:2]@", "k[2:1]@0", "k[1:1]@0", "k[-1:1]@0", "k[a:b]@0", "k[0:99999999999]@0"} {
+	for _, bad := range []string{"k[", "k[1:2]", "k[1:2]@", "k[2:1]@0", "k[1:1]@0", "k[-1:1]@0", "k[a:b]@0", "k[0:99999999999]@0", "k[0:1]@0+", "k[0:1]@0+-1", "k[0:1]@0+1[0:1]@0"} {
 		if got, err := ParseName(bad); err == nil {
 			t.Errorf("%s: read as %+v", bad, got)
 		}
@@ -82,6 +83,35 @@ func TestReassemble(t *testing.T) {
 		b, _ := whole.Float32s()
 		if !slices.Equal(got.Dims, whole.Dims) || !slices.EqualFunc(a, b, func(x, y float32) bool { return math.Float32bits(x)<<1 == math.Float32bits(y)<<1 && (x == y) }) {
 			t.Errorf("%s: got %v %v", tc.name, got.Dims, a)
+		}
+	}
+}
+
+// TestPadded: zeros stored in front of a slice are left out, and nothing but zeros.
+func TestPadded(t *testing.T) {
+	low := graph.Float32s([]int64{2, 1, 1, 1}, 1, 2)
+	high := graph.Float32s([]int64{2, 3, 1, 1}, 0, 3, 4, 0, 5, 6)
+	stored := []NamedTensor{{SliceName("k", 0, 1, 1), low}, {PaddedName(SliceName("k", 1, 3, 1), 1), high}}
+	whole, err := Reassemble(stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := whole.Float32s()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]float32{1, 3, 4, 2, 5, 6}, got); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+	for name, bad := range map[string]*graph.Tensor{
+		"not zero":  graph.Float32s([]int64{2, 3, 1, 1}, 0, 3, 4, 1e-30, 5, 6),
+		"no slice":  graph.Float32s([]int64{2, 1, 1, 1}, 0, 0),
+		"low rank":  graph.Float32s([]int64{6}, 0, 3, 4, 0, 5, 6),
+		"too short": graph.Float32s([]int64{2, 2, 1, 1}, 0, 3, 0, 5),
+	} {
+		stored[1].Tensor = bad
+		if _, err := Reassemble(stored); err == nil {
+			t.Errorf("%s: accepted", name)
 		}
 	}
 }

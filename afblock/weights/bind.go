@@ -140,6 +140,9 @@ func (b *binder) take(key string, needed bool, dims []int64) *graph.Tensor {
 		return nil
 	}
 	b.used[full] = true
+	if d := t.Dims; len(dims) == 2 && len(d) == 4 && d[2] == 1 && d[3] == 1 {
+		t = t.Reshaped(d[0], d[1]) // a matrix may be stored as a kernel of one pixel
+	}
 	fits := len(dims) == len(t.Dims)
 	for i := 0; fits && i < len(dims); i++ {
 		fits = dims[i] == anySize || dims[i] == t.Dims[i]
