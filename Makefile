@@ -6,7 +6,7 @@ STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOSEC       = $(GO) run github.com/securego/gosec/v2/cmd/gosec@v2.30.0
 GOVULNCHECK = $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: build ort demo test pytorch-test big-test gpu-test short check bench proto corpus fuzz clean
+.PHONY: build ort demo test pytorch-test big-test gpu-test portability short check bench proto corpus fuzz clean
 
 build: ## bin/afc
 	$(GO) build -trimpath -o bin/afc ./cmd/afc
@@ -25,6 +25,9 @@ gpu-test: ort ## the tests of GPU providers, on SwiftShader where there is no GP
 
 pytorch-test: ort ## the exported PyTorch code against ONNX and the authors' numbers, in an environment of its own
 	scripts/pytorch-test.sh
+
+portability: ## afc's files in other runtimes, held to docs/PORTABILITY.md; UPDATE=--update writes it anew
+	scripts/portability.sh $(UPDATE)
 
 big-test: ort ## memory and ONNX Runtime on a model over 2 GB: 12 GB of disk, 20 GB of memory, 10 minutes
 	$(GO) test ./cmd/afc -run TestMemory -big -v -timeout 60m

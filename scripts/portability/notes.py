@@ -1,0 +1,62 @@
+"""What docs/PORTABILITY.md says around its tables, and the limits of runtimes
+that are known: columns, what the runtime says, the reason."""
+import re
+
+HEAD = """# Portability
+
+What other runtimes and tools make of the files that afc writes. `make portability` makes this page, and fails where it no
+longer holds: every cell is run, on a ResNet-50 of 16 channels, 8 frames of 64², batch normalisation kept, with random weights;
+in the AFNets navigation chooses by what it sees. `source` is the export itself, which afc does not touch.
+
+ok: the file loads and its answer is within {tolerance} of the largest one of ONNX Runtime with its optimisations off, on the source
+or, for an AFNet, on the `mask` lowering (which `make test` holds to a network computed in float64). `fixed` takes one clip;
+`open` any number, here two. An answer that is wrong on purpose is told in every column.
+
+{versions}
+"""
+
+VERSIONS = """| column | what |
+|---|---|
+| ort-oldest, ort | ONNX Runtime {oldest}, the oldest that afc's files are held to, and {onnxruntime}, CPU provider |
+| openvino | OpenVINO {openvino}, CPU, float32 |
+| ort-web | onnxruntime-web {web}, WebAssembly, in Node |
+| tract | tract {tract} |
+| opencv, opencv-classic | OpenCV {opencv_python_headless}: its new engine where that takes the file, and the old importer |
+| checker | onnx {onnx}, `check_model` with `full_check` |
+| reference | onnx's ReferenceEvaluator |
+| onnxslim, onnxsim | onnxslim {onnxslim}, onnxsim {onnxsim}; what they write runs on ONNX Runtime |
+| quantize | ONNX Runtime's `quantize_dynamic` to uint8, by its own defaults; within 0.5, for it rounds activations too |
+
+What to take: `--target openvino` and `--target tract` write what was fastest there of what runs; `--target portable` (`mask`) runs in all of them
+but OpenCV's old importer, and skips nothing."""
+
+# In order: the first that fits is a cell's.
+NOTES = [
+    (
+        {"reference"},
+        re.compile("wrong by"),
+        "reference: below opset 14 the evaluator takes batch normalisation for training unless its momentum is 1. "
+        "What afc writes says so; the source does not.",
+    ),
+    (
+        {"opencv", "opencv-classic"},
+        re.compile("'Graph' is not supported"),
+        "opencv: OpenCV has no Scan.",
+    ),
+    (
+        {"opencv-classic"},
+        re.compile("wrong by|count of elements in function 'reshape'|parse error"),
+        "opencv-classic: the old importer fixes shapes when it loads and takes comparisons and Where for arithmetic; the new engine reads the file.",
+    ),
+    (
+        {"tract"},
+        re.compile("Duplicate node name: If"),
+        "tract: names each If of a graph `If` and so takes only one; `branch` has several in a Scan's body. Use `--target tract`.",
+    ),
+    (
+        {"quantize"},
+        re.compile("Expected layer4.0.add.kernel to be an initializer"),
+        "quantize: the CPU's `branch` joins two kernels of stage 4 when it loads; stored, they would add a seventh to the file. "
+        "Use another target, or docs/QUANTIZE.md.",
+    ),
+]
