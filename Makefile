@@ -6,7 +6,7 @@ STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOSEC       = $(GO) run github.com/securego/gosec/v2/cmd/gosec@v2.30.0
 GOVULNCHECK = $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: build ort demo test pytorch-test big-test gpu-test portability short check bench proto corpus fuzz clean
+.PHONY: build ort demo test pytorch-test big-test gpu-test portability short check bench proto corpus fuzz mutants clean
 
 build: ## bin/afc
 	$(GO) build -trimpath -o bin/afc ./cmd/afc
@@ -57,6 +57,11 @@ FUZZTIME ?= 20m
 
 fuzz: ## every fuzz target for FUZZTIME
 	scripts/fuzz.sh $(FUZZTIME)
+
+MUTANTSTIME ?= 30m
+
+mutants: ort ## one-line edits of codegen for MUTANTSTIME, each of which verification must find
+	$(GO) test ./internal/mutants -run TestEdits -mutants $(MUTANTSTIME) -v -timeout 24h
 
 corpus: ## the ONNX backend tests into .corpus/
 	scripts/fetch-corpus.sh

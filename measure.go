@@ -8,6 +8,7 @@ import (
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/compiled"
 	"github.com/afc-project/afc/clips"
+	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/verify"
 )
 
@@ -50,17 +51,21 @@ func Measure(ctx context.Context, opt MeasureOptions) (*MeasureReport, error) {
 
 // MeasureReport is what Measure found.
 type MeasureReport struct {
-	Model  string         `json:"model"`
-	Inputs string         `json:"inputs"`
-	Clips  int            `json:"clips"`
-	Blocks []BlockRatio   `json:"blocks"`
-	Ratio  Spread         `json:"ratio"`   // of frames selected, all blocks, over clips
-	GMACs  Spread         `json:"gmacs"`   // of a clip, 10⁹ multiply–accumulates
-	GFLOPs Spread         `json:"gflops"`  // 2 × MAC + elementwise
-	Author Spread         `json:"authors"` // as the AFNet authors count, 10⁹
-	All    float64        `json:"gmacs_all_selected"`
-	Millis Spread         `json:"milliseconds"` // of a clip
-	Bins   []HistogramBin `json:"histogram"`    // of clips by GMACs
+	Model  string       `json:"model"`
+	Inputs string       `json:"inputs"`
+	Clips  int          `json:"clips"`
+	Blocks []BlockRatio `json:"blocks"`
+	Ratio  Spread       `json:"ratio"`   // of frames selected, all blocks, over clips
+	GMACs  Spread       `json:"gmacs"`   // of a clip, 10⁹ multiply–accumulates
+	GFLOPs Spread       `json:"gflops"`  // 2 × MAC + elementwise
+	Author Spread       `json:"authors"` // as the AFNet authors count, 10⁹
+	All    float64      `json:"gmacs_all_selected"`
+	// Executed is the share of frames that the file's lowering computes, selected
+	// or not: mask all of them, topk its budget. ExecutedGMACs counts those.
+	Executed      Spread         `json:"executed"`
+	ExecutedGMACs Spread         `json:"gmacs_executed"`
+	Millis        Spread         `json:"milliseconds"` // of a clip
+	Bins          []HistogramBin `json:"histogram"`    // of clips by GMACs
 }
 
 // BlockRatio is the share of frames that a block selected, over clips.
@@ -109,7 +114,7 @@ func histogram(v []float64, bins int) []HistogramBin {
 func newMeasureReport(net *afblock.Network, s *verify.Subject, videos clips.Videos, measured []verify.Measured) (*MeasureReport, error) {
 	r := &MeasureReport{Model: s.Path, Inputs: videos.String(), Clips: len(measured)}
 	blocks := make([][]float64, len(s.Blocks))
-	var total, macs, flops, authors, millis []float64
+	var total, macs, flops, authors, millis, executed, ran []float64
 	size := net.Size
 	if size[0] == 0 {
 		size = [2]int{224, 224} // as clips of models of any size are made
@@ -129,6 +134,11 @@ func newMeasureReport(net *afblock.Network, s *verify.Subject, videos clips.Vide
 			return nil, err
 		}
 		ops := cost.Total()
+		computed := executedRatios(s, ratios)
+		if cost, err = net.Cost(afblock.CostOptions{Size: size, Ratios: computed}); err != nil {
+			return nil, err
+		}
+		executed, ran = append(executed, mean(computed)), append(ran, cost.Total().MACs/1e9)
 		total = append(total, sum)
 		macs = append(macs, ops.MACs/1e9)
 		flops = append(flops, ops.Count(afblock.CountFLOPs)/1e9)
@@ -143,6 +153,30 @@ func newMeasureReport(net *afblock.Network, s *verify.Subject, videos clips.Vide
 		return nil, err
 	}
 	r.Ratio, r.GMACs, r.GFLOPs, r.Author, r.Millis = spreadOf(total), spreadOf(macs), spreadOf(flops), spreadOf(authors), spreadOf(millis)
+	r.Executed, r.ExecutedGMACs = spreadOf(executed), spreadOf(ran)
 	r.All, r.Bins = full.Total().MACs/1e9, histogram(macs, 8)
 	return r, nil
+}
+
+// executedRatios is the share of frames that each block computes, given what it
+// selects: what verify's check skipping counts in the runtime's trace.
+func executedRatios(s *verify.Subject, selected []float64) []float64 {
+	executed := slices.Clone(selected)
+	for b := range executed {
+		switch {
+		case s.Lowering == string(codegen.Mask):
+			executed[b] = 1
+		case len(s.Budget) > 0:
+			executed[b] = float64(min(s.Budget[min(b, len(s.Budget)-1)], s.Frames)) / float64(s.Frames)
+		}
+	}
+	return executed
+}
+
+func mean(v []float64) float64 {
+	sum := 0.0
+	for _, x := range v {
+		sum += x
+	}
+	return sum / float64(len(v))
 }

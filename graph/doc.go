@@ -67,6 +67,7 @@
 //     encode.go, encode_external.go, stream.go, file.go, external.go: files.
 //   - mapping.go, mmap_*.go, release_*.go: files in memory, and [Guard].
 //   - check.go, check_node.go: [Check]. errors.go: [Error].
+//   - walk.go: subgraphs, and the inputs that callers give.
 //   - text.go: [Text] shows a model to people and golden tests.
 //
 // What operators mean, types and costs among it, is package op's.

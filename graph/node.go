@@ -91,6 +91,14 @@ func (n *Node) TrimInputs(k int) {
 	n.inputs = n.inputs[:min(k, len(n.inputs))]
 }
 
+// AddOutput gives the node one more output, of a name that must be free.
+func (n *Node) AddOutput(name string) *Value {
+	v := n.graph.newValue(name)
+	v.producer, v.index = n, len(n.outputs)
+	n.outputs = append(n.outputs, v)
+	return v
+}
+
 // TrimOutputs cuts the output list to its first k entries; those cut off must
 // be unused.
 func (n *Node) TrimOutputs(k int) {

@@ -101,7 +101,7 @@ func (r *run) module(name string, m *module, x []*Map) []*Map {
 		focal = r.block(&m.focal[i], focal, chosen)
 	}
 	ample = each(ample, func(_ int, a *Map) *Map { return m.transform.apply(a) })
-	r.given.See(m.transform.key, ample)
+	r.given.See(name+".base_transform", ample)
 	mixed := each(ample, func(t int, a *Map) *Map { return m.gate.mix(a.nearest(focal[t].H, focal[t].W), focal[t]) })
 	r.given.See(name+".att_gen", mixed)
 	return r.block(&m.fusion, mixed, nil)

@@ -8,4 +8,12 @@
 // the fixed point where passes feed each other. Within a pass, rewrites have
 // one shape: match, check (which gives a reason when it refuses), replace; see
 // rewrite.
+//
+//   - table.go: the passes, their order and its reasons; print.go shows it.
+//   - run.go, state.go, stats.go, shuffle.go, errors.go: the runner.
+//   - rewrite.go, walk.go: what rewrites share.
+//   - domain.go: recognition, the rewrite, weights, lowering.
+//   - inline.go, upgrade.go, normalize.go, castlike.go, sequences.go, outputs.go, constants.go, widen.go:
+//     a model in one form.
+//   - fold.go, foldbn.go, shapes.go, noops.go, cse.go, dedupe.go, deadcode.go: less of it.
 package passes

@@ -1,11 +1,3 @@
-// Package testmodels builds video ResNets in Go for tests and benchmarks, from
-// a few channels to ResNet-152 at full width, in the spellings that exporters
-// use; near-misses that afc must refuse; and AFNet checkpoints.
-//
-// Weights are random but seeded, and batch normalisation is scaled to what the
-// convolutions in front of it put out on unit-variance input, so that outputs
-// depend on the input and neither explode nor vanish. The same Spec always
-// gives the same model.
 package testmodels
 
 import (

@@ -111,22 +111,31 @@ func withOutputs(m *graph.Model, pairs []pair, name func(pair) string) *graph.Mo
 	return c
 }
 
-// blame says where the model and its reference part, as a suffix to a message.
-// It looks once a report: a fault shows in many checks.
-func (p *prover) blame(m, ref *graph.Model) string {
+// blame says where the model and its reference part, as a suffix to a message:
+// by the interpreter where there is one, else by the first value that both
+// compute. Force is what both were made to choose, nil for their own choice. It
+// looks once a report: a fault shows in many checks.
+func (p *prover) blame(m, ref *graph.Model, clips [][]float32, force [][]uint8) string {
 	if p.blamed {
 		return ""
 	}
 	p.blamed = true
+	if p.s.Network != nil {
+		b, err := p.runBeside(trial{clips: clips, force: force})
+		if err != nil {
+			return fmt.Sprintf("; the place was not found: %v", err)
+		}
+		return p.place(b)
+	}
 	// Small clips have small maps: look at more of them at once.
-	atOnce := bisectChunk * max(1, 8*224*224/(len(p.clips)*p.sample()*p.h*p.w))
+	atOnce := bisectChunk * max(1, 8*224*224/(len(clips)*p.sample()*p.h*p.w))
 	d, err := firstDifference(m, ref, Reordered, atOnce, func(m *graph.Model) (*outcome, error) {
 		s, err := ort.NewSession(m, p.unoptimised())
 		if err != nil {
 			return nil, err
 		}
 		defer s.Close()
-		inputs, err := p.inputs(m, s, p.clips, nil)
+		inputs, err := p.inputs(m, s, clips, nil)
 		if err != nil {
 			return nil, err
 		}

@@ -20,6 +20,7 @@ var checks = []check{
 	{"compiler", "so do networks like it with other weights, sizes and frames", (*prover).checkCompiler},
 	{"masks", "chooses the frames the mask lowering chooses", (*prover).checkMasks},
 	{"none", "no frame selected", (*prover).checkNone},
+	{"one", "one frame selected", (*prover).checkOne},
 	{"all", "every frame selected", (*prover).checkAll},
 	{"mixed", "every second frame selected, staggered", (*prover).checkMixed},
 	{"tie", "a tie selects nothing", (*prover).checkTie},

@@ -34,6 +34,7 @@ var variants = []interpret.Variant{
 	{Seed: 1, Size: [2]int{45, 67}},
 	{Seed: 2, Size: [2]int{67, 35}, Frames: 1, Otherwise: true},
 	{Seed: 3, Size: [2]int{64, 96}, Frames: 3},
+	{Seed: 4, Size: [2]int{32, 32}, Frames: 2},
 }
 
 // checkCompiler holds networks like the file's, but with random navigation,
@@ -85,7 +86,7 @@ func (p *prover) proverOf(v interpret.Variant) (*prover, error) {
 		Blocks: made.Blocks, Size: v.Size, Budget: made.Budget, Masks: made.Masks, Network: made.Network,
 	}
 	return &prover{
-		ctx: p.ctx, s: s, opt: p.opt, r: p.r, frames: s.Frames, crops: 1, channels: p.channels,
+		ctx: p.ctx, s: s, opt: p.opt, r: p.r, frames: s.Frames, perSample: s.Frames, crops: 1, channels: p.channels,
 		h: v.Size[0], w: v.Size[1], showing: map[*graph.Model]*graph.Model{}, seed: v.Seed,
 	}, nil
 }
@@ -161,6 +162,9 @@ func (p *prover) interpret(check string, t trial) (Check, error) {
 	}
 	if figure != "" {
 		c.Status, c.Figure, c.Where = Fail, figure, t.name+where
+		if figure == aFlip {
+			c.Where += p.place(run)
+		}
 		return c, nil
 	}
 	d, err := run.compare()
@@ -334,6 +338,9 @@ func bools(bits [][]uint8) [][]bool {
 	return out
 }
 
+// aFlip is the figure of a choice that the network would not make.
+const aFlip = "a flip"
+
 // differs looks for choices that the network would not make, and for outputs
 // that show them wrongly. The figure is "" if there are none.
 func (b *beside) differs() (figure, where string, err error) {
@@ -349,7 +356,7 @@ func (b *beside) differs() (figure, where string, err error) {
 		for k, row := range a.Chosen {
 			for t, on := range row {
 				if b.masks != nil && (b.masks[i][k][t] == 1) != on && math.Abs(a.Margins[k][t]) > tieMargin*scale {
-					return "a flip", fmt.Sprintf("%s, clip %d, frame %d: chosen %d, want %v, margin %.2e",
+					return aFlip, fmt.Sprintf("%s, clip %d, frame %d: chosen %d, want %v, margin %.2e",
 						b.p.s.Blocks[k].Name, i, t, b.masks[i][k][t], on, a.Margins[k][t]), nil
 				}
 			}

@@ -1,7 +1,9 @@
 package verify
 
 import (
+	"cmp"
 	"fmt"
+	"reflect"
 	"slices"
 )
 
@@ -18,12 +20,9 @@ func (p *prover) checkReference() (Check, error) {
 		if err != nil {
 			return Check{}, err
 		}
-		if err := p.withinBudget(got.masks); err != nil {
-			return Check{}, err
-		}
 		var want *outcome
 		if got.masks != nil {
-			want, err = p.runForced(clips, got.masks)
+			want, err = p.runForced(clips, p.withinBudget(got.masks, got.leads))
 		} else {
 			want, err = p.runShown(ref, clips)
 		}
@@ -37,7 +36,7 @@ func (p *prover) checkReference() (Check, error) {
 		if c.Status == Fail {
 			c.Where = fmt.Sprintf("batch %d: %s", i, c.Where)
 			if i == 0 { // the clips that blame runs
-				c.Where += p.blame(p.s.Model, ref)
+				c.Where += p.blame(p.s.Model, ref, p.clips, nil)
 			}
 			return c, nil
 		}
@@ -55,6 +54,7 @@ func (p *prover) checkMasks() (Check, error) {
 	}
 	var got, want [][][]uint8
 	var margins []float64
+	dropped := false
 	for i, clips := range p.batches {
 		g, err := p.baseline(i)
 		if err != nil {
@@ -68,8 +68,13 @@ func (p *prover) checkMasks() (Check, error) {
 			return Check{}, err
 		}
 		got, want, margins = append(got, g.masks...), append(want, w.masks...), append(margins, w.margins...)
+		dropped = dropped || !reflect.DeepEqual(g.masks, p.withinBudget(g.masks, g.leads))
 	}
 	p.r.Masks = p.describeMasks(got, margins)
+	if dropped {
+		// Behind a dropped frame choices may differ with reason.
+		return Check{}, &InapplicableError{"a budget drops frames, and the mask lowering does not: see interpreter"}
+	}
 	flips, ties, where := p.flips(got, want, margins, p.r.Masks.Scale)
 	c := Check{Status: Pass, Limit: "0 but for ties"}
 	c.Figure = fmt.Sprintf("%d flips, %.1f %% selected", flips, 100*p.r.Masks.Ratio())
@@ -127,21 +132,33 @@ func (p *prover) describeMasks(masks [][][]uint8, margins []float64) *Masks {
 	return m
 }
 
-// withinBudget refuses choices of more frames than a block computes: what is
-// dropped then, the reference does not drop.
-func (p *prover) withinBudget(masks [][][]uint8) error {
-	for _, clip := range masks {
+// withinBudget returns which of the chosen frames are computed: of each clip as
+// many as a block's budget, those with the largest leads, of equal ones the
+// first. Leads are as an outcome has them; nil: all equal.
+func (p *prover) withinBudget(masks [][][]uint8, leads []float64) [][][]uint8 {
+	if p.s.Budget == nil {
+		return masks
+	}
+	computed := newMasks(len(masks), len(p.s.Blocks), p.frames)
+	for i, clip := range masks {
 		for b, block := range clip {
-			selected := 0
-			for _, on := range block {
-				selected += int(on)
+			order := make([]int, p.frames)
+			for t := range order {
+				order[t] = t
 			}
-			if budget := p.budget(b); selected > budget {
-				return &InapplicableError{fmt.Sprintf("%s selects %d frames, its budget is %d", p.s.Blocks[b].Name, selected, budget)}
+			lead := func(t int) float64 {
+				if leads == nil {
+					return float64(block[t])
+				}
+				return leads[(i*len(clip)+b)*p.frames+t]
+			}
+			slices.SortStableFunc(order, func(s, t int) int { return cmp.Compare(lead(t), lead(s)) })
+			for _, t := range order[:min(p.budget(b), p.frames)] {
+				computed[i][b][t] = block[t]
 			}
 		}
 	}
-	return nil
+	return computed
 }
 
 // budget is how many frames of a clip a block computes at most.
@@ -157,24 +174,33 @@ func (p *prover) budget(block int) int {
 }
 
 func (p *prover) checkNone() (Check, error) {
-	return p.checkForced("none", p.pattern(func(int, int) bool { return false }), false)
+	return p.checkForced("none", p.clips, p.pattern(func(int, int) bool { return false }), false)
+}
+
+// checkOne lets every block compute a single frame of a single clip.
+func (p *prover) checkOne() (Check, error) {
+	in, err := clipsInput(p.s.Model, p.frames, p.channels)
+	if err != nil {
+		return Check{}, err
+	}
+	return p.checkForced("one", p.clips[:max(1, int(in.Batch()))], p.pattern(func(block, frame int) bool { return frame == block%p.frames }), false)
 }
 
 func (p *prover) checkAll() (Check, error) {
-	return p.checkForced("all", p.pattern(func(int, int) bool { return true }), false)
+	return p.checkForced("all", p.clips, p.pattern(func(int, int) bool { return true }), false)
 }
 
 func (p *prover) checkMixed() (Check, error) {
-	return p.checkForced("mixed", p.pattern(func(block, frame int) bool { return (block+frame)%2 == 0 }), false)
+	return p.checkForced("mixed", p.clips, p.pattern(func(block, frame int) bool { return (block+frame)%2 == 0 }), false)
 }
 
 func (p *prover) checkTie() (Check, error) {
-	return p.checkForced("tie", p.pattern(func(int, int) bool { return false }), true)
+	return p.checkForced("tie", p.clips, p.pattern(func(int, int) bool { return false }), true)
 }
 
 // checkForced gives the file's own graph navigation weights that decide, and
 // compares it with the reference under those choices.
-func (p *prover) checkForced(name string, choose [][]uint8, equal bool) (Check, error) {
+func (p *prover) checkForced(name string, clips [][]float32, choose [][]uint8, equal bool) (Check, error) {
 	if _, err := p.reference(true); err != nil {
 		return Check{}, err
 	}
@@ -182,11 +208,11 @@ func (p *prover) checkForced(name string, choose [][]uint8, equal bool) (Check, 
 	if err != nil {
 		return Check{}, err
 	}
-	got, err := p.runShown(m, p.clips)
+	got, err := p.runShown(m, clips)
 	if err != nil {
 		return Check{}, err
 	}
-	masks := make([][][]uint8, len(p.clips)*p.crops)
+	masks := make([][][]uint8, len(clips)*p.crops)
 	for i := range masks {
 		masks[i] = choose
 	}
@@ -195,10 +221,7 @@ func (p *prover) checkForced(name string, choose [][]uint8, equal bool) (Check, 
 			return Check{Status: Fail, Figure: fmt.Sprintf("%d flips", flips), Limit: "0", Where: where}, nil
 		}
 	}
-	if err := p.withinBudget(masks); err != nil {
-		return Check{}, err
-	}
-	want, err := p.runForced(p.clips, masks)
+	want, err := p.runForced(clips, p.withinBudget(masks, nil))
 	if err != nil {
 		return Check{}, err
 	}
@@ -209,7 +232,7 @@ func (p *prover) checkForced(name string, choose [][]uint8, equal bool) (Check, 
 			return c, err
 		}
 		if ref, err = p.forced(ref, choose, equal); err == nil {
-			c.Where += p.blame(m, ref)
+			c.Where += p.blame(m, ref, clips, choose)
 		}
 	}
 	return c, err

@@ -7,6 +7,7 @@
 //	checks_file.go        checks of the file alone
 //	checks_clips.go       checks of the model's runs against each other
 //	checks_reference.go   checks against the reference under given choices
+//	checks_interpret.go   checks against the network, interpreted
 //	checks_source.go      checks against the model it was made from
 //	checks_profile.go     checks of what ran where, how often, how long
 //	subject.go, layout.go the model to prove things about, and how it takes clips
@@ -14,7 +15,7 @@
 //	seal.go               digests of the weights as they were written
 //	onnxgo.go, onnxgo_cut.go   another decoder, given one graph at a time
 //	compare.go, agreement.go   tensors against tensors, classifiers against classifiers
-//	bisect.go             the first value in which two models part
+//	place.go, bisect.go   where a model parts from its network; from another model
 //	same.go               Same: any two models, output by output
 //	measure.go            which frames a model selects on clips
 //	videos*.go            clips from random numbers, arrays and folders of frames

@@ -31,7 +31,7 @@ func (p *prover) shown(m *graph.Model) *graph.Model {
 func (p *prover) readMasks(o *outcome, samples int) error {
 	clips := samples * p.crops
 	blocks, frames := len(p.s.Blocks), p.frames
-	var margins []float64
+	var leads []float64
 	masks := newMasks(clips, blocks, frames)
 	found := blocks > 0
 	for b, block := range p.s.Blocks {
@@ -51,11 +51,11 @@ func (p *prover) readMasks(o *outcome, samples int) error {
 		if len(v) != 2*clips*frames {
 			return fmt.Errorf("value %q is %v, want [%d %d 2]", block.Logits, logits.Dims, clips, frames)
 		}
-		if margins == nil {
-			margins = make([]float64, clips*blocks*frames)
+		if leads == nil {
+			leads = make([]float64, clips*blocks*frames)
 		}
 		for i := range clips * frames {
-			margins[(i/frames*blocks+b)*frames+i%frames] = math.Abs(v[2*i+1] - v[2*i])
+			leads[(i/frames*blocks+b)*frames+i%frames] = v[2*i+1] - v[2*i]
 		}
 	}
 	if t := o.take(masksOutput); t != nil && !found && blocks > 0 {
@@ -74,7 +74,10 @@ func (p *prover) readMasks(o *outcome, samples int) error {
 	if found {
 		o.masks = masks
 	}
-	o.margins = margins
+	o.leads = leads
+	for _, lead := range leads {
+		o.margins = append(o.margins, math.Abs(lead))
+	}
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -57,8 +58,9 @@ func CheckNames() []string {
 
 // Verify runs the checks on a subject. Checks that fail are rows of the
 // report; an error means that nothing could be checked: ONNX Runtime or the
-// provider is not there (*UnavailableError), the context was cancelled, or the
-// model takes no clips.
+// provider is not there (*UnavailableError), a file cannot be read or no
+// temporary one written (*fs.PathError), the context was cancelled, or the model
+// takes no clips.
 func Verify(ctx context.Context, s *Subject, opt Options) (*Report, error) {
 	for _, name := range slices.Concat(opt.Only, opt.Skip) {
 		if !slices.Contains(CheckNames(), name) {
@@ -83,12 +85,13 @@ func Verify(ctx context.Context, s *Subject, opt Options) (*Report, error) {
 		keepInterim(p.r, chosen)
 		row, err := c.run(p)
 		var unavailable *ort.UnavailableError
+		var file *fs.PathError
 		reason, skipped := inapplicable(err)
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
-		case errors.As(err, &unavailable):
-			return nil, err
+		case errors.As(err, &unavailable), errors.As(err, &file):
+			return nil, err // says nothing about the model
 		case skipped:
 			row = Check{Status: Skip, Where: reason}
 		case notHeld(err):
@@ -108,7 +111,7 @@ func Verify(ctx context.Context, s *Subject, opt Options) (*Report, error) {
 // ofNetwork names the checks that look at the network in a file: where none of
 // them ran, nothing was proved.
 var ofNetwork = []string{
-	"seal", "reference", "interpreter", "compiler", "masks", "none", "all", "mixed", "tie", "skipping", "source", "identity",
+	"seal", "reference", "interpreter", "compiler", "masks", "none", "one", "all", "mixed", "tie", "skipping", "source", "identity",
 }
 
 // unproved says why nothing was proved of an AFNet, "" if something was.
@@ -130,18 +133,19 @@ func (p *prover) unproved() string {
 // prover is a verification under way. What several checks need is computed
 // once.
 type prover struct {
-	ctx      context.Context
-	s        *Subject
-	opt      Options
-	r        *Report
-	frames   int           // a clip of the model has
-	crops    int           // clips that one sample of the model's input holds, 1 but for ten-crop and the like
-	channels int           // of a frame
-	h, w     int           // of a frame
-	pixels   bool          // clips are of pixels, 0 to 255
-	batches  [][][]float32 // of samples
-	clips    [][]float32   // the first batch
-	sessions sessionCache
+	ctx       context.Context
+	s         *Subject
+	opt       Options
+	r         *Report
+	frames    int           // a clip of the model has
+	crops     int           // clips that the trunk gets of one sample of the model's input, 1 but for ten-crop and the like
+	perSample int           // frames that one sample holds: of all crops, used or not
+	channels  int           // of a frame
+	h, w      int           // of a frame
+	pixels    bool          // clips are of pixels, 0 to 255
+	batches   [][][]float32 // of samples
+	clips     [][]float32   // the first batch
+	sessions  sessionCache
 
 	sourceFrames int // a clip of the source has
 
@@ -158,7 +162,8 @@ type outcome struct {
 	names   []string // of the outputs, in order
 	outputs map[string]*graph.Tensor
 	masks   [][][]uint8 // [clip][block][frame]; nil where the model does not show them
-	margins []float64   // |logit 1 − logit 0|, likewise [clip][block][frame], flat; nil
+	leads   []float64   // logit 1 − logit 0, likewise [clip][block][frame], flat; nil
+	margins []float64   // the leads' magnitudes; nil
 }
 
 // maxBatches is how many batches of the videos the model is compared with its
@@ -201,11 +206,11 @@ func newProver(ctx context.Context, s *Subject, opt Options) (*prover, error) {
 	}
 	p.h, p.w = in.FrameSize(size)
 	p.pixels = in.Pixels()
-	p.frames, p.crops = in.Sample(), 1
+	p.perSample, p.frames, p.crops = in.Sample(), in.Sample(), 1
 	if s.Frames > 0 {
-		p.frames, p.crops = s.Frames, p.frames/s.Frames
+		p.frames, p.crops = s.Frames, p.perSample/s.Frames
 	}
-	if p.sample() != in.Sample() || p.frames == 0 {
+	if p.frames == 0 || s.TrunkIn == "" && p.frames*p.crops != p.perSample {
 		return nil, fmt.Errorf("%s: input %s %s does not hold clips of %d frames of %d channels", s.Path, in.Name, in.Shape, p.frames, p.channels)
 	}
 	for i := 0; i < opt.Videos.Len() && len(p.batches) < maxBatches; i += int(n) {
@@ -219,29 +224,51 @@ func newProver(ctx context.Context, s *Subject, opt Options) (*prover, error) {
 		p.batches = append(p.batches, clips)
 	}
 	p.clips, p.base = p.batches[0], make([]*outcome, len(p.batches))
+	if p.perSample != p.frames {
+		if err := p.countCrops(); err != nil {
+			return nil, err
+		}
+	}
 	if s.Source != nil {
 		p.sourceFrames, err = p.framesOfSource()
 	}
 	return p, err
 }
 
+// countCrops finds how many clips the trunk gets of a sample, by what it reads:
+// a sample may hold several crops, or frames that the model leaves out.
+func (p *prover) countCrops() error {
+	if v := p.s.Model.Graph.Value(p.s.TrunkIn); v == nil || v.Producer() == nil {
+		return nil
+	}
+	o, err := p.runTrial(p.s.Model, trial{clips: p.clips}, p.s.TrunkIn)
+	if err != nil {
+		return err
+	}
+	rows := o.outputs[p.s.TrunkIn].Dims[0]
+	if p.crops = int(rows) / (len(p.clips) * p.frames); p.crops == 0 || int(rows) != p.crops*len(p.clips)*p.frames {
+		return fmt.Errorf("%s: its trunk reads %d frames of %d clips of %d", p.s.Path, rows, len(p.clips), p.frames)
+	}
+	return nil
+}
+
 // framesOfSource returns how many frames one sample of the source's input has.
 func (p *prover) framesOfSource() (int, error) {
-	if p.s.SourceFrames > 0 {
-		return p.s.SourceFrames * p.crops, nil
-	}
-	in, err := clipsInput(p.s.Source, 0, p.channels)
+	in, err := clipsInput(p.s.Source, p.s.SourceFrames, p.channels)
 	if err != nil {
 		return 0, err
 	}
 	if t := in.Sample(); t > 0 && in.Layout[0] != "NT" {
 		return t, nil
 	}
+	if p.s.SourceFrames > 0 {
+		return p.s.SourceFrames * p.crops, nil
+	}
 	return p.sample(), nil // its input does not say: as the model has
 }
 
 // sample is how many frames one sample of the model's input has.
-func (p *prover) sample() int { return p.frames * p.crops }
+func (p *prover) sample() int { return p.perSample }
 
 // videos returns n clips from the i-th on, the last again and again where there
 // are fewer.

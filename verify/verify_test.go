@@ -23,14 +23,16 @@ import (
 
 // network makes a tiny AFNet of random weights: two AF modules, ten channels
 // and 33×33 pixels, so that maps have odd sizes.
-func network(t testing.TB, shiftDiv int) *afblock.Network {
+func network(t testing.TB, shiftDiv int) *afblock.Network { return sizedNetwork(t, shiftDiv, 33) }
+
+func sizedNetwork(t testing.TB, shiftDiv, size int) *afblock.Network {
 	t.Helper()
 	spec := testmodels.AFSpec{Blocks: []int{3, 3, 2}, Width: 16, Frames: 4, Classes: 7, Dense: true, Seed: 3}
 	sd := checkpoint.New()
 	for _, e := range spec.Checkpoint() {
 		sd.Set(e.Key, e.Tensor)
 	}
-	net, err := weights.FromStateDict(sd, weights.Options{Frames: 4, Size: [2]int{33, 33}, ShiftDiv: shiftDiv})
+	net, err := weights.FromStateDict(sd, weights.Options{Frames: 4, Size: [2]int{size, size}, ShiftDiv: shiftDiv})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,18 +140,12 @@ func TestVerifyCorrect(t *testing.T) {
 	}
 }
 
-// TestVerifyBudget: where topk drops selected frames, it says so, and is not
-// held to a reference that drops none.
+// TestVerifyBudget: a correct topk whose budget drops selected frames passes.
 func TestVerifyBudget(t *testing.T) {
-	r := prove(t, lowered(t, network(t, 0), codegen.TopK, 2), "reference", "all", "mixed", "skipping")
-	for _, name := range []string{"reference", "all"} {
-		if c := row(t, r, name); c.Status != verify.Skip || !strings.Contains(c.Where, "its budget is 2") {
-			t.Errorf("%s is %s: %s", name, c.Status, c.Where)
-		}
-	}
-	for _, name := range []string{"mixed", "skipping"} { // two of four frames
-		if c := row(t, r, name); c.Status != verify.Pass {
-			t.Errorf("%s is %s: %s %s", name, c.Status, c.Figure, c.Where)
+	r := prove(t, lowered(t, network(t, 0), codegen.TopK, 2), "reference", "interpreter", "compiler", "all", "mixed", "skipping")
+	for _, c := range r.Checks { // two of four frames
+		if c.Status != verify.Pass {
+			t.Errorf("%s is %s: %s %s", c.Name, c.Status, c.Figure, c.Where)
 		}
 	}
 }
@@ -235,5 +231,84 @@ func TestVerifyHalf(t *testing.T) {
 		if got := row(t, r, "identity"); got.Status != c.want {
 			t.Errorf("times %g: identity is %s (%s, limit %s), want %s", c.scale, got.Status, got.Figure, got.Limit, c.want)
 		}
+	}
+}
+
+// TestVerifyFramesLeftOut: a model may take more frames than it uses.
+func TestVerifyFramesLeftOut(t *testing.T) {
+	source := testmodels.Spec{Blocks: []int{2, 2, 1}, Width: 8, Frames: 4, Size: 33, Classes: 7, Input: testmodels.FramesOwnAxis, Seed: 5}.Build()
+	g := source.Graph
+	short := g.Inputs()[0]
+	long := g.AddInput("all_frames", graph.TensorType(graph.Float32, graph.ShapeOf(1, 8, 3, 33, 33)))
+	slice := g.NewNode("Slice", "every_second", []*graph.Value{long, g.NewInitializer("from", graph.Vec(0)),
+		g.NewInitializer("to", graph.Vec(8)), g.NewInitializer("axis", graph.Vec(1)), g.NewInitializer("step", graph.Vec(2))}, 1)
+	g.MoveBefore(slice, firstNode(g))
+	short.ReplaceAllUses(slice.Output(0))
+	g.RemoveInput(short)
+	plain, err := recognize.Network(source, recognize.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plain.Frames != 4 {
+		t.Fatalf("recognised %d frames, want 4", plain.Frames)
+	}
+	net, err := afblock.Rewrite(plain, afblock.RewriteOptions{Navigation: afblock.Pattern{Ratio: 0.5}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := lowered(t, net, codegen.Gather)
+	if err := subject.SetSource(s, net, source, plain, ""); err != nil {
+		t.Fatal(err)
+	}
+	r := prove(t, s, "reference", "interpreter", "masks", "one", "mixed", "skipping", "source", "identity", "agreement")
+	for _, c := range r.Checks {
+		if c.Status != verify.Pass && c.Name != "agreement" {
+			t.Errorf("%s is %s: %s %s", c.Name, c.Status, c.Figure, c.Where)
+		}
+	}
+}
+
+func firstNode(g *graph.Graph) *graph.Node {
+	for n := range g.Nodes() {
+		return n
+	}
+	return nil
+}
+
+// TestVerifyOtherSource: a source of the same shapes that the AFNet was not
+// made from fails, as does one of another depth.
+func TestVerifyOtherSource(t *testing.T) {
+	s := converted(t, codegen.Gather, afblock.RewriteOptions{})
+	if c := row(t, prove(t, s, "source", "identity"), "source"); c.Status != verify.Pass {
+		t.Fatalf("its own source: %s %s", c.Status, c.Where)
+	}
+	_, net, err := subject.Of(s.Model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, plain := plainSource(t, 6)
+	if err := subject.SetSource(s, net, other, plain, ""); err != nil {
+		t.Fatal(err)
+	}
+	r := prove(t, s, "source", "identity")
+	for _, name := range []string{"source", "identity"} {
+		if c := row(t, r, name); c.Status != verify.Fail {
+			t.Errorf("another source: %s is %s: %s", name, c.Status, c.Where)
+		}
+	}
+}
+
+// TestVerifyProves: a run that says nothing of an AFNet fails.
+func TestVerifyProves(t *testing.T) {
+	s := converted(t, codegen.Gather, afblock.RewriteOptions{})
+	if r := prove(t, s, "load", "repeat"); !r.Failed() || !strings.Contains(row(t, r, "proof").Where, "no check of this run") {
+		t.Error("a run without a check of the network passes")
+	}
+	if r := prove(t, s, "load", "tie"); r.Failed() {
+		t.Error("a run with one fails")
+	}
+	plain := &verify.Subject{Model: s.Source, Path: "plain.onnx", Frames: 4, Size: s.Size}
+	if r := prove(t, plain); !r.Failed() || !strings.Contains(row(t, r, "proof").Where, "plain.onnx is no AFNet") {
+		t.Error("a plain model passes for an AFNet")
 	}
 }

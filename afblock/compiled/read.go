@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/afc-project/afc/afblock"
@@ -54,6 +55,9 @@ func ReadModel(m *graph.Model) (*afblock.Network, FileInfo, error) {
 	if _, err := weights.Export(net); err != nil {
 		return fail("", "metadata %s: %v", key.Network, err)
 	}
+	if err := typed(m); err != nil {
+		return nil, FileInfo{}, err
+	}
 	if file.TrunkIn != "" {
 		in, out := m.Graph.Value(file.TrunkIn), m.Graph.Value(file.TrunkOut)
 		if in == nil || out == nil {
@@ -64,6 +68,20 @@ func ReadModel(m *graph.Model) (*afblock.Network, FileInfo, error) {
 		}
 	}
 	return net, *file, nil
+}
+
+// typed refuses a model without outputs, and inputs and outputs whose type, of
+// inputs the rank too, is not told: nothing can be said of how it takes clips.
+func typed(m *graph.Model) error {
+	if len(m.Graph.Outputs()) == 0 {
+		return &graph.Error{File: m.Path, Reason: "an AFNet that has no output"}
+	}
+	for _, v := range slices.Concat(m.DataInputs(), m.Graph.Outputs()) {
+		if v.Type.Elem == graph.Undefined || v.IsInput() && v.Type.Shape == nil {
+			return &graph.Error{File: m.Path, Node: v.Name(), Reason: "an input or output of an AFNet that has no type of a tensor"}
+		}
+	}
+	return nil
 }
 
 // weightsOf gathers the initializers, those of subgraphs too, by the keys of

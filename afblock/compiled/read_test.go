@@ -11,11 +11,13 @@ import (
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/checkpoint"
 	"github.com/afc-project/afc/afblock/compiled"
+	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/afblock/weights"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/testutil"
 	"github.com/afc-project/afc/passes"
+	"github.com/afc-project/afc/testmodels"
 )
 
 func fixture(t *testing.T, name string, opt weights.Options) *afblock.Network {
@@ -206,4 +208,45 @@ func TestWithFrames(t *testing.T) {
 	if same, err := trained.WithFrames(4); err != nil || same != trained {
 		t.Errorf("as many frames as it has: %v", err)
 	}
+}
+
+// TestReadModelUntyped: an AFNet without outputs, or with inputs and outputs
+// that have no type, is refused with a reason.
+func TestReadModelUntyped(t *testing.T) {
+	for name, spoil := range map[string]func(g *graph.Graph){
+		"no output": func(g *graph.Graph) { g.RemoveOutput(0) },
+		"no type": func(g *graph.Graph) {
+			g.Inputs()[0].Type, g.Outputs()[0].Type = graph.Type{}, graph.Type{}
+		},
+	} {
+		for _, source := range []bool{false, true} {
+			m := small(t, source)
+			spoil(m.Graph)
+			_, _, err := compiled.ReadModel(m)
+			if fault := (*graph.Error)(nil); !errors.As(err, &fault) || !strings.Contains(err.Error(), strings.TrimPrefix(name, "no ")) {
+				t.Errorf("%s, shell of a source %v: error %v", name, source, err)
+			}
+		}
+	}
+}
+
+// small compiles a small AFNet, with the shell of a source or the standard one.
+func small(t *testing.T, source bool) *graph.Model {
+	t.Helper()
+	plain, err := recognize.Network(testmodels.Spec{Blocks: []int{2, 1}, Width: 8, Frames: 2, Size: 32, Classes: 3}.Build(), recognize.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	net, err := afblock.Rewrite(plain, afblock.RewriteOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !source {
+		net.Shell = afblock.StandardShell{}
+	}
+	m, _, err := codegen.Lower(net, codegen.Options{Lowering: codegen.Gather})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }

@@ -1,8 +1,9 @@
 // Package weights turns a state dict into a Network and a Network into a state
 // dict.
 //
-//	plan.go       what network the keys of a state dict describe
-//	structure.go  the same, written down as JSON in files that afc makes
+//	weights.go    both ways in one call, and their options
+//	keys.go       what a checkpoint's keys tell
+//	skeleton.go   a network without its tensors
 //	bind.go       such a plan gets its tensors, every shape checked
 //	export.go     a Network as a state dict
 package weights

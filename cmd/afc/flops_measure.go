@@ -55,8 +55,10 @@ func printMeasured(w io.Writer, r *afc.MeasureReport) error {
 	}
 	t.Rule()
 	percent("frames selected", r.Ratio)
+	percent("frames computed", r.Executed)
 	count := func(name string, s afc.Spread) { t.Add(name, u.text(1e9*s.Mean), u.text(1e9*s.Min), u.text(1e9*s.Max)) }
-	count(u.letter+"MACs a clip", r.GMACs)
+	count(u.letter+"MACs a clip, of frames selected", r.GMACs)
+	count(u.letter+"MACs a clip, of frames computed", r.ExecutedGMACs)
 	count(u.letter+"FLOPs (2 × MAC + elementwise)", r.GFLOPs)
 	count("authors' count, "+u.power, r.Author)
 	t.Add("milliseconds a clip", fmt.Sprintf("%.2f", r.Millis.Mean), fmt.Sprintf("%.2f", r.Millis.Min), fmt.Sprintf("%.2f", r.Millis.Max))

@@ -1,9 +1,3 @@
-// Command afc compiles trained TSN and TSM video ResNets (ONNX) into AFNet
-// models that skip frames, proves on ONNX Runtime that they compute what they
-// should, and counts what they cost.
-//
-// This package is flags, wiring and exit codes; what happens is in the
-// packages it calls.
 package main
 
 import (

@@ -1,7 +1,3 @@
-// Command testmodel writes a video ResNet with seeded random weights, for
-// demonstrations and benchmarks.
-//
-//	testmodel -depth 50 -frames 8 -shift scatter -o tsm.onnx
 package main
 
 import (

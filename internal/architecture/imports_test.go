@@ -135,3 +135,30 @@ func TestOutsideImports(t *testing.T) {
 		}
 	}
 }
+
+// TestPackagesDocumented: every package says in its doc.go what it is and maps
+// its files.
+func TestPackagesDocumented(t *testing.T) {
+	for _, pkg := range packages(t) {
+		doc, err := os.ReadFile(filepath.Join(pkg.dir, "doc.go"))
+		if err != nil {
+			t.Errorf("package %s has no doc.go", pkg.path)
+			continue
+		}
+		for _, file := range pkg.files {
+			if file != "doc.go" && !mapped(string(doc), file) {
+				t.Errorf("%s/doc.go does not say what is in %s", pkg.path, file)
+			}
+		}
+	}
+}
+
+var fileName = regexp.MustCompile(`[a-z0-9_*]+(\.pb)?\.go`)
+
+// mapped reports whether a text names a file, or a pattern it matches.
+func mapped(doc, file string) bool {
+	return slices.ContainsFunc(fileName.FindAllString(doc, -1), func(pattern string) bool {
+		ok, _ := filepath.Match(pattern, file)
+		return ok
+	})
+}

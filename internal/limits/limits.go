@@ -1,6 +1,3 @@
-// Package limits bounds what reading a file may cost, so that a small file that
-// lies about sizes, or unpacks to a thousand times its own, is refused before
-// anything is allocated for it.
 package limits
 
 import (

@@ -1,4 +1,3 @@
-// Package numpy reads NumPy's .npy and .npz files.
 package numpy
 
 import (

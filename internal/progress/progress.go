@@ -1,5 +1,3 @@
-// Package progress tells a waiting user what a long run is doing, on standard
-// error, and stays silent in runs that are over before one would ask.
 package progress
 
 import (

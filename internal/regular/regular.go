@@ -1,5 +1,3 @@
-// Package regular opens files that are files: a pipe, a socket or a device may
-// never end, and opening one may wait for ever.
 package regular
 
 import (

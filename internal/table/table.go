@@ -1,4 +1,3 @@
-// Package table prints aligned tables on terminals.
 package table
 
 import (

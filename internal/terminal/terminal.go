@@ -1,6 +1,3 @@
-// Package terminal keeps what comes out of files (names, keys, metadata,
-// messages that quote them) from acting on a terminal, from hiding, and from
-// filling it.
 package terminal
 
 import (

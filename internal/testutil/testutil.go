@@ -1,5 +1,3 @@
-// Package testutil finds and reads what tests compare against: the repository,
-// the shared fixtures beside it, NumPy archives and golden files.
 package testutil
 
 import (

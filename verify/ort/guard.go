@@ -54,8 +54,36 @@ func (e *CrashError) Error() string {
 	return fmt.Sprintf("%s: ONNX Runtime crashed (%s)", doing, e.Signal)
 }
 
-// Guarded reports whether this process is the child of a Guard.
-func Guarded() bool { return os.Getenv(guardVariable) != "" }
+// Guarded reports whether this process is the child of a Guard. From the first
+// call on it ends when its parent does.
+func Guarded() bool {
+	watch()
+	return os.Getenv(guardVariable) != ""
+}
+
+// The descriptors of a child: it says on one what it does, and reads from the
+// other, on which nothing is written, that its parent is gone.
+const (
+	stepsDescriptor = 3 // ExtraFiles start there
+	lifeDescriptor  = 4
+)
+
+// watch makes a heard child end with its parent, even while native code runs:
+// killed, the parent cannot stop it.
+var watch = sync.OnceFunc(func() {
+	if os.Getenv(guardVariable) != strconv.Itoa(stepsDescriptor) {
+		return
+	}
+	life := os.NewFile(lifeDescriptor, "life")
+	go func() {
+		if _, err := io.Copy(io.Discard, life); err == nil {
+			os.Exit(orphaned)
+		}
+	}()
+})
+
+// orphaned is the exit code of a child whose parent is gone: nobody sees it.
+const orphaned = 1
 
 // Run runs the child to its end and returns its exit code. A child that ended
 // without Done, or exceeded Timeout (0: none), gives a *CrashError.
@@ -70,6 +98,12 @@ func (g Guard) Run(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	defer r.Close()
+	life, alive, err := os.Pipe() // alive is ours, and closes when we are gone
+	if err != nil {
+		w.Close()
+		return 0, err
+	}
+	defer alive.Close()
 	limited := ctx
 	if g.Timeout > 0 {
 		var cancel context.CancelFunc
@@ -77,12 +111,12 @@ func (g Guard) Run(ctx context.Context) (int, error) {
 		defer cancel()
 	}
 	cmd := exec.CommandContext(limited, exe, g.Args...)
-	cmd.Env = append(os.Environ(), guardVariable+"=3") // ExtraFiles start at 3
+	cmd.Env = append(os.Environ(), guardVariable+"="+strconv.Itoa(stepsDescriptor))
 	if os.Getenv("GOTRACEBACK") == "" {
 		// Go's stacks say nothing of a fault in native code.
 		cmd.Env = append(cmd.Env, "GOTRACEBACK=none")
 	}
-	cmd.ExtraFiles = []*os.File{w}
+	cmd.ExtraFiles = []*os.File{w, life}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = g.Stdin, g.Stdout, g.Stderr
 	// The user's interrupt reaches the child of a terminal too; give it time
 	// to stop cleanly. A hung child gets none.
@@ -93,11 +127,12 @@ func (g Guard) Run(ctx context.Context) (int, error) {
 		return cmd.Process.Kill()
 	}
 	cmd.WaitDelay = 3 * time.Second
-	if err := cmd.Start(); err != nil {
-		w.Close()
+	err = cmd.Start()
+	w.Close()
+	life.Close()
+	if err != nil {
 		return 0, err
 	}
-	w.Close()
 	told := make(chan account, 1)
 	go func() { told <- listen(r) }()
 	err = cmd.Wait()

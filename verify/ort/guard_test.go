@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,7 +33,11 @@ func TestMain(m *testing.M) {
 	case "panic": // as Go ends after a signal in native code
 		Step("running x.onnx")
 		os.Exit(2)
+	case "guard": // of a child that hangs
+		os.Unsetenv(guardVariable)
+		Guard{Args: []string{"hang"}, Stdout: os.Stdout}.Run(context.Background())
 	case "hang":
+		fmt.Println(os.Getpid())
 		Step("running x.onnx")
 		time.Sleep(time.Minute)
 	}
@@ -83,4 +88,42 @@ func TestGuardCancelled(t *testing.T) {
 	if d := time.Since(start); d > 30*time.Second {
 		t.Errorf("the child was left to run for %v", d)
 	}
+}
+
+// TestGuardKilled: the child of a parent that was killed ends.
+func TestGuardKilled(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent := exec.Command(exe, "guard")
+	parent.Env = append(os.Environ(), guardVariable+"="+unheard)
+	out, err := parent.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var child int
+	if _, err := fmt.Fscan(out, &child); err != nil {
+		t.Fatal(err)
+	}
+	parent.Process.Kill()
+	parent.Wait()
+	for range 100 {
+		if syscall.Kill(child, 0) != nil || zombie(child) {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	syscall.Kill(child, syscall.SIGKILL)
+	t.Error("the child of a killed parent runs on")
+}
+
+// zombie reports whether a process has ended but was not waited for: where
+// nobody reaps orphans, it stays so.
+func zombie(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && strings.Contains(string(stat), ") Z ")
 }

@@ -14,6 +14,7 @@ var maxInMemory int64 = graph.MaxFileSize
 // would hold. Of a model too large for one file, the runtime reads the weights
 // that are still where they were read from.
 func NewSession(m *graph.Model, opt SessionOptions) (*Session, error) {
+	m, narrow := widened(m)
 	size, err := m.EncodedSize()
 	if err != nil {
 		return nil, err
@@ -27,7 +28,39 @@ func NewSession(m *graph.Model, opt SessionOptions) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newSession(m, src, opt)
+	s, err := newSession(m, src, opt)
+	if err == nil {
+		s.narrow = narrow
+	}
+	return s, err
+}
+
+// widened returns a model whose outputs of 16 bits and open size are float32, and
+// by name what they were: the binding allocates half the room that such outputs
+// take. Nothing is lost on the way there and back.
+func widened(m *graph.Model) (*graph.Model, map[string]graph.DataType) {
+	narrow := map[string]graph.DataType{}
+	for _, v := range m.Graph.Outputs() {
+		if dt := v.Type.Elem; (dt == graph.Float16 || dt == graph.BFloat16) && !v.Type.Shape.Static() {
+			narrow[v.Name()] = dt
+		}
+	}
+	if len(narrow) == 0 {
+		return m, nil
+	}
+	m = m.Clone()
+	for i, v := range m.Graph.Outputs() {
+		name := v.Name()
+		if _, ok := narrow[name]; !ok {
+			continue
+		}
+		wide := m.Graph.NewNode("Cast", "afc.widened", []*graph.Value{v}, 1, graph.Int("to", int64(graph.Float32))).Output(0)
+		wide.Type = graph.TensorType(graph.Float32, v.Type.Shape)
+		m.Graph.SetOutput(i, wide)
+		v.Rename(m.Graph.NewName(name + ".narrow"))
+		wide.Rename(name)
+	}
+	return m, narrow
 }
 
 // ModelName is how messages name a model: its path, or its graph's name.

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/graph/op"
 )
 
 // OptLevel is how far ONNX Runtime optimises a graph when it loads it.
@@ -59,6 +60,7 @@ type Session struct {
 	inputs  []IO
 	outputs []IO
 	options SessionOptions
+	narrow  map[string]graph.DataType // outputs that the runtime computes as float32 in place of these types
 
 	mu     sync.RWMutex // readers run, the writer closes
 	engine engine       // nil when closed
@@ -104,7 +106,18 @@ func (e *RunError) Error() string { return fmt.Sprintf("%s: %s: %s", e.Model, e.
 func (s *Session) Inputs() []IO { return s.inputs }
 
 // Outputs describes the outputs the session computes, in order.
-func (s *Session) Outputs() []IO { return s.outputs }
+func (s *Session) Outputs() []IO {
+	if s.narrow == nil {
+		return s.outputs
+	}
+	outputs := slices.Clone(s.outputs)
+	for i, o := range outputs {
+		if dt, ok := s.narrow[o.Name]; ok {
+			outputs[i].Type = graph.TensorType(dt, o.Type.Shape)
+		}
+	}
+	return outputs
+}
 
 // Run computes the outputs from inputs in session order. Cancelling the
 // context stops the run at the next node.
@@ -189,7 +202,16 @@ func (s *Session) bind(inputs, outputs []*graph.Tensor) (*Bound, error) {
 	if s.engine == nil {
 		return nil, &RunError{s.Model, "bind", "the session is closed"}
 	}
-	b, err := s.engine.bind(inputs, outputs)
+	wide := slices.Clone(outputs)
+	for i, t := range outputs {
+		if _, ok := s.narrow[s.outputs[i].Name]; ok {
+			var err error
+			if wide[i], err = op.Cast(t, graph.Float32); err != nil {
+				return nil, &RunError{s.Model, "bind", err.Error()}
+			}
+		}
+	}
+	b, err := s.engine.bind(inputs, wide)
 	if err != nil {
 		return nil, err
 	}
@@ -225,7 +247,18 @@ func (b *Bound) Run(ctx context.Context) ([]*graph.Tensor, error) {
 		return nil, &RunError{b.s.Model, "run", "the session is closed"}
 	}
 	Step("running %s", b.s.Model)
-	return b.b.run(ctx)
+	out, err := b.b.run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i, t := range out {
+		if dt, ok := b.s.narrow[b.s.outputs[i].Name]; ok {
+			if out[i], err = op.Cast(t, dt); err != nil {
+				return nil, &RunError{b.s.Model, "run", err.Error()}
+			}
+		}
+	}
+	return out, nil
 }
 
 // Release gives the inputs, and the outputs of BindIO, back.

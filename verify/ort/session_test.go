@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/graph/op"
 )
 
 // needRuntime skips a test where there is no ONNX Runtime.
@@ -247,5 +248,43 @@ func TestRace(t *testing.T) {
 	}
 	if r, err := times[1].RatioTo(times[0]); err != nil || math.IsNaN(r.Median) || r.Median <= 0 {
 		t.Errorf("ratio %+v, %v", r, err)
+	}
+}
+
+// TestOpenHalf: outputs of 16 bits whose size the model leaves open come back
+// whole, and from a binding too.
+func TestOpenHalf(t *testing.T) {
+	m := graph.NewModel("half", 8, 17)
+	g := m.Graph
+	typ := graph.TensorType(graph.Float16, graph.Shape{graph.Sym("n"), graph.D(2)})
+	x := g.AddInput("x", typ)
+	y := g.AddNode("Identity", "", "same", []*graph.Value{x}, []string{"y"}).Output(0)
+	y.Type = typ
+	g.AddOutput(y)
+	s := openSession(t, m, SessionOptions{})
+	in, err := op.Cast(graph.Float32s([]int64{3, 2}, 1, -2, 0.5, 65504, 1e-7, 3), graph.Float16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := s.Run(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := s.BindIO([]*graph.Tensor{in}, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Release()
+	again, err := b.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, got := range []*graph.Tensor{out[0], again[0]} {
+		if got.DType != graph.Float16 || !cmp.Equal(floats(t, got), floats(t, in)) {
+			t.Errorf("%s%v %v, want what went in", got.DType, got.Dims, floats(t, got))
+		}
+	}
+	if o := s.Outputs()[0]; o.Type.Elem != graph.Float16 {
+		t.Errorf("output %s, want float16", o.Type)
 	}
 }

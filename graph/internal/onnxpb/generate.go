@@ -1,5 +1,3 @@
-// Package onnxpb holds the protobuf bindings of ONNX, generated from the
-// official onnx.proto (onnx 1.23.2, Apache-2.0). Only package graph uses them.
 package onnxpb
 
 //go:generate ./generate.sh

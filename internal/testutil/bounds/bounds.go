@@ -1,5 +1,3 @@
-// Package bounds holds readers of files from anywhere to what no file may make
-// them spend.
 package bounds
 
 import (

@@ -1,0 +1,4 @@
+// Package table prints aligned tables on terminals.
+//
+//   - table.go: Table
+package table

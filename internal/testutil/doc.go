@@ -1,0 +1,6 @@
+// Package testutil finds and reads what tests compare against: the repository,
+// the shared fixtures beside it, NumPy archives and golden files.
+//
+//   - testutil.go: the repository, fixtures, golden files
+//   - corpus.go: ONNX's backend tests
+package testutil
