@@ -38,6 +38,7 @@ func main() {
 type trialCase struct {
 	name   string
 	source *testmodels.Spec
+	how    afblock.RewriteOptions // of the source
 	af     *testmodels.AFSpec
 	shift  int // channels over fold, of a checkpoint
 	opt    codegen.Options
@@ -48,11 +49,14 @@ func cases() []trialCase {
 	whole := tsm
 	whole.ShiftBlock, whole.Blocks = true, []int{2, 2, 1}
 	tsn := testmodels.Spec{Blocks: []int{2, 2, 1}, Basic: true, Width: 8, Frames: 3, Size: 33, Classes: 5, Seed: 6}
+	bottleneck := testmodels.Spec{Blocks: []int{2, 2, 2}, Width: 8, Frames: 3, Size: 48, Classes: 5, Seed: 7}
 	af := testmodels.AFSpec{Blocks: []int{3, 2, 1}, Width: 8, Frames: 4, Classes: 5, Dense: true, Seed: 3}
 	return []trialCase{
 		{name: "TSM, gather", source: &tsm, opt: codegen.Options{Lowering: codegen.Gather, MasksOutput: true}},
 		{name: "TSM, branch", source: &tsm, opt: codegen.Options{Lowering: codegen.Branch}},
 		{name: "TSN of basic blocks, branch", source: &tsn, opt: codegen.Options{Lowering: codegen.Branch}},
+		{name: "TSN with the source's strides, branch", source: &bottleneck, how: afblock.RewriteOptions{Groups: 1, StrideAt: afblock.StrideSource},
+			opt: codegen.Options{Lowering: codegen.Branch}},
 		{name: "TSM with a shift of whole blocks, mask", source: &whole, opt: codegen.Options{Lowering: codegen.Mask}},
 		{name: "checkpoint, topk", af: &af, opt: codegen.Options{Lowering: codegen.TopK, Budget: []int{2}, MasksOutput: true}},
 		{name: "checkpoint with shift, branch with noise", af: &af, shift: 8, opt: codegen.Options{Lowering: codegen.Branch, Gumbel: true}},
@@ -88,7 +92,8 @@ func (c trialCase) subject() (*verify.Subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	net, err := afblock.Rewrite(plain, afblock.RewriteOptions{Navigation: afblock.Pattern{Ratio: 0.5}})
+	c.how.Navigation = afblock.Pattern{Ratio: 0.5}
+	net, err := afblock.Rewrite(plain, c.how)
 	if err != nil {
 		return nil, err
 	}
