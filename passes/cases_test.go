@@ -208,6 +208,35 @@ func passTests() []passTest {
 			y = b.node("Add", "c", values(y, b.g.AddInitializer("w3", graph.Float32s([]int64{2}, 0.1, 0.25))))
 			b.output(b.node("Add", "d", values(y, b.weight("other_shape", 1, 2))), 1, 2)
 		}},
+		{name: "normalize-affine", pass: "normalize-affine", opset: 13, tol: verify.Tolerance{Name: "rounding", Rel: 1e-6, Abs: 1e-6}, build: func(b *builder) {
+			// Frozen BN; Caffe's normalisation and scale; a difference and a quotient; one value for all channels.
+			x := b.input("x", 1, 2, 4, 4)
+			y := b.node("Conv", "c1", values(x, b.g.AddInitializer("w1", ramp(3, 2, 1, 1))))
+			y = b.node("Mul", "scaled", values(b.g.AddInitializer("s1", ramp(1, 3, 1, 1)), y))
+			y = b.node("Add", "moved", values(y, b.g.AddInitializer("b1", ramp(3, 1, 1))))
+			y = b.node("Conv", "c2", values(y, b.g.AddInitializer("w2", ramp(3, 3, 1, 1))))
+			one := b.g.AddInitializer("one", graph.Float32s([]int64{3}, 1, 1, 1))
+			zero := b.g.AddInitializer("zero", graph.Float32s([]int64{3}, 0, 0, 0))
+			y = b.node("BatchNormalization", "n2", values(y, one, zero, b.g.AddInitializer("mean", ramp(3)), b.g.AddInitializer("var", graph.Float32s([]int64{3}, 1, 2, 3))))
+			y = b.node("Mul", "again", values(y, b.g.AddInitializer("s2", ramp(3, 1, 1))))
+			y = b.node("Sub", "minus", values(y, b.g.AddInitializer("b2", ramp(1, 3, 1, 1))))
+			y = b.node("Conv", "c3", values(y, b.g.AddInitializer("w3", ramp(2, 3, 1, 1))))
+			y = b.node("Div", "half", values(y, b.g.AddInitializer("two", graph.Float32s(nil, 2))))
+			b.output(y, 1, 2, 4, 4)
+		}},
+		{name: "normalize-affine-other", pass: "normalize-affine", opset: 13, tol: verify.Exact, build: func(b *builder) {
+			// Sums by pixel, by column, of a result read twice, from a constant, and before a convolution stay.
+			x := b.node("Sub", "centred", values(b.input("x", 1, 2, 3, 3), b.g.AddInitializer("m", ramp(1, 2, 1, 1))))
+			y := b.node("Conv", "c1", values(x, b.g.AddInitializer("w1", ramp(2, 2, 1, 1))))
+			y = b.node("Add", "map", values(y, b.g.AddInitializer("pixels", ramp(3, 3))))
+			z := b.node("Conv", "c2", values(y, b.g.AddInitializer("w2", ramp(3, 2, 1, 1))))
+			z = b.node("Add", "columns", values(z, b.g.AddInitializer("three", ramp(3))))
+			u := b.node("Conv", "c3", values(y, b.g.AddInitializer("w3", ramp(3, 2, 1, 1))))
+			v := b.node("Mul", "twice", values(u, b.g.AddInitializer("s", ramp(3, 1, 1))))
+			w := b.node("Conv", "c4", values(y, b.g.AddInitializer("w4", ramp(3, 2, 1, 1))))
+			w = b.node("Sub", "from", values(b.g.AddInitializer("c", ramp(3, 1, 1)), w))
+			b.output(b.node("Sum", "all", values(z, u, v, w)), 1, 3, 3, 3)
+		}},
 		{name: "fold-batchnorm", pass: "fold-batchnorm", opset: 13, tol: verify.Reordered, build: func(b *builder) {
 			// Two convolutions of one input share their weight, as a residual path might.
 			x, w := b.input("x", 1, 2, 3, 3), b.weight("w", 2, 2, 1, 1)

@@ -174,6 +174,15 @@ var Table = []Pass{
 		Requires: []Fact{weightsAreConstant},
 	},
 	{
+		Name: "normalize-affine", Doc: "make batch normalisation of products and sums by channel behind a convolution (frozen BN, Caffe's scale)",
+		In: every, Run: normalizeAffine,
+		Requires: []Fact{constantsAreInitializers},
+	},
+	{
+		Name: "drop-affine", Doc: "remove the factors and summands from before",
+		In: every, Run: deadCode,
+	},
+	{
 		Name: "fold-batchnorm", Doc: "fold batch normalisation into the convolution before it",
 		In: ToOptimize, Run: foldBatchNorm,
 		Requires: []Fact{constantsAreInitializers},
@@ -257,6 +266,12 @@ var Orders = []Order{
 	{"eliminate-noops", "dead-code", "bypassed nodes are left behind without readers"},
 	{"dead-code", "dedupe-initializers", "tensors that nobody reads are not worth comparing"},
 	{"dead-code", "fold-batchnorm", "a dead reader of a convolution would keep its normalisation from being folded"},
+	{"normalize-training", "normalize-affine", "statistics that a run updates take no factor in"},
+	{"widen-float16", "normalize-affine", "factors are multiplied in float32"},
+	{"fold-constants", "normalize-affine", "a factor is often computed from constants, γ/√(σ²+ε)"},
+	{"normalize-affine", "drop-affine", "the constants from before are left behind without readers"},
+	{"normalize-affine", "fold-batchnorm", "it makes what is folded"},
+	{"normalize-affine", "recognize", "a block's normalisation is read from one node"},
 	{"fold-batchnorm", "drop-folded", "the weights from before are left behind without readers"},
 	{"fold-batchnorm", "recognize-shift", "a convolution split by channels cannot carry its normalisation along"},
 	{"fold-constants", "recognize", "a shift is recognised by its data movement, which needs constant indices"},

@@ -563,8 +563,9 @@ def make(name, spec):
         one = facts.get("frames") == 1  # too little to calibrate on
         calibrate(net, (torch.randn((8,) + x[0].shape[1:]),) if one else x)
     net.eval()
-    if kind := facts.pop("norms", None):
-        models.norms_as(net, kind)
+    if kind := facts.get("norms"):
+        models.norms_as(net, kind).eval()
+        facts["norms"] = True
     path = os.path.join(HERE, name + ".onnx")
     for old in (path, path + ".data"):
         if os.path.exists(old):
