@@ -179,6 +179,9 @@ func (e *estimate) report() (*CostReport, error) {
 	}
 	net, err := e.network(m)
 	var no *recognize.Error
+	if errors.As(err, &no) && no.NeedFrames && !fixedInputs(m) {
+		return nil, no // what is open cannot be counted as it stands either
+	}
 	if errors.As(err, &no) {
 		if err := e.byOperator("the model is not recognised, so its operators are counted as it stands"); err != nil {
 			return nil, err
@@ -236,7 +239,19 @@ func (e *estimate) network(m *graph.Model) (*afblock.Network, error) {
 	if err := passes.Canonicalize(m); err != nil {
 		return nil, passFailed(err, PassOptions{})
 	}
-	return recognize.Network(m, recognize.Options{Frames: e.SourceFrames})
+	net, err := recognize.Network(m, recognize.Options{Frames: e.SourceFrames})
+	var no *recognize.Error
+	if errors.As(err, &no) && no.NeedFrames && e.SourceFrames == 0 && len(e.Frames) > 0 {
+		return recognize.Network(m, recognize.Options{Frames: e.Frames[0]}) // as convert reads --frames
+	}
+	return net, err
+}
+
+// fixedInputs reports whether a model leaves no size of its inputs open.
+func fixedInputs(m *graph.Model) bool {
+	return !slices.ContainsFunc(m.Graph.Inputs(), func(v *graph.Value) bool {
+		return v.Initializer() == nil && !v.Type.Shape.Static()
+	})
 }
 
 // clips counts clips of every length and size asked for.

@@ -159,6 +159,9 @@ func (r *Residual) Layers() []Layer {
 // rest stay.
 type Shift struct {
 	Fold int
+	// PastFirst: the first fold comes from t−1 and the second from t+1 (Paddle's
+	// temporal_shift). All shifts of a network agree in it.
+	PastFirst bool
 	// Residual: the residual path reads the shifted tensor too ("block"
 	// placement); otherwise only the first convolution does ("blockres").
 	Residual bool

@@ -127,7 +127,7 @@ func (r *rewriter) ample(b *Block, key string, in int, first bool) *Block {
 	}
 	if s := b.Shift; s != nil {
 		if fold := s.Fold * in / b.In(); fold > 0 {
-			out.Shift = &Shift{Fold: fold, Residual: s.Residual}
+			out.Shift = &Shift{Fold: fold, PastFirst: s.PastFirst, Residual: s.Residual}
 		}
 	}
 	return out

@@ -36,7 +36,7 @@ func (b *builder) shifted(x feature, blk *afblock.Block, frames int) (main, resi
 	if blk.Shift == nil {
 		return x, x
 	}
-	s := b.shift(x, blk.Shift.Fold, frames, blk.Key+".shift")
+	s := b.shift(x, blk.Shift, frames, blk.Key+".shift")
 	if blk.Shift.Residual {
 		return s, s
 	}

@@ -129,6 +129,8 @@ func anySize(l codegen.Lowering) bool { return l == codegen.Mask || l == codegen
 var networks = []spec{
 	{name: "tsn", frames: 4, size: [2]int{64, 64}, width: 16, af: []int{3, 4, 6}, plain: []int{3}},
 	{name: "tsm", frames: 4, size: [2]int{64, 64}, width: 16, af: []int{3, 3, 3}, plain: []int{1}, shift: true},
+	{name: "tsm, past first", frames: 4, size: [2]int{64, 64}, width: 16, af: []int{3, 3, 3}, plain: []int{1}, shift: true, pastFirst: true},
+	{name: "tsm, past first, any size", frames: 4, width: 8, af: []int{3, 3}, plain: []int{1}, shift: true, pastFirst: true},
 	{name: "tsm, shift before the block", frames: 3, size: [2]int{32, 32}, width: 16, af: []int{3, 3}, plain: []int{1}, shift: true, residual: true},
 	{name: "tsn, large maps", frames: 2, size: [2]int{144, 128}, width: 8, af: []int{3, 4, 6}, plain: []int{1}, dense: true},
 	{name: "tsm, large maps", frames: 3, size: [2]int{128, 144}, width: 8, af: []int{3, 3, 3}, plain: []int{2}, shift: true},

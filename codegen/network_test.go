@@ -18,6 +18,7 @@ type spec struct {
 	af, plain  []int // blocks of the AF stages, then of the plain ones; an AF stage has at least two
 	basic      bool
 	shift      bool
+	pastFirst  bool // the shift's first channels come from the frame before
 	residual   bool // the residual path reads the shifted map too
 	groups     int
 	dense      bool // navigation lets frames see each other
@@ -139,7 +140,7 @@ func (r *randomNet) block(key string, in, planes, out, stride, groups int, relu 
 		b.Residual.Conv = r.conv(key+".downsample.0", key+".downsample.1", in, out, 1, 1, 1)
 	}
 	if r.shift {
-		b.Shift = &afblock.Shift{Fold: in / 8, Residual: r.residual}
+		b.Shift = &afblock.Shift{Fold: in / 8, PastFirst: r.pastFirst, Residual: r.residual}
 	}
 	return b
 }

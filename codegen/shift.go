@@ -1,13 +1,15 @@
 package codegen
 
 import (
+	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
 )
 
 // shift emits the temporal shift of a map of whole clips: channels [0, fold) of
 // a frame come from the next frame, [fold, 2·fold) from the one before, zero at
 // the clip's ends, and the rest stay.
-func (b *builder) shift(x feature, fold, frames int, hint string) feature {
+func (b *builder) shift(x feature, s *afblock.Shift, frames int, hint string) feature {
+	fold := s.Fold
 	if frames == 1 {
 		// Both neighbours lie outside the clip.
 		mask := make([]float32, x.c)
@@ -23,8 +25,12 @@ func (b *builder) shift(x feature, fold, frames int, hint string) feature {
 		sizes = append(sizes, int64(rest))
 	}
 	parts := b.nodes("Split", hint+".split", in(x.v, b.vec(sizes...)), len(sizes), graph.Int("axis", 1))
-	parts[0] = b.shiftOne(parts[0], fold, frames, 1, hint+".next")
-	parts[1] = b.shiftOne(parts[1], fold, frames, -1, hint+".previous")
+	next, previous := 0, 1
+	if s.PastFirst {
+		next, previous = 1, 0
+	}
+	parts[next] = b.shiftOne(parts[next], fold, frames, 1, hint+".next")
+	parts[previous] = b.shiftOne(parts[previous], fold, frames, -1, hint+".previous")
 	return x.with(b.node("Concat", hint, parts, graph.Int("axis", 1)))
 }
 

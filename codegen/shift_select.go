@@ -1,6 +1,8 @@
 package codegen
 
 import (
+	"slices"
+
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
 )
@@ -16,7 +18,7 @@ import (
 // neighbours says, for each frame of the batch, where its moved channels come
 // from, when a frame's channels are viewed as pieces of fold channels.
 type neighbours struct {
-	rows    *graph.Value // int64 [N·T, 2]: the piece of the next frame and of the one before
+	rows    *graph.Value // int64 [N·T, 2]: the piece of the next frame and of the one before, in the shift's order
 	present *graph.Value // float32 [N·T, 2]: 0 where that frame lies outside the clip
 }
 
@@ -25,6 +27,17 @@ func (l *lowerer) gathersShift(blk *afblock.Block) bool {
 	s := blk.Shift
 	return l.opt.takes(ShiftSelect) && s != nil && !s.Residual && s.Fold > 0 && l.net.Frames > 1 &&
 		blk.In()%s.Fold == 0 && 2*s.Fold <= blk.In()/blk.Convs()[0].Groups
+}
+
+// pastFirst reports whether the network's shifts take their first channels from
+// the frame before.
+func (l *lowerer) pastFirst() bool {
+	for b := range l.net.Blocks() {
+		if b.Shift != nil {
+			return b.Shift.PastFirst
+		}
+	}
+	return false
 }
 
 // neighbours returns the neighbours for frames of the given number of pieces.
@@ -49,8 +62,17 @@ func (l *lowerer) clipNeighbours(pieces int64) neighbours {
 	var rows []int64
 	var present []float32
 	for t := range frames {
-		rows = append(rows, min(t+1, frames-1)*pieces, max(t-1, 0)*pieces+1)
-		present = append(present, min(1, float32(frames-1-t)), min(1, float32(t)))
+		beside := [2]int64{t + 1, t - 1}
+		if l.pastFirst() {
+			beside = [2]int64{t - 1, t + 1}
+		}
+		for piece, from := range beside {
+			inside := float32(1)
+			if from < 0 || from >= frames {
+				from, inside = t, 0
+			}
+			rows, present = append(rows, from*pieces+int64(piece)), append(present, inside)
+		}
 	}
 	return neighbours{
 		rows:    l.weight(param{l.name("afc.neighbours.rows"), graph.Int64s([]int64{frames, 2}, rows...)}),
@@ -79,10 +101,20 @@ func (l *lowerer) batchNeighbours(pieces int64, like *graph.Value) neighbours {
 	flag := func(inside *graph.Value, hint string) *graph.Value {
 		return l.reshape(l.node("Cast", hint+".present", in(inside), graph.Int("to", int64(graph.Float32))), hint+".flag", -1, 1)
 	}
+	nextPiece, previousPiece := int64(0), int64(1)
+	if l.pastFirst() {
+		nextPiece, previousPiece = 1, 0
+	}
+	both := func(hint string, next, previous *graph.Value) *graph.Value {
+		columns := in(next, previous)
+		if l.pastFirst() {
+			slices.Reverse(columns)
+		}
+		return l.node("Concat", hint, columns, graph.Int("axis", 1))
+	}
 	return neighbours{
-		rows: l.node("Concat", hint+".rows", in(row(next, 0, hint+".next"), row(previous, 1, hint+".previous")), graph.Int("axis", 1)),
-		present: l.node("Concat", hint+".present", in(flag(hasNext, hint+".next"), flag(hasPrevious, hint+".previous")),
-			graph.Int("axis", 1)),
+		rows:    both(hint+".rows", row(next, nextPiece, hint+".next"), row(previous, previousPiece, hint+".previous")),
+		present: both(hint+".present", flag(hasNext, hint+".next"), flag(hasPrevious, hint+".previous")),
 	}
 }
 
@@ -112,7 +144,7 @@ func (l *lowerer) shiftScan(x feature, blk *afblock.Block) shiftScan {
 // movedMap emits the channels that all frames get from their neighbours.
 func (l *lowerer) movedMap(x feature, blk *afblock.Block) feature {
 	hint, moving := blk.Key+".shift", span{0, 2 * blk.Shift.Fold}
-	return l.shiftMoving(l.cut(streamOf(x), moving, hint+".moving"), blk.Shift.Fold, l.net.Frames, hint)
+	return l.shiftMoving(l.cut(streamOf(x), moving, hint+".moving"), blk.Shift, l.net.Frames, hint)
 }
 
 // moved emits the channels that a frame gets from its neighbours; parts are the

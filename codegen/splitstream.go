@@ -164,7 +164,7 @@ func suffixed(blk *afblock.Block, i int) *afblock.Block {
 func (b *builder) splitShift(x stream, blk *afblock.Block, frames int) stream {
 	hint, channels := blk.Key+".shift", blk.In()
 	moving, rest := span{0, 2 * blk.Shift.Fold}, span{2 * blk.Shift.Fold, channels}
-	s := stream{{b.shiftMoving(b.cut(x, moving, hint+".moving"), blk.Shift.Fold, frames, hint), moving}}
+	s := stream{{b.shiftMoving(b.cut(x, moving, hint+".moving"), blk.Shift, frames, hint), moving}}
 	switch {
 	case rest.lo == rest.hi:
 		return s
@@ -178,17 +178,25 @@ func (b *builder) splitShift(x stream, blk *afblock.Block, frames int) stream {
 // half are viewed as axes. A Pad with negative amounts would spare the Slices: it
 // saves no time (docs/BENCHMARKS.md), and of the runtimes tried four refuse it
 // (docs/PORTABILITY.md).
-func (b *builder) shiftMoving(x feature, fold, frames int, hint string) feature {
+func (b *builder) shiftMoving(x feature, s *afblock.Shift, frames int, hint string) feature {
 	if frames == 1 || !x.sized() {
-		return b.shift(x, fold, frames, hint)
+		return b.shift(x, s, frames, hint)
 	}
 	t := int64(frames)
-	clips := b.reshape(x.v, hint+".clips", -1, t, 2, int64(fold*x.h*x.w))
-	next := b.node("Slice", hint+".later", in(clips, b.vec(1, 0), b.vec(t, 1), b.vec(1, 2)))
+	later, earlier := int64(0), int64(1) // the halves that come from there
+	if s.PastFirst {
+		later, earlier = 1, 0
+	}
+	clips := b.reshape(x.v, hint+".clips", -1, t, 2, int64(s.Fold*x.h*x.w))
+	next := b.node("Slice", hint+".later", in(clips, b.vec(1, later), b.vec(t, later+1), b.vec(1, 2)))
 	next = b.node("Pad", hint+".next", in(next, b.vec(0, 0, 0, 0, 0, 1, 0, 0)))
-	previous := b.node("Slice", hint+".earlier", in(clips, b.vec(0, 1), b.vec(t-1, 2), b.vec(1, 2)))
+	previous := b.node("Slice", hint+".earlier", in(clips, b.vec(0, earlier), b.vec(t-1, earlier+1), b.vec(1, 2)))
 	previous = b.node("Pad", hint+".previous", in(previous, b.vec(0, 1, 0, 0, 0, 0, 0, 0)))
-	both := b.node("Concat", hint+".both", in(next, previous), graph.Int("axis", 2))
+	halves := in(next, previous)
+	if s.PastFirst {
+		slices.Reverse(halves)
+	}
+	both := b.node("Concat", hint+".both", halves, graph.Int("axis", 2))
 	return x.with(b.reshape(both, hint, -1, int64(x.c), int64(x.h), int64(x.w)))
 }
 

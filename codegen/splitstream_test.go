@@ -35,6 +35,7 @@ func TestSplitStreamAgrees(t *testing.T) {
 		{spec: with("biased", func(*spec) {}), change: biased},
 		{spec: with("basic", func(s *spec) { s.basic = true })},
 		{spec: with("shifted residual", func(s *spec) { s.residual = true })},
+		{spec: with("past first", func(s *spec) { s.pastFirst = true })},
 		{spec: with("no shift", func(s *spec) { s.shift = false })},
 		{spec: with("one frame", func(s *spec) { s.frames = 1 })},
 		{spec: with("any size", func(s *spec) { s.size = [2]int{} })},

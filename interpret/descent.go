@@ -100,7 +100,7 @@ func (d *descent) stage(s, src *stage) {
 
 func (d *descent) block(b, src *block) {
 	d.want(len(b.convs) == len(src.convs), "%s has %d convolutions, the source's %s %d", b.key, len(b.convs), src.key, len(src.convs))
-	d.want(b.fold == src.fold && b.shiftResidual == src.shiftResidual, "%s shifts %d channels each way, the source's %s %d", b.key, b.fold, src.key, src.fold)
+	d.want(b.fold == src.fold && b.pastFirst == src.pastFirst && b.shiftResidual == src.shiftResidual, "%s shifts %d channels each way, the source's %s %d", b.key, b.fold, src.key, src.fold)
 	d.want((b.residual == nil) == (src.residual == nil), "%s has another residual path than the source's %s", b.key, src.key)
 	if d.reason != "" {
 		return
@@ -124,7 +124,7 @@ func (d *descent) ample(b, src *block) {
 		d.conv(c, &src.convs[i], cut{out: c.out, in: c.in, groups: 1}, d.origin == Transplanted)
 	}
 	fold := src.fold * b.convs[0].in / src.convs[0].in
-	d.want(b.fold == fold, "%s shifts %d channels each way, of the source's %s it should be %d", b.key, b.fold, src.key, fold)
+	d.want(b.fold == fold && b.pastFirst == src.pastFirst, "%s shifts %d channels each way, of the source's %s it should be %d", b.key, b.fold, src.key, fold)
 	if b.residual != nil && src.residual != nil {
 		d.conv(b.residual, src.residual, cut{out: b.residual.out, in: b.residual.in, groups: 1}, d.origin == Transplanted)
 	}

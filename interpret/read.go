@@ -41,6 +41,7 @@ type block struct {
 	pool          *window // of the residual path, nil: none
 	residual      *conv   // of the residual path, nil: none
 	fold          int     // channels shifted each way; 0: none
+	pastFirst     bool    // the first of them from the frame before
 	shiftResidual bool    // the residual path reads the shifted maps
 	relu          bool    // behind the sum
 }
@@ -141,7 +142,7 @@ func blockOf(b *afblock.Block) block {
 		read.residual = &residual
 	}
 	if s := b.Shift; s != nil {
-		read.fold, read.shiftResidual = s.Fold, s.Residual
+		read.fold, read.pastFirst, read.shiftResidual = s.Fold, s.PastFirst, s.Residual
 	}
 	return read
 }

@@ -127,7 +127,7 @@ func (g *gate) mix(a, f *Map) *Map {
 // block runs a residual block; chosen, if given, says which frames its main
 // path sees: to the others it answers F(0), or nothing.
 func (r *run) block(b *block, x []*Map, chosen []bool) []*Map {
-	shifted := shift(x, b.fold)
+	shifted := shift(x, b.fold, b.pastFirst)
 	unchosen := newMap(0, 0, 0)
 	if chosen != nil && slices.Contains(chosen, false) {
 		unchosen = b.main(newMap(x[0].C, x[0].H, x[0].W))
@@ -171,8 +171,9 @@ func (b *block) main(m *Map) *Map {
 }
 
 // shift gives each frame its channels [0, fold) from the frame behind it and
-// [fold, 2·fold) from the one before it, zero at the clip's ends.
-func shift(x []*Map, fold int) []*Map {
+// [fold, 2·fold) from the one before it, or the other way round, zero at the
+// clip's ends.
+func shift(x []*Map, fold int, pastFirst bool) []*Map {
 	if fold == 0 {
 		return x
 	}
@@ -181,7 +182,7 @@ func shift(x []*Map, fold int) []*Map {
 		out[t] = m.clone()
 		for c := range 2 * fold {
 			from := t + 1
-			if c >= fold {
+			if c >= fold != pastFirst {
 				from = t - 1
 			}
 			if p := out[t].plane(c); from < 0 || from >= len(x) {

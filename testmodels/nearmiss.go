@@ -34,7 +34,7 @@ func NearMisses() []NearMiss {
 		{"circular-shift", "channels wrap around from the last frame to the first (roll)", with(tsm, miss{shift: (*shifter).roll})},
 		{"constant-shift", "an old exporter froze the shifted tensor to zeros (temporal-shift-module#181)", with(tsm, miss{shift: (*shifter).frozen})},
 		{"one-way-shift", "only the first fold is shifted (online TSM's direction)", with(tsm, miss{shift: (*shifter).oneWay})},
-		{"swapped-shift", "the first fold comes from the frame before, the second from the next", with(tsm, miss{shift: (*shifter).swapped})},
+		{"swapped-shift", "from the third stage on the first fold comes from the frame before, the second from the next", with(tsm, miss{shift: (*shifter).swapped})},
 		{"two-frame-shift", "frames come from t±2", with(tsm, miss{shift: (*shifter).twoFrames})},
 		{"temporal-pool", "the clip loses half its frames behind the first stage", with(tsm, miss{pool: true})},
 		{"non-local", "self-attention over all positions between two stages", with(tsn, miss{nonLocal: true})},
@@ -111,8 +111,12 @@ func (s *shifter) oneWay() *graph.Value {
 	return s.back(s.concat(s.next("Concat"), 2, left, s.cut(x, 2, s.fold, math.MaxInt64)))
 }
 
-// swapped shifts the first fold backward and the second forward.
+// swapped shifts the first fold backward and the second forward, on the smaller
+// maps; the others as TSM does.
 func (s *shifter) swapped() *graph.Value {
+	if s.h > 4 {
+		return s.concatZeros()
+	}
 	x := s.view4()
 	blank := s.zeros(s.n, 1, s.fold, s.h*s.h)
 	left := s.concat(s.next("Concat"), 1, blank, s.cut(s.cut(x, 2, 0, s.fold), 1, 0, -1))

@@ -61,9 +61,10 @@ type StageDescriptor struct {
 
 // ShiftDescription is a stage's temporal shift.
 type ShiftDescription struct {
-	Fold      string `json:"fold"`      // part of the channels each way: "1/8"
-	Placement string `json:"placement"` // "blockres", "block"
-	Blocks    []int  `json:"blocks"`    // those that shift
+	Fold      string `json:"fold"`                 // part of the channels each way: "1/8"
+	Placement string `json:"placement"`            // "blockres", "block"
+	PastFirst bool   `json:"past_first,omitempty"` // the first channels come from the frame before
+	Blocks    []int  `json:"blocks"`               // those that shift
 }
 
 // ModuleDescriptor is what an AF module adds to a stage.
@@ -232,7 +233,7 @@ func describeShift(blocks []*afblock.Block) *ShiftDescription {
 			continue
 		}
 		if d == nil {
-			d = &ShiftDescription{Fold: foldText(b), Placement: "blockres"}
+			d = &ShiftDescription{Fold: foldText(b), Placement: "blockres", PastFirst: b.Shift.PastFirst}
 			if b.Shift.Residual {
 				d.Placement = "block"
 			}

@@ -100,6 +100,9 @@ func (s *ShiftDescription) text(blocks int) string {
 		return "–"
 	}
 	text := s.Fold + " " + s.Placement
+	if s.PastFirst {
+		text += ", past first"
+	}
 	if len(s.Blocks) < blocks {
 		text += fmt.Sprintf(" in %d of %d", len(s.Blocks), blocks)
 	}

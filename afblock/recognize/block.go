@@ -235,14 +235,17 @@ func (r *recognizer) shift(b *afblock.Block, main, side branch) error {
 			return r.refuse(main.ops[0], fmt.Sprintf("clips of %d frames, as in the blocks before", r.shiftT),
 				fmt.Sprintf("a shift over clips of %d", br.start.frames), "")
 		}
-		r.shiftT = br.start.frames
+		if r.shiftT != 0 && r.past != br.start.past {
+			return r.refuse(main.ops[0], "a shift in the direction of the blocks before", "one with the directions swapped", "")
+		}
+		r.shiftT, r.past = br.start.frames, br.start.past
 	}
 	switch {
 	case main.start.fold == 0 && side.start.fold == 0:
 	case side.start.fold == 0:
-		b.Shift = &afblock.Shift{Fold: main.start.fold}
+		b.Shift = &afblock.Shift{Fold: main.start.fold, PastFirst: r.past}
 	case side.start.fold == main.start.fold:
-		b.Shift = &afblock.Shift{Fold: main.start.fold, Residual: true}
+		b.Shift = &afblock.Shift{Fold: main.start.fold, PastFirst: r.past, Residual: true}
 	default:
 		return r.refuse(main.add, "one temporal shift, of the block's input or of its main branch",
 			fmt.Sprintf("fold %d on the main branch, %d on the residual path", main.start.fold, side.start.fold), "")

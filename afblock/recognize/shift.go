@@ -13,6 +13,7 @@ import (
 type flow struct {
 	base   *graph.Value // the computed value
 	fold   int          // of the shift; 0: none
+	past   bool         // the first fold comes from the frame before
 	frames int          // T, as the shift shows it; 0 without shift
 }
 
@@ -137,35 +138,38 @@ func readFold(base *graph.Value, source []int64, rows, channels int64) (flow, *m
 	for fold < firstStill && slices.Equal(col(fold), next) {
 		fold++
 	}
-	frames := clipOf(next)
+	frames, past := clipOf(next), false
+	if frames == 0 && fold < firstStill {
+		if t := clipOf(col(fold)); t > 1 {
+			frames, past = t, true
+		}
+	}
 	if frames == 1 && fold == firstStill && fold%2 == 0 {
 		fold /= 2 // a clip of one frame has zeros on both sides
 	}
 	if frames == 0 {
-		if fold < firstStill && clipOf(col(fold)) > 1 {
-			return flow{}, &misfit{
-				found: fmt.Sprintf("channels [0, %d) taken from the frame before and those behind them from the next", fold),
-				hint:  "TSM takes the first channels from the next frame; a network trained with the directions swapped is another network",
-			}
-		}
 		return flow{}, notShift(next, rows)
 	}
+	first, second := "the next frame", "the frame before"
+	if past {
+		first, second = second, first
+	}
 	for c := range firstStill {
-		want := shiftSource(rows, frames, c < fold)
+		want := shiftSource(rows, frames, c < fold != past)
 		if got := col(c); !slices.Equal(got, want) {
-			return flow{}, &misfit{found: fmt.Sprintf("channels [0, %d) taken from the next frame, but channel %d from %s", fold, c, describeSource(got))}
+			return flow{}, &misfit{found: fmt.Sprintf("channels [0, %d) taken from %s, but channel %d from %s", fold, first, c, describeSource(got))}
 		}
 	}
 	if firstStill == fold {
 		return flow{}, &misfit{
-			found: fmt.Sprintf("channels [0, %d) taken from the next frame and none from the frame before", fold),
+			found: fmt.Sprintf("channels [0, %d) taken from %s and none from %s", fold, first, second),
 			hint:  "afc knows TSM's shift in both directions only",
 		}
 	}
 	if firstStill != 2*fold {
-		return flow{}, &misfit{found: fmt.Sprintf("%d channels taken from the next frame but %d from the frame before", fold, firstStill-fold)}
+		return flow{}, &misfit{found: fmt.Sprintf("%d channels taken from %s but %d from %s", fold, first, firstStill-fold, second)}
 	}
-	return flow{base: base, fold: int(fold), frames: int(frames)}, nil
+	return flow{base: base, fold: int(fold), past: past, frames: int(frames)}, nil
 }
 
 // clipOf returns the T for which next is "each frame from the one behind it,

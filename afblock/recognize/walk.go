@@ -16,6 +16,7 @@ type recognizer struct {
 	where    string // "stem", "layer1, block 0", "head"
 	progress int    // nodes recognised, to tell the better of two attempts
 	shiftT   int    // T as the shifts show it, 0 before the first
+	past     bool   // their direction
 }
 
 // reader is a computing node that reads a value, perhaps moved on the way.

@@ -273,9 +273,9 @@ func (b *binder) block(j *blockJSON, in int64) (*afblock.Block, int64) {
 // shift is a block's temporal shift, by its own word or by the share of
 // channels that every block shifts.
 func (b *binder) shift(j *blockJSON, in int64) *afblock.Shift {
-	fold := j.Fold
+	fold, past := j.Fold, j.PastFirst
 	if b.sk.shiftDiv > 0 && in != anySize {
-		fold = int(in) / b.sk.shiftDiv
+		fold, past = int(in)/b.sk.shiftDiv, b.sk.pastFirst
 	}
 	if fold <= 0 {
 		return nil
@@ -283,7 +283,7 @@ func (b *binder) shift(j *blockJSON, in int64) *afblock.Shift {
 	if in != anySize && int64(fold) > in/2 {
 		b.problems = append(b.problems, fmt.Sprintf("%s: shifts %d channels either way of %d", j.Key, fold, in))
 	}
-	return &afblock.Shift{Fold: fold, Residual: j.ShiftResidual}
+	return &afblock.Shift{Fold: fold, PastFirst: past, Residual: j.ShiftResidual}
 }
 
 func (b *binder) blocks(list []blockJSON, in int64) ([]*afblock.Block, int64) {

@@ -62,7 +62,7 @@ func fromKeys(sd *checkpoint.StateDict, opt Options) (*Skeleton, error) {
 		return nil, notAFResNet(sd)
 	}
 	fc := ck.fc()
-	sk := &Skeleton{shiftDiv: opt.ShiftDiv, structure: structure{
+	sk := &Skeleton{shiftDiv: opt.ShiftDiv, pastFirst: opt.PastFirst, structure: structure{
 		Frames: opt.Frames, Size: opt.Size, Unselected: opt.Unselected.String(), Prefix: ck.prefix, FC: fc,
 		Stem: ck.conv("conv1", 7, 2), Pool: [3]int{3, 2, 1},
 		Head: headJSON{Key: fc[strings.LastIndexByte(fc, '.')+1:], Consensus: consensusNames[afblock.MeanAfterFC]},

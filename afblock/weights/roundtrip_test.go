@@ -34,7 +34,7 @@ func TestRewriteRoundTrip(t *testing.T) {
 			sd.Structure = "" // the keys alone
 			copt := Options{StrideAt: at}
 			if s.Shift {
-				copt.ShiftDiv = 8
+				copt.ShiftDiv, copt.PastFirst = 8, s.PastFirst
 			}
 			back, err := FromStateDict(sd, copt)
 			if err != nil {
@@ -48,8 +48,8 @@ func TestRewriteRoundTrip(t *testing.T) {
 			if aftest.Digest(t, sd) != aftest.Digest(t, again) {
 				t.Errorf("%s, stride at %s: the state dict changed on its way", s.Name, at)
 			}
-			if s.Residual {
-				// The keys do not say where the shift feeds; the file does.
+			if s.Residual || s.PastFirst {
+				// The keys do not say where the shift feeds and from where; the file does.
 				sd.Structure = structure
 				if back, err = FromStateDict(sd, Options{}); err != nil {
 					t.Fatal(err)

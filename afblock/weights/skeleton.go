@@ -19,7 +19,8 @@ type Skeleton struct {
 
 	// shiftDiv is the share of channels that every block shifts either way, one
 	// in so many, where the blocks do not say; 0: none.
-	shiftDiv int
+	shiftDiv  int
+	pastFirst bool // of those shifts
 	// anyBias lets every bias be absent.
 	anyBias bool
 }
@@ -63,6 +64,7 @@ type blockJSON struct {
 	Pool          *[3]int    `json:"residual_pool,omitempty"`
 	Conv          *convJSON  `json:"residual_conv,omitempty"`
 	Fold          int        `json:"shift,omitempty"` // channels either way
+	PastFirst     bool       `json:"shift_past_first,omitempty"`
 	ShiftResidual bool       `json:"shift_residual,omitempty"`
 	NoReLU        bool       `json:"no_relu,omitempty"`
 }
@@ -275,7 +277,7 @@ func (o outline) block(b *afblock.Block) *blockJSON {
 		j.Conv = o.conv(c)
 	}
 	if b.Shift != nil {
-		j.Fold, j.ShiftResidual = b.Shift.Fold, b.Shift.Residual
+		j.Fold, j.PastFirst, j.ShiftResidual = b.Shift.Fold, b.Shift.PastFirst, b.Shift.Residual
 	}
 	return j
 }

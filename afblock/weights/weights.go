@@ -18,6 +18,7 @@ type Options struct {
 	// ShiftDiv turns the temporal shift on: each block shifts 1/ShiftDiv of
 	// its input channels either way (authors: 8). 0: no shift.
 	ShiftDiv   int
+	PastFirst  bool // its first channels come from the frame before
 	StrideAt   afblock.StrideAt
 	Unselected afblock.Unselected
 }
@@ -29,7 +30,7 @@ func OptionsFrom(src *afblock.Network) Options {
 	opt := Options{Size: src.Size}
 	for b := range src.Blocks() {
 		if b.Shift != nil && b.Shift.Fold > 0 {
-			opt.ShiftDiv = b.In() / b.Shift.Fold
+			opt.ShiftDiv, opt.PastFirst = b.In()/b.Shift.Fold, b.Shift.PastFirst
 			break
 		}
 	}

@@ -71,8 +71,8 @@ func AuthorsCannot(net *afblock.Network) []string {
 		}
 	}
 	for b := range net.Blocks() {
-		if b.Shift != nil && (b.Shift.Residual || b.Shift.Fold != b.In()/8) {
-			say(false, "the temporal shift of %s: its shift moves 1/8 of the channels, on the main path alone", b.Key)
+		if b.Shift != nil && (b.Shift.Residual || b.Shift.PastFirst || b.Shift.Fold != b.In()/8) {
+			say(false, "the temporal shift of %s: its shift moves 1/8 of the channels, the next frame's first, on the main path alone", b.Key)
 			break
 		}
 	}

@@ -197,7 +197,7 @@ func blockOf(b *afblock.Block) *block {
 		}
 	}
 	if b.Shift != nil {
-		out.Shift = &shift{Fold: b.Shift.Fold, Residual: b.Shift.Residual}
+		out.Shift = &shift{Fold: b.Shift.Fold, Residual: b.Shift.Residual, Swapped: b.Shift.PastFirst}
 	}
 	return out
 }

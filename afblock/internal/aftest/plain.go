@@ -11,14 +11,15 @@ import (
 
 // Plain is a plain network for tests.
 type Plain struct {
-	Name     string
-	Blocks   []int
-	Basic    bool
-	Folded   bool // batch norm folded into biases
-	Caffe    bool // stride in the first 1×1 convolution
-	Shift    bool
-	Residual bool // the shift feeds the residual path, too
-	Frames   int
+	Name      string
+	Blocks    []int
+	Basic     bool
+	Folded    bool // batch norm folded into biases
+	Caffe     bool // stride in the first 1×1 convolution
+	Shift     bool
+	PastFirst bool // the first channels come from the frame before
+	Residual  bool // the shift feeds the residual path, too
+	Frames    int
 }
 
 // Network makes it with seeded weights that keep activations near 1.
@@ -71,7 +72,7 @@ func (s Plain) Network() *afblock.Network {
 				b.Residual.Conv = conv(key+".d", out, in, 1, stride)
 			}
 			if s.Shift {
-				b.Shift = &afblock.Shift{Fold: in / 8, Residual: s.Residual}
+				b.Shift = &afblock.Shift{Fold: in / 8, PastFirst: s.PastFirst, Residual: s.Residual}
 			}
 			stage.Blocks = append(stage.Blocks, b)
 			in = out
@@ -88,6 +89,7 @@ var Plains = []Plain{
 	{Name: "tsn bottleneck", Blocks: []int{3, 2, 2, 1}, Frames: 2},
 	{Name: "tsm bottleneck folded", Blocks: []int{2, 3, 2, 2}, Shift: true, Folded: true, Frames: 3},
 	{Name: "tsm basic", Blocks: []int{2, 2, 2, 2}, Basic: true, Shift: true, Residual: true, Frames: 3},
+	{Name: "tsm, past first", Blocks: []int{2, 2, 2, 2}, Shift: true, PastFirst: true, Frames: 4},
 	{Name: "caffe with a stage of one block", Blocks: []int{2, 1, 2, 1}, Caffe: true, Frames: 1},
 }
 

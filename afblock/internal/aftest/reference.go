@@ -275,7 +275,8 @@ func gap(m *Image) []float64 {
 	return out
 }
 
-// shiftFrames moves channels [0, Fold) one frame back, [Fold, 2·Fold) one on.
+// shiftFrames moves channels [0, Fold) one frame back, [Fold, 2·Fold) one on, or
+// the other way round.
 func shiftFrames(x []*Image, s *afblock.Shift) []*Image {
 	if s == nil {
 		return x
@@ -286,7 +287,7 @@ func shiftFrames(x []*Image, s *afblock.Shift) []*Image {
 		hw := x[t].h * x[t].w
 		for c := range 2 * s.Fold {
 			from := t + 1
-			if c >= s.Fold {
+			if c >= s.Fold != s.PastFirst {
 				from = t - 1
 			}
 			dst := out[t].v[c*hw : (c+1)*hw]
