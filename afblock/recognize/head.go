@@ -44,7 +44,11 @@ func (r *recognizer) head(x *graph.Value) (*headFound, error) {
 		if len(rs) > 0 {
 			n = rs[0].node
 		}
-		return nil, r.refuse(n, "a linear layer behind the trunk", listReaders(rs), "")
+		found, hint := listReaders(rs), ""
+		if !r.multiplies(x) {
+			found, hint = "none: the model ends in features", "export the network with its classifier"
+		}
+		return nil, r.refuse(n, "a linear layer behind the trunk", found, hint)
 	}
 	scores, err := r.linear(fc)
 	if err != nil {
@@ -109,6 +113,18 @@ func (r *recognizer) linearNode(x *graph.Value) *graph.Node {
 		}
 	}
 	return nil
+}
+
+// multiplies reports whether anything behind x multiplies matrices.
+func (r *recognizer) multiplies(x *graph.Value) bool {
+	for _, o := range r.Model.Graph.Outputs() {
+		for _, n := range between(x, o) {
+			if n.Is("Gemm", "MatMul", "Conv", "Einsum") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // linear reads weight [classes, C] and bias of the linear layer fc, and
@@ -246,6 +262,11 @@ func (r *recognizer) consensus(found *headFound) error {
 		if n := dataflow.Elements(got.Dims); m.group > 0 && (n == rows/int64(m.group)*classes || n == rows/int64(m.group)) {
 			found.mean, found.tail = m, true
 			return nil
+		}
+	}
+	for _, n := range slices.Backward(between(scores, answer)) {
+		if n.Is("Gemm", "MatMul", "Conv") && r.Constant(n.Input(1)) != nil {
+			return r.refuse(n, "one linear layer behind the trunk", fmt.Sprintf("a second one behind %s", fc), "afc knows heads of one linear layer")
 		}
 	}
 	return r.refuse(answer.Producer(), "a mean over frames, softmax or not", "another consensus", "")

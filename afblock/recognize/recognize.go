@@ -94,22 +94,11 @@ func Network(m *graph.Model, opt Options) (*afblock.Network, error) {
 		no.File = m.Path
 		if m.Meta(key.Optimized) != "" {
 			no.Hint = "afc optimize wrote this model, its shift on a stream of its own: use the model that it was made from"
-		} else if n := vendorNode(m.Graph); n != nil && no.Hint == "" {
-			no.Hint = fmt.Sprintf("the file holds %s, as ONNX Runtime's optimiser writes: give the file as it was exported", n)
+		} else if k := kindOf(m.Graph); k != nil && !no.NeedFrames {
+			no.Where, no.Node, no.Expected, no.Found, no.Hint = "", "", "a ResNet over frames", k.found, k.hint
 		}
 	}
 	return nil, err
-}
-
-// vendorNode returns the first node that ONNX Runtime's optimiser made, nil if
-// there is none.
-func vendorNode(g *graph.Graph) *graph.Node {
-	for n := range g.Nodes() {
-		if strings.HasPrefix(n.Domain, "com.microsoft") {
-			return n
-		}
-	}
-	return nil
 }
 
 // network walks from stem to head.

@@ -95,7 +95,7 @@ def open_frames(**kw):
 
 def every_second(**kw):
     net, x, facts = wrapped(models.EverySecond, layout="seg", **kw)
-    return net, (torch.randn((1, 8) + x[0].shape[2:]),), facts | {"layout": "other"}
+    return net, (torch.randn((1, 8) + x[0].shape[2:]),), facts | {"layout": "other", "strided": True}
 
 
 def normed(kind, **kw):
