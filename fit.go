@@ -71,7 +71,7 @@ func Fit(ctx context.Context, opt FitOptions) (*FitReport, error) {
 		return nil, optionf("Videos", nil, "a fit needs clips, from here or from {Input}")
 	}
 	if opt.Output != "" {
-		if err := Writable(opt.Output, opt.Model, opt.Clips.Input, opt.Clips.List); err != nil {
+		if err := Writable(opt.Output, opt.Model, opt.Clips.Input, opt.Clips.Frames.List); err != nil {
 			return nil, err
 		}
 	}

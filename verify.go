@@ -32,10 +32,8 @@ func (r Runtime) options() verify.Options {
 type Clips struct {
 	Input string // path of a .npy or .npz of clips as the network takes them, with "labels" if it has them
 
-	Videos        string              // folder of frames, CLASS/VIDEO/img_00001.jpg
-	List          string              // annotation file of the folder, lines "path frames label"; "": CLASS says
-	Template      string              // name of a frame, numbered from 1; "": img_%05d.jpg
-	Preprocessing clips.Preprocessing // of the folder's frames
+	Videos string             // folder of frames, CLASS/VIDEO/img_00001.jpg
+	Frames clips.FrameOptions // how they are listed, named and prepared
 
 	Random clips.Random // Count 0: 4
 }
@@ -52,11 +50,7 @@ func (c Clips) videos(s *verify.Subject) (clips.Videos, error) {
 		}
 		return v, nil
 	case c.Videos != "":
-		template := c.Template
-		if template == "" {
-			template = clips.FrameTemplate
-		}
-		v, err := clips.ReadFrames(c.Videos, c.List, template, c.Preprocessing)
+		v, err := clips.ReadFrames(c.Videos, c.Frames)
 		if err != nil {
 			return nil, filef("%v", err)
 		}

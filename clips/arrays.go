@@ -18,6 +18,7 @@ type Arrays struct {
 	channels int
 	h, w     int
 	labels   []int // nil: none
+	bytes    bool  // of pixels, 0 to 255
 }
 
 // ReadArrays reads clips from a .npy file, or from a .npz archive the first
@@ -72,6 +73,7 @@ func (a *Arrays) take(t *graph.Tensor, frames, channels int) error {
 	case n != size.elements():
 		return fmt.Errorf("it holds no clips of %d frames", frames)
 	}
+	a.bytes = t.DType == graph.Uint8
 	t, err = op.Cast(t, graph.Float32)
 	if err != nil {
 		return err
@@ -96,7 +98,11 @@ func (a *Arrays) Label(i int) int {
 }
 
 func (a *Arrays) String() string {
-	return fmt.Sprintf("%d clips of %d frames of %d×%d from %s", a.count, a.frames, a.h, a.w, a.path)
+	s := fmt.Sprintf("%d clips of %d frames of %d×%d from %s", a.count, a.frames, a.h, a.w, a.path)
+	if a.bytes {
+		s += " (uint8: given as they are, 0 to 255, and not normalised for a model that takes floats)"
+	}
+	return s
 }
 
 // Clip returns clip i, frames taken at the middles of equal segments where the

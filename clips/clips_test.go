@@ -102,6 +102,13 @@ func writeFrame(t *testing.T, path string, w, h int, c color.RGBA) {
 	}
 }
 
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 const pngTemplate = "img_%05d.png"
 
 // frameTree writes two classes; the red of frame n is n.
@@ -125,7 +132,7 @@ func TestFrames(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, labels := range map[string][]int{list: {7, 3}, "": {0, 1}} {
-		f, err := ReadFrames(root, name, pngTemplate, Preprocessing{Scale: 8})
+		f, err := ReadFrames(root, FrameOptions{List: name, Template: pngTemplate, Preprocessing: Preprocessing{Scale: 8}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,7 +161,7 @@ func TestFrames(t *testing.T) {
 func TestFramesAsPixels(t *testing.T) {
 	root := frameTree(t)
 	form := Form{Frames: 3, Channels: 3, Height: 8, Width: 8, Pixels: true}
-	f, err := ReadFrames(root, "", pngTemplate, Preprocessing{Scale: 8})
+	f, err := ReadFrames(root, FrameOptions{Template: pngTemplate, Preprocessing: Preprocessing{Scale: 8}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +172,7 @@ func TestFramesAsPixels(t *testing.T) {
 	if want := []float32{3, 100, 200}; clip[0] != want[0] || clip[64] != want[1] || clip[128] != want[2] {
 		t.Errorf("the first frame is %g, %g, %g; want %g", clip[0], clip[64], clip[128], want)
 	}
-	if f, err = ReadFrames(root, "", pngTemplate, Preprocessing{Scale: 8, Std: [3]float32{1, 1, 1}}); err != nil {
+	if f, err = ReadFrames(root, FrameOptions{Template: pngTemplate, Preprocessing: Preprocessing{Scale: 8, Std: [3]float32{1, 1, 1}}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.Clip(t.Context(), 0, form); err == nil || !strings.Contains(err.Error(), "normalises them itself") {
@@ -234,18 +241,18 @@ func TestPreprocessingPillow(t *testing.T) {
 func TestFramesRefused(t *testing.T) {
 	root := frameTree(t)
 	list := filepath.Join(root, "list.txt")
-	for _, bad := range []string{"jump/a 12", "jump/a x 1", "jump/a 0 1", "jump/a 3 -1"} {
+	for _, bad := range []string{"jump/a", "jump/a 0 1", "jump/a 3 -1"} {
 		if err := os.WriteFile(list, []byte("run/c 4 3\n"+bad+"\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ReadFrames(root, list, "", Preprocessing{}); err == nil || !strings.Contains(err.Error(), "list.txt:2:") {
+		if _, err := ReadFrames(root, FrameOptions{List: list}); err == nil || !strings.Contains(err.Error(), "list.txt:2:") {
 			t.Errorf("line %q: %v", bad, err)
 		}
 	}
-	if _, err := ReadFrames(t.TempDir(), "", "", Preprocessing{}); err == nil || !strings.Contains(err.Error(), "no videos") {
+	if _, err := ReadFrames(t.TempDir(), FrameOptions{}); err == nil || !strings.Contains(err.Error(), "no videos") {
 		t.Errorf("an empty folder: %v", err)
 	}
-	f, err := ReadFrames(root, "", pngTemplate, Preprocessing{})
+	f, err := ReadFrames(root, FrameOptions{Template: pngTemplate})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -299,6 +306,14 @@ func TestArrays(t *testing.T) {
 		if _, err := a.Clip(t.Context(), 0, Form{Frames: 4, Channels: 3, Height: 3, Width: 3}); err == nil {
 			t.Errorf("%v: frames of another size are not refused", dims)
 		}
+	}
+	bytes := &Arrays{path: "x.npy"}
+	pixels, err := graph.NewTensor(graph.Uint8, []int64{1, 4, 3, 2, 2}, make([]byte, 48))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := bytes.take(pixels, 4, 3); err != nil || !strings.Contains(bytes.String(), "not normalised") {
+		t.Errorf("%v: %s", err, bytes)
 	}
 	for _, dims := range [][]int64{{2, 4, 4, 3, 2}, {9, 3, 2, 2}, {2, 4, 3, 4}, {0, 4, 3, 2, 2}} {
 		a := &Arrays{}

@@ -5,6 +5,7 @@
 //
 //	clips.go     Videos, the interface; Form, what a network takes
 //	frames.go    folders of images     lists.go   annotation lists
+//	template.go  names of frames
 //	arrays.go    NumPy files           random.go  pixels without meaning
 //	prepare.go   resize, crop, normalise; image.go decodes
 //	layout.go    how tensors hold clips; input.go a model's input of them

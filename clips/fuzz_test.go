@@ -9,6 +9,8 @@ import (
 	"image/jpeg"
 	"image/png"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,18 +20,23 @@ import (
 // FuzzAnnotations: whatever the list, an error or videos that can be used.
 func FuzzAnnotations(f *testing.F) {
 	f.Add("jump/a b 12 7\n\nrun/c 4 3\n")
+	f.Add("\ufeffpath,frames,label\n# no\na,12,7,3\nb 0 12 1")
 	f.Add("/abs 1 0\r\n\t\t 1 1")
 	f.Add("a 9223372036854775807 1\nb 1073741824 1") // so many overflow
 	f.Fuzz(func(t *testing.T, list string) {
 		bounds.Hold(t, len(list), func() {
-			videos, err := parseAnnotations(strings.NewReader(list), "root", "list")
+			opt := ListOptions{Offset: len(list)%2 == 1, Anywhere: len(list)%3 == 1}
+			videos, err := parseList(strings.NewReader(list), "root", "list", opt, func(path string) bool { return len(path)%2 == 0 })
 			if err != nil {
 				_ = err.Error()
 				return
 			}
 			for _, v := range videos {
-				if v.frames < 1 || v.label < 0 {
+				if v.frames < 1 || v.first < -1 || slices.ContainsFunc(v.labels, func(l int) bool { return l < 0 }) {
 					t.Errorf("%+v", v)
+				}
+				if rest, inside := strings.CutPrefix(v.path, "root"); !opt.Anywhere && (!inside || !filepath.IsLocal("root"+rest)) {
+					t.Errorf("%q leads out of the root", v.path)
 				}
 				for _, segments := range []int{1, 8, 100} {
 					if m := middle(segments-1, segments, v.frames); m < 0 || m >= v.frames {
@@ -125,7 +132,7 @@ func TestImageBombs(t *testing.T) {
 // silence.
 func TestAnnotationLineTooLong(t *testing.T) {
 	list := "a 1 1\n" + strings.Repeat("x", 1<<17) + " 1 1\nb 1 1\n"
-	if _, err := parseAnnotations(strings.NewReader(list), "root", "list"); err == nil || !strings.Contains(err.Error(), "list:2: ") {
+	if _, err := parseList(strings.NewReader(list), "root", "list", ListOptions{}, func(string) bool { return false }); err == nil || !strings.Contains(err.Error(), "list:2: ") {
 		t.Errorf("got %v, want an error at line 2", err)
 	}
 }

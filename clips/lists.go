@@ -4,49 +4,78 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/afc-project/afc/internal/regular"
 )
 
-func readAnnotations(root, list string) ([]frameFolder, error) {
+// ListOptions say how the lines of an annotation list are read.
+type ListOptions struct {
+	// Offset: a first number is where a video's frames start, "path offset
+	// frames label" (mmaction2's with_offset).
+	Offset bool
+	// Anywhere lets lines name videos outside of the folder of videos.
+	Anywhere bool
+}
+
+// video is one line of a list: a folder of frames.
+type video struct {
+	path   string
+	first  int // number of its first frame; −1: to be found out
+	frames int
+	labels []int // none where the list tells none
+	line   int   // of the list, 0 without one
+}
+
+func readList(root, list string, opt ListOptions) ([]video, error) {
 	file, err := regular.Open(list)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	return parseAnnotations(file, root, list)
+	return parseList(file, root, list, opt, func(path string) bool {
+		_, err := os.Stat(path)
+		return err == nil
+	})
 }
 
 // maxFrames is more than any video has: a year of them takes 10⁹.
 const maxFrames = 1 << 30
 
-// parseAnnotations reads lines "path frames label" of the file named list.
-func parseAnnotations(r io.Reader, root, list string) ([]frameFolder, error) {
-	var videos []frameFolder
-	n := 0
+// maxNumbers bounds the labels of a line.
+const maxNumbers = 1 << 10
+
+const byteOrderMark = "\ufeff"
+
+// parseList reads the list that file list holds: a line a video, "path frames
+// label", fields apart by spaces, tabs or commas, labels none, one or several.
+// Empty lines, comments (#) and a header line are passed over. Which of a line's
+// numbers belong to a path with spaces is told by the path that exists.
+func parseList(r io.Reader, root, list string, opt ListOptions, exists func(path string) bool) ([]video, error) {
+	var videos []video
+	n, first := 0, true
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		n++
-		line := strings.TrimSpace(lines.Text())
-		if line == "" {
+		line := strings.TrimSpace(strings.TrimPrefix(lines.Text(), byteOrderMark))
+		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		// The path may hold spaces.
-		rest, label, ok := cutLast(line)
-		path, frames, ok2 := cutLast(rest)
-		v := frameFolder{path: filepath.Join(root, path)}
-		var err1, err2 error
-		v.frames, err1 = strconv.Atoi(frames)
-		v.label, err2 = strconv.Atoi(label)
-		if !ok || !ok2 || err1 != nil || err2 != nil || v.frames < 1 || v.frames > maxFrames || v.label < 0 {
-			return nil, fmt.Errorf("%s:%d: %.200q: expected \"path frames label\"", list, n, line)
+		if first && isHeader(line) {
+			first = false
+			continue
 		}
-		if filepath.IsAbs(path) {
-			v.path = path
+		first = false
+		v, err := parseLine(line, root, opt, exists)
+		if err != nil {
+			return nil, fmt.Errorf("%s:%d: %.200q: %w", list, n, line, err)
 		}
+		v.line = n
 		videos = append(videos, v)
 	}
 	if err := lines.Err(); err != nil {
@@ -55,10 +84,121 @@ func parseAnnotations(r io.Reader, root, list string) ([]frameFolder, error) {
 	return videos, nil
 }
 
-func cutLast(line string) (before, last string, ok bool) {
-	i := strings.LastIndexAny(line, " \t")
-	if i < 0 {
-		return "", line, false
+// columns are the words that header lines are made of.
+var columns = regexp.MustCompile(`^(?i)"?(path|file|filename|file_?name|video|video_?id|video_?path|frame_?dir|folder|dir|name|id|frames?|num_?frames|n_?frames|total_?frames|offset|start|labels?|class|class_?id|category|split)"?$`)
+
+// isHeader reports whether a line names columns.
+func isHeader(line string) bool {
+	fields := splitFields(line)
+	return len(fields) > 1 && !slices.ContainsFunc(fields, func(f string) bool { return !columns.MatchString(f) })
+}
+
+// splitFields cuts a line at its commas, or else at its blanks.
+func splitFields(line string) []string {
+	if strings.Contains(line, ",") {
+		fields := strings.Split(line, ",")
+		for i, f := range fields {
+			fields[i] = strings.TrimSpace(f)
+		}
+		return fields
 	}
-	return strings.TrimRight(line[:i], " \t"), line[i+1:], true
+	return strings.Fields(line)
+}
+
+func parseLine(line, root string, opt ListOptions, exists func(string) bool) (video, error) {
+	form := "path frames label"
+	if opt.Offset {
+		form = "path offset frames label"
+	}
+	rests, numbers := trailing(line)
+	if len(numbers) == 0 {
+		if isVideoFile(line) || isVideoFile(splitFields(line)[0]) {
+			return video{}, fmt.Errorf("a video file: unpack it to frames, ffmpeg -i VIDEO img_%%05d.jpg")
+		}
+		return video{}, fmt.Errorf("expected %q, found no number of frames", form)
+	}
+	if isVideoFile(rests[len(rests)-1]) {
+		return video{}, fmt.Errorf("a video file: unpack it to frames, ffmpeg -i VIDEO img_%%05d.jpg")
+	}
+	// All numbers belong behind the path, unless a longer path exists.
+	least := 1
+	if opt.Offset {
+		least = 2
+	}
+	k := len(numbers)
+	for take := len(numbers); take >= least; take-- {
+		if path, err := place(root, rests[take-1], opt); err == nil && exists(path) {
+			k = take
+			break
+		}
+	}
+	path, err := place(root, rests[k-1], opt)
+	if err != nil {
+		return video{}, err
+	}
+	numbers = numbers[len(numbers)-k:]
+	v := video{path: path, first: -1}
+	if opt.Offset {
+		if k < least {
+			return video{}, fmt.Errorf("expected %q", form)
+		}
+		v.first, numbers = numbers[0], numbers[1:]
+	}
+	if v.frames = numbers[0]; v.frames < 1 {
+		hint := ""
+		if !opt.Offset && len(numbers) > 2 {
+			hint = "; if the first number is where the frames start, say so with --list-offset"
+		}
+		return video{}, fmt.Errorf("expected %q, found %d frames%s", form, v.frames, hint)
+	}
+	v.labels = numbers[1:]
+	return v, nil
+}
+
+// trailing returns the numbers that end a line, in its order, and what stands
+// before the last one, the last two and so on.
+func trailing(line string) (rests []string, numbers []int) {
+	sep := " \t"
+	if strings.Contains(line, ",") {
+		sep = ","
+	}
+	for rest := line; len(numbers) < maxNumbers; {
+		i := strings.LastIndexAny(rest, sep)
+		if i < 0 {
+			break
+		}
+		n, err := strconv.Atoi(strings.TrimSpace(rest[i+1:]))
+		if err != nil || n < 0 || n > maxFrames {
+			break
+		}
+		rest = strings.TrimSpace(rest[:i])
+		rests, numbers = append(rests, rest), append(numbers, n)
+	}
+	slices.Reverse(numbers)
+	return rests, numbers
+}
+
+// place is where a listed path leads.
+func place(root, path string, opt ListOptions) (string, error) {
+	path = strings.Trim(path, `"`)
+	switch {
+	case path == "":
+		return "", fmt.Errorf("names no path")
+	case filepath.IsLocal(path):
+		return filepath.Join(root, path), nil
+	case !opt.Anywhere:
+		return "", fmt.Errorf("%q leads out of %s; allow it with --list-anywhere", path, root)
+	case filepath.IsAbs(path):
+		return path, nil
+	}
+	return filepath.Join(root, path), nil
+}
+
+// isVideoFile reports whether a path is named like a video.
+func isVideoFile(path string) bool {
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".mp4", ".avi", ".webm", ".mkv", ".mov", ".m4v":
+		return true
+	}
+	return false
 }

@@ -15,8 +15,11 @@ func inputFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "input", Usage: "clips from `FILE`.npy or .npz, as the network takes them, with \"labels\" if it has them"},
 		&cli.StringFlag{Name: "videos", Usage: "clips from frames under `DIR`: CLASS/VIDEO/img_00001.jpg"},
-		&cli.StringFlag{Name: "list", Usage: "with --videos: an annotation `FILE` of lines \"path frames label\""},
-		&cli.StringFlag{Name: "template", Value: clips.FrameTemplate, Usage: "with --videos: `NAME` of a frame, numbered from 1"},
+		&cli.StringFlag{Name: "list", Usage: "with --videos: an annotation `FILE` of lines \"path frames label\", blanks or commas between"},
+		&cli.BoolFlag{Name: "list-offset", Usage: "with --list: lines are \"path offset frames label\""},
+		&cli.BoolFlag{Name: "list-anywhere", Usage: "with --list: lines may lead out of the folder of videos"},
+		&cli.StringFlag{Name: "template", Value: clips.FrameTemplate, Usage: "with --videos: `NAME` of a frame, img_%05d.jpg or img_{:05}.jpg"},
+		&cli.IntFlag{Name: "first-frame", Usage: "with --videos: `NUMBER` of a video's first frame (default: 1, or 0 where there is one)"},
 		&cli.IntFlag{Name: "scale", Usage: "with --videos: resize the shorter side to `N` before the crop (default: 256/224 of the crop)"},
 		&cli.StringFlag{Name: "mean", Usage: "with --videos: `R,G,B` subtracted, of 0 to 255 (default: ImageNet's)"},
 		&cli.StringFlag{Name: "std", Usage: "with --videos: `R,G,B` divided by (default: ImageNet's)"},
@@ -26,17 +29,29 @@ func inputFlags() []cli.Flag {
 
 // givenClips reads inputFlags.
 func givenClips(c *cli.Context) (opt afc.Clips, err error) {
-	opt = afc.Clips{Input: c.String("input"), Videos: c.String("videos"), List: c.String("list"), Template: c.String("template")}
+	opt = afc.Clips{Input: c.String("input"), Videos: c.String("videos")}
+	opt.Frames.List, opt.Frames.Template = c.String("list"), c.String("template")
+	opt.Frames.Offset, opt.Frames.Anywhere = c.Bool("list-offset"), c.Bool("list-anywhere")
+	if c.IsSet("first-frame") {
+		first := c.Int("first-frame")
+		if first < 0 {
+			return opt, usagef("--first-frame %d: expected 0 or more", first)
+		}
+		opt.Frames.First = &first
+	}
 	if opt.Input != "" && opt.Videos != "" {
 		return opt, usagef("--input and --videos both give clips: choose one")
 	}
-	if err := refuseFlags(c, opt.Videos == "", "it goes with --videos", []string{"list", "scale", "mean", "std", "bgr", "template"}); err != nil {
+	if err := refuseFlags(c, opt.Videos == "", "it goes with --videos", []string{"list", "first-frame", "scale", "mean", "std", "bgr", "template"}); err != nil {
+		return opt, err
+	}
+	if err := refuseFlags(c, opt.Frames.List == "", "it goes with --list", []string{"list-offset", "list-anywhere"}); err != nil {
 		return opt, err
 	}
 	if c.IsSet("mean") != c.IsSet("std") {
 		return opt, usagef("--mean and --std go together")
 	}
-	pre := &opt.Preprocessing
+	pre := &opt.Frames.Preprocessing
 	pre.BGR = c.Bool("bgr")
 	if err := positive(c, "scale", &pre.Scale); err != nil {
 		return opt, err
