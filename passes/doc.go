@@ -13,7 +13,7 @@
 //   - run.go, state.go, stats.go, shuffle.go, errors.go: the runner.
 //   - rewrite.go, walk.go: what rewrites share.
 //   - domain.go: recognition, the rewrite, weights, lowering.
-//   - inline.go, upgrade.go, normalize.go, castlike.go, sequences.go, outputs.go, constants.go, widen.go:
+//   - inline.go, upgrade.go, normalize.go, affine.go, castlike.go, sequences.go, outputs.go, constants.go, widen.go:
 //     a model in one form.
 //   - fold.go, foldbn.go, shapes.go, noops.go, cse.go, dedupe.go, deadcode.go: less of it.
 package passes

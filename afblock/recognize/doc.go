@@ -2,6 +2,7 @@
 // not by how an exporter spells it (docs/RECOGNITION.md).
 //
 //	recognize.go   Network: from stem to head; Error, the reason for a refusal
+//	kinds.go       what a refused model is, where its nodes tell
 //	input.go       the model's input, and sizes to look at it with
 //	walk.go        from one computing node to the next
 //	trunk.go       stem and stages
