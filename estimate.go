@@ -262,7 +262,7 @@ func (e *estimate) clips(r *CostReport, net *afblock.Network) error {
 	}
 	if len(sizes) == 0 {
 		if sizes = [][2]int{net.Size}; net.Size[0] == 0 {
-			sizes = [][2]int{{224, 224}}
+			sizes = [][2]int{{afblock.UsualSide, afblock.UsualSide}}
 		}
 	}
 	for _, t := range frames {

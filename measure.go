@@ -117,7 +117,7 @@ func newMeasureReport(net *afblock.Network, s *verify.Subject, videos clips.Vide
 	var total, macs, flops, authors, millis, executed, ran []float64
 	size := net.Size
 	if size[0] == 0 {
-		size = [2]int{224, 224} // as clips of models of any size are made
+		size = [2]int{afblock.UsualSide, afblock.UsualSide} // as clips of models of any size are made
 	}
 	for _, clip := range measured {
 		ratios := make([]float64, len(blocks))

@@ -95,14 +95,11 @@ func (s *State) described(opt weights.Options) (*afblock.Network, error) {
 	return net, err
 }
 
-// usualSide is the height and width of frames where nothing says them.
-const usualSide = 224
-
 // assume takes for granted, with a note, what neither weights nor options say.
 func (s *State) assume() {
 	if s.Network.Size[0] == 0 {
-		s.Network.Size = [2]int{usualSide, usualSide}
-		s.note(nil, "%s does not say how large frames are: taking %d×%d (--size)", s.weights.File, usualSide, usualSide)
+		s.Network.Size = [2]int{afblock.UsualSide, afblock.UsualSide}
+		s.note(nil, "%s does not say how large frames are: taking %d×%d (--size)", s.weights.File, afblock.UsualSide, afblock.UsualSide)
 	}
 	if s.weights.Structure == "" && s.opt.Checkpoint.ShiftDiv == 0 {
 		s.note(nil, "%s does not say whether the network shifts: taking no temporal shift (--shift)", s.weights.File)
