@@ -158,7 +158,7 @@ func decodeTorchLegacy(r io.ReaderAt, size int64, mem *limits.Budget) (*StateDic
 
 // stateKeys are the names that training code saves a model's state dict under,
 // the authors' first.
-var stateKeys = []string{"state_dict", "model_state_dict", "model", "net"}
+var stateKeys = []string{"state_dict", "model_state_dict", "state_dict_ema", "model", "net"}
 
 // collectTensors makes the state dict of an unpickled checkpoint: the tensors
 // under one of stateKeys, or those at the top.

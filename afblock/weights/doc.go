@@ -2,6 +2,7 @@
 // dict.
 //
 //	weights.go    both ways in one call, and their options
+//	spellings.go  keys of other training code, as the authors spell them
 //	keys.go       what a checkpoint's keys tell
 //	skeleton.go   a network without its tensors
 //	bind.go       such a plan gets its tensors, every shape checked

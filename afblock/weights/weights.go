@@ -48,6 +48,7 @@ func FromStateDict(sd *checkpoint.StateDict, opt Options) (*afblock.Network, err
 	if sd.Structure != "" {
 		return fromStructure(sd, opt)
 	}
+	sd = respelled(sd)
 	sk, err := fromKeys(sd, opt)
 	if err != nil {
 		return nil, err
