@@ -7,6 +7,7 @@ import (
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/checkpoint"
+	"github.com/afc-project/afc/afblock/compiled"
 	"github.com/afc-project/afc/afblock/weights"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
@@ -251,12 +252,11 @@ func (o *ConvertOptions) lowering() (codegen.Options, error) {
 		}
 		opt.MasksOutput = true
 	}
-	switch o.Sampling {
-	case "", "argmax":
-	case "gumbel":
-		opt.Gumbel = true
-	default:
-		return opt, optionf("Sampling", o.Sampling, "expected argmax or gumbel")
+	if o.Sampling != "" {
+		var err error
+		if opt.Sampling, err = compiled.ParseSampling(o.Sampling); err != nil {
+			return opt, optionf("Sampling", o.Sampling, "expected argmax or gumbel")
+		}
 	}
 	return opt, nil
 }

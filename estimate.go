@@ -11,6 +11,7 @@ import (
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/compiled"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/afblock/describe"
 	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/codegen"
@@ -296,7 +297,7 @@ func (e *estimate) clip(net *afblock.Network, t int, size [2]int) (ClipCost, err
 			return clip, err
 		}
 	}
-	blocks := codegen.FocalBlocks(af)
+	blocks := compiled.FocalBlocks(af)
 	columns, err := ratioColumns(e.Ratio, blocks)
 	if err != nil {
 		return clip, err
@@ -433,7 +434,7 @@ type ratioColumn struct {
 
 // ratioColumns are the columns of ratios asked for, and the ends of the range,
 // none and all.
-func ratioColumns(spec []Ratio, blocks []codegen.FocalNames) ([]ratioColumn, error) {
+func ratioColumns(spec []Ratio, blocks []names.Focal) ([]ratioColumn, error) {
 	if spec == nil {
 		spec = []Ratio{{Share: 0.25}, {Share: 0.5}, {Share: 1}}
 	}
@@ -456,7 +457,7 @@ func ratioColumns(spec []Ratio, blocks []codegen.FocalNames) ([]ratioColumn, err
 	return columns, nil
 }
 
-func sameRatio(r float64, blocks []codegen.FocalNames) ratioColumn {
+func sameRatio(r float64, blocks []names.Focal) ratioColumn {
 	name := strconv.FormatFloat(100*r, 'g', 4, 64) + " %"
 	switch r {
 	case 0:
@@ -469,7 +470,7 @@ func sameRatio(r float64, blocks []codegen.FocalNames) ratioColumn {
 
 // namedRatios gives every block its share: by its name, its stage's, or the
 // rest's.
-func namedRatios(spec []Ratio, blocks []codegen.FocalNames) ([]float64, error) {
+func namedRatios(spec []Ratio, blocks []names.Focal) ([]float64, error) {
 	ratios := slices.Repeat([]float64{-1}, len(blocks))
 	rest := 1.0
 	for _, r := range spec {
@@ -479,14 +480,14 @@ func namedRatios(spec []Ratio, blocks []codegen.FocalNames) ([]float64, error) {
 		}
 		found := false
 		for i, b := range blocks {
-			if b.Name == r.Block || strings.HasPrefix(b.Name, r.Block+".") {
+			if b.Key == r.Block || strings.HasPrefix(b.Key, r.Block+".") {
 				ratios[i], found = r.Share, true
 			}
 		}
 		if !found {
 			names := make([]string, len(blocks))
 			for i, b := range blocks {
-				names[i] = b.Name
+				names[i] = b.Key
 			}
 			return nil, optionf("Ratio", nil, "no block or stage %q; there are %s", r.Block, strings.Join(names, ", "))
 		}

@@ -8,10 +8,10 @@ import (
 	"path/filepath"
 
 	"github.com/afc-project/afc/afblock/compiled"
+	"github.com/afc-project/afc/afblock/compiled/seal"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/atomicfile"
 	"github.com/afc-project/afc/internal/regular"
-	"github.com/afc-project/afc/verify"
 )
 
 // openModel decodes the model in a file. Outputs, "" for none, are paths that
@@ -91,7 +91,7 @@ type written struct {
 // model is too large otherwise.
 func writeModel(ctx context.Context, m *graph.Model, path string, external bool) (w written, err error) {
 	if compiled.Is(m) {
-		if err := verify.Seal(m); err != nil {
+		if err := seal.Write(m); err != nil {
 			return w, err
 		}
 	}

@@ -146,7 +146,7 @@ func newMeasureReport(net *afblock.Network, s *verify.Subject, videos clips.Vide
 		millis = append(millis, clip.Time.Seconds()*1e3)
 	}
 	for b, block := range s.Blocks {
-		r.Blocks = append(r.Blocks, BlockRatio{block.Name, spreadOf(blocks[b])})
+		r.Blocks = append(r.Blocks, BlockRatio{block.Key, spreadOf(blocks[b])})
 	}
 	full, err := net.Cost(afblock.CostOptions{Size: size})
 	if err != nil {

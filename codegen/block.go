@@ -28,7 +28,7 @@ func (b *builder) blocks(x feature, run []*afblock.Block, frames int, before fun
 // block emits a residual block for every frame.
 func (b *builder) block(x feature, blk *afblock.Block, frames int) feature {
 	main, residual := b.shifted(x, blk, frames)
-	return b.join(b.convs(main, blk), b.downsample(residual, blk), blk)
+	return b.join(b.convs(main, blk), b.residual(residual, blk), blk)
 }
 
 // shifted returns what a block's convolutions and its residual path read.
@@ -43,8 +43,8 @@ func (b *builder) shifted(x feature, blk *afblock.Block, frames int) (main, resi
 	return s, x
 }
 
-// downsample emits the residual path.
-func (b *builder) downsample(x feature, blk *afblock.Block) feature {
+// residual emits the residual path.
+func (b *builder) residual(x feature, blk *afblock.Block) feature {
 	if p := blk.Residual.Pool; p != nil {
 		x = b.averagePool(x, *p, blk.Key+".downsample.pool")
 	}

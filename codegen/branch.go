@@ -33,7 +33,7 @@ func (l branch) module(x feature, s *afblock.Stage) (feature, error) {
 // outer says that the map comes from outside the subgraph.
 func (l branch) branchFrame(b *builder, x feature, ones *onesMap, blk *afblock.Block, selected, outer bool) (feature, error) {
 	if selected {
-		return b.join(b.convs(x, blk), b.downsample(x, blk), blk), nil
+		return b.join(b.convs(x, blk), b.residual(x, blk), blk), nil
 	}
 	return l.unselectedFrame(b, x, ones, blk, outer)
 }
@@ -41,7 +41,7 @@ func (l branch) branchFrame(b *builder, x feature, ones *onesMap, blk *afblock.B
 // unselectedFrame emits the answer to a frame not selected, whose residual path
 // reads x.
 func (l branch) unselectedFrame(b *builder, x feature, ones *onesMap, blk *afblock.Block, outer bool) (feature, error) {
-	y := b.downsample(x, blk)
+	y := b.residual(x, blk)
 	if l.net.Unselected == afblock.UnselectedBias {
 		zero, err := b.zeroAnswer(x, ones, blk, outer && blk.Residual.Conv == nil)
 		if err != nil {

@@ -64,11 +64,11 @@ func (l branch) blockScan(x feature, blk *afblock.Block, s selection, behind *st
 				return l.unselectedFrame(b, r, ones, blk, true)
 			case gathered != nil:
 				moved := b.moved(r, *gathered, fr.parts[2:2+len(gathered.ins)], blk.Shift.Fold, blk.Key+".moved")
-				return b.join(b.shiftedConvs(r, moved, blk), b.downsample(r, blk), blk), nil
+				return b.join(b.shiftedConvs(r, moved, blk), b.residual(r, blk), blk), nil
 			case blk.Shift != nil:
-				return b.join(b.convs(b.unsqueezed(fr.parts[2], main), blk), b.downsample(r, blk), blk), nil
+				return b.join(b.convs(b.unsqueezed(fr.parts[2], main), blk), b.residual(r, blk), blk), nil
 			}
-			return b.join(b.convs(r, blk), b.downsample(r, blk), blk), nil
+			return b.join(b.convs(r, blk), b.residual(r, blk), blk), nil
 		})
 		if err == nil && behind != nil {
 			y = behind.mix(fr, y, len(ins)-1)
@@ -91,7 +91,7 @@ func (l branch) fusionScan(x feature, blk *afblock.Block) (feature, error) {
 		func(fr *frame) ([]feature, error) {
 			f := fr.feature(0, x)
 			moved := fr.moved(f, g, fr.parts[1:], blk.Shift.Fold, blk.Key+".moved")
-			return []feature{fr.join(fr.shiftedConvs(f, moved, blk), fr.downsample(f, blk), blk)}, nil
+			return []feature{fr.join(fr.shiftedConvs(f, moved, blk), fr.residual(f, blk), blk)}, nil
 		})
 	if err != nil {
 		return feature{}, err

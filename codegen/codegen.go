@@ -34,9 +34,9 @@ type Options struct {
 	// MasksInput replaces navigation by an input "masks_in" of that form, so
 	// that any selection can be forced. For verification.
 	MasksInput bool
-	// Gumbel adds the input "gumbel_noise" [N, blocks, T, 2], added to the
+	// Sampling compiled.Gumbel adds the input "gumbel_noise" [N, blocks, T, 2], added to the
 	// navigation logits before the argmax.
-	Gumbel bool
+	Sampling compiled.Sampling
 	// Budget is, for TopK, the frames each block computes, in network order;
 	// one entry serves all.
 	Budget []int
@@ -46,5 +46,5 @@ type Options struct {
 
 // OptionsOf returns the options that a file was written with.
 func OptionsOf(file compiled.FileInfo) Options {
-	return Options{Lowering: Lowering(file.Lowering), Budget: file.Budget, MasksOutput: file.Masks, Gumbel: file.Sampling == "gumbel"}
+	return Options{Lowering: Lowering(file.Lowering), Budget: file.Budget, MasksOutput: file.Masks, Sampling: file.Sampling}
 }

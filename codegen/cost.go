@@ -3,9 +3,10 @@ package codegen
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/graph/op"
 )
@@ -19,7 +20,7 @@ import (
 // Every focal block adds its share independently of the others, so the cost is
 // taken with each block off and on, and mixed.
 func ExecutedCost(net *afblock.Network, opt Options, ratios []float64) (op.Cost, error) {
-	opt.MasksInput, opt.Gumbel = false, false
+	opt.MasksInput, opt.Sampling = false, compiled.Argmax
 	m, _, err := Lower(net, opt)
 	if err != nil {
 		return op.Cost{}, err
@@ -30,8 +31,8 @@ func ExecutedCost(net *afblock.Network, opt Options, ratios []float64) (op.Cost,
 	if r := op.Infer(m); !r.OK() {
 		return op.Cost{}, fmt.Errorf("shapes of the lowered network: %s", r)
 	}
-	blocks := FocalBlocks(net)
-	at := func(on ...FocalNames) (op.Cost, error) {
+	blocks := compiled.FocalBlocks(net)
+	at := func(on ...names.Focal) (op.Cost, error) {
 		return op.GraphCost(m.Graph, selecting(m.Graph, net.Frames, on))
 	}
 	sum, err := at()
@@ -92,17 +93,17 @@ func FixClip(m *graph.Model, net *afblock.Network) error {
 // AllSelected says what the sizes and branches of a lowered model are when
 // every block selects every frame of one clip.
 func AllSelected(m *graph.Model, net *afblock.Network) op.CostOptions {
-	return selecting(m.Graph, net.Frames, FocalBlocks(net))
+	return selecting(m.Graph, net.Frames, compiled.FocalBlocks(net))
 }
 
 // selecting says what the sizes and branches of a lowered graph are when the
 // given focal blocks select every frame of one clip and the others none.
-func selecting(g *graph.Graph, frames int, on []FocalNames) op.CostOptions {
+func selecting(g *graph.Graph, frames int, on []names.Focal) op.CostOptions {
 	opt := op.CostOptions{Sizes: map[string]int64{}}
 	for n := range g.Nodes() {
 		if s := n.Output(0).Type.Shape; n.Is("NonZero") && len(s) == 2 && !s[1].Known() {
 			opt.Sizes[s[1].Param] = 0
-			if slices.ContainsFunc(on, func(b FocalNames) bool { return strings.HasPrefix(n.Name, b.Name+".") }) {
+			if slices.ContainsFunc(on, func(b names.Focal) bool { return b.Owns(n.Name) }) {
 				opt.Sizes[s[1].Param] = int64(frames)
 			}
 		}
@@ -122,7 +123,7 @@ func selecting(g *graph.Graph, frames int, on []FocalNames) op.CostOptions {
 }
 
 // computes reports whether a graph holds a main convolution of a focal block.
-func computes(g *graph.Graph, b FocalNames) bool {
+func computes(g *graph.Graph, b names.Focal) bool {
 	for n := range g.AllNodes() {
 		if n.Is("Conv") && slices.ContainsFunc(b.ConvWeights, func(w string) bool { return isOf(n.Input(1), w) }) {
 			return true
@@ -137,5 +138,5 @@ func isOf(kernel *graph.Value, weight string) bool {
 	if p := kernel.Producer(); p != nil && p.Is("Reshape") {
 		kernel = p.Input(0)
 	}
-	return kernel.Name() == weight || strings.HasPrefix(kernel.Name(), weight+"[")
+	return names.PieceOf(kernel.Name(), weight)
 }

@@ -22,7 +22,7 @@ func (l gather) module(x feature, s *afblock.Stage) (feature, error) {
 
 func (l gather) focal(x feature, blk *afblock.Block, s selection) (feature, error) {
 	main, residual := l.shifted(x, blk, l.net.Frames)
-	residual = l.downsample(residual, blk)
+	residual = l.residual(residual, blk)
 
 	indices := l.reshape(l.node("NonZero", blk.Key+".nonzero", in(s.chosen)), blk.Key+".frames", -1)
 	picked := main.with(l.node("Gather", blk.Key+".gather", in(main.v, indices), graph.Int("axis", 0)))

@@ -63,7 +63,7 @@ func (l *lowerer) interleavedStride(x feature, blk *afblock.Block) feature {
 		key = blk.Main[n-1].(*afblock.Conv).Key
 		main, rest = l.layers(main, rest[:1], key), rest[1:]
 	}
-	residual, down := l.downsampleRead(x, blk)
+	residual, down := l.residualRead(x, blk)
 	if len(rest) == 1 && pointwise(down) {
 		if c, ok := rest[0].(*afblock.Conv); ok && pointwise(c) {
 			return l.summed(main, residual, c, down, blk)
@@ -77,9 +77,9 @@ func (l *lowerer) interleavedStride(x feature, blk *afblock.Block) feature {
 	return l.join(main, residual, blk)
 }
 
-// downsampleRead emits the residual path up to its stride, and returns what of
+// residualRead emits the residual path up to its stride, and returns what of
 // its convolution is left.
-func (l *lowerer) downsampleRead(x feature, blk *afblock.Block) (feature, *afblock.Conv) {
+func (l *lowerer) residualRead(x feature, blk *afblock.Block) (feature, *afblock.Conv) {
 	hint := blk.Key + ".downsample"
 	if p := blk.Residual.Pool; p != nil {
 		x = l.averagePool(x, *p, hint+".pool")

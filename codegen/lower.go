@@ -6,6 +6,7 @@ import (
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/compiled"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/graph"
 )
 
@@ -14,14 +15,6 @@ import (
 const (
 	minOpset = 13
 	maxOpset = 28
-)
-
-// Names of the inputs and outputs Options ask for.
-const (
-	MasksName   = "masks"
-	MasksInName = "masks_in"
-	DroppedName = "dropped"
-	NoiseName   = "gumbel_noise"
 )
 
 // lowerer writes one network.
@@ -87,11 +80,11 @@ func Lower(net *afblock.Network, opt Options) (*graph.Model, Choice, error) {
 		return nil, choice, err
 	}
 	if opt.MasksOutput {
-		l.output(l.nav.masksOutput(), MasksName, l.masksType())
+		l.output(l.nav.masksOutput(), names.Masks, l.masksType())
 	}
 	if n := len(l.nav.drops); n > 0 {
-		v := l.node("Concat", DroppedName, l.nav.drops, graph.Int("axis", 1))
-		l.output(v, DroppedName, graph.TensorType(graph.Float32, graph.Shape{graph.Sym("batch"), graph.D(int64(n))}))
+		v := l.node("Concat", names.Dropped, l.nav.drops, graph.Int("axis", 1))
+		l.output(v, names.Dropped, graph.TensorType(graph.Float32, graph.Shape{graph.Sym("batch"), graph.D(int64(n))}))
 	}
 	l.describe(in, out)
 	return l.model, choice, nil
@@ -117,10 +110,7 @@ func (l *lowerer) network() (trunkIn, trunkOut *graph.Value, err error) {
 
 // describe adds the metadata that ReadModel needs to the source's own.
 func (l *lowerer) describe(trunkIn, trunkOut *graph.Value) {
-	info := compiled.FileInfo{Lowering: string(l.opt.Lowering), Budget: l.opt.Budget, Masks: l.opt.MasksOutput}
-	if l.opt.Gumbel {
-		info.Sampling = "gumbel"
-	}
+	info := compiled.FileInfo{Lowering: string(l.opt.Lowering), Budget: l.opt.Budget, Sampling: l.opt.Sampling, Masks: l.opt.MasksOutput}
 	if source := l.net.Shell.Model(); source != nil {
 		l.model.Metadata = slices.Clone(source.Metadata)
 		info.TrunkIn, info.TrunkOut = trunkIn.Name(), trunkOut.Name()
@@ -145,15 +135,15 @@ func opsetOf(net *afblock.Network) (int64, error) {
 // checkOptions refuses options that do not fit the network, whatever the
 // strategy.
 func checkOptions(net *afblock.Network, opt Options) error {
-	blocks := len(FocalBlocks(net))
+	blocks := len(compiled.FocalBlocks(net))
 	switch {
 	case opt.Target != "" && !slices.Contains(Targets, opt.Target):
 		return fmt.Errorf("unknown target %q: want one of %v", opt.Target, Targets)
 	case net.Frames < 1:
 		return fmt.Errorf("network has %d frames a clip; it needs at least 1", net.Frames)
-	case blocks == 0 && (opt.MasksOutput || opt.MasksInput || opt.Gumbel):
+	case blocks == 0 && (opt.MasksOutput || opt.MasksInput || opt.Sampling == compiled.Gumbel):
 		return fmt.Errorf("masks and sampling need an AF module; the network has none")
-	case opt.MasksInput && opt.Gumbel:
+	case opt.MasksInput && opt.Sampling == compiled.Gumbel:
 		return fmt.Errorf("masks given as an input leave nothing to sample: choose masks or sampling")
 	}
 	return checkSteps(opt.Without)
@@ -164,17 +154,17 @@ func (l *lowerer) navigator() *navigator {
 	n := &navigator{builder: l.builder, frames: int64(l.net.Frames)}
 	t := l.masksType()
 	if l.opt.MasksInput {
-		n.masks = l.g.AddInput(MasksInName, t)
+		n.masks = l.g.AddInput(names.MasksIn, t)
 	}
-	if l.opt.Gumbel {
+	if l.opt.Sampling == compiled.Gumbel {
 		t.Shape = append(t.Shape, graph.D(2))
-		n.noise = l.g.AddInput(NoiseName, t)
+		n.noise = l.g.AddInput(names.Noise, t)
 	}
 	return n
 }
 
 func (l *lowerer) masksType() graph.Type {
-	blocks := int64(len(FocalBlocks(l.net)))
+	blocks := int64(len(compiled.FocalBlocks(l.net)))
 	return graph.TensorType(graph.Float32, graph.Shape{graph.Sym("batch"), graph.D(blocks), graph.D(int64(l.net.Frames))})
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/checkpoint"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/afblock/weights"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
@@ -60,7 +61,7 @@ func (r runner) run(t *testing.T, inputs map[string]*graph.Tensor) (logits, mask
 	if err != nil {
 		t.Fatal(err)
 	}
-	return out[afblock.DefaultOutput], out[codegen.MasksName]
+	return out[afblock.DefaultOutput], out[names.Masks]
 }
 
 func same(t *testing.T, output string, got, want *graph.Tensor, tol verify.Tolerance) {
@@ -170,13 +171,13 @@ func TestLoweringsAgree(t *testing.T) {
 						for _, kind := range maskKinds {
 							t.Run(fmt.Sprintf("batch %d %s", batch, kind.name), func(t *testing.T) {
 								inputs := map[string]*graph.Tensor{
-									"video":             clip(batch, s),
-									codegen.MasksInName: kind.masks(batch, int64(blocks), int64(s.frames)),
+									"video":       clip(batch, s),
+									names.MasksIn: kind.masks(batch, int64(blocks), int64(s.frames)),
 								}
 								want, wantMasks := reference.run(t, inputs)
 								got, gotMasks := r.run(t, inputs)
-								same(t, "masks", gotMasks, inputs[codegen.MasksInName], verify.Exact)
-								same(t, "masks of mask", wantMasks, inputs[codegen.MasksInName], verify.Exact)
+								same(t, "masks", gotMasks, inputs[names.MasksIn], verify.Exact)
+								same(t, "masks of mask", wantMasks, inputs[names.MasksIn], verify.Exact)
 								same(t, "logits", got, want, alike)
 							})
 						}

@@ -16,10 +16,10 @@ func (m mask) module(x feature, s *afblock.Stage) (feature, error) {
 
 func (m mask) focal(x feature, blk *afblock.Block, s selection) (feature, error) {
 	if m.gathersShift(blk) {
-		return m.join(m.maskedMoved(x, blk, s.mask), m.downsample(x, blk), blk), nil
+		return m.join(m.maskedMoved(x, blk, s.mask), m.residual(x, blk), blk), nil
 	}
 	main, residual := m.shifted(x, blk, m.net.Frames)
-	residual = m.downsample(residual, blk)
+	residual = m.residual(residual, blk)
 	return m.join(m.maskedConvs(main, blk, s.mask), residual, blk), nil
 }
 

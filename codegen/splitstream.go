@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/afc-project/afc/afblock"
-	"github.com/afc-project/afc/afblock/compiled"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/graph"
 )
 
@@ -284,7 +284,7 @@ func (p param) slice(s span, axis int) param {
 	}
 	dims := slices.Clone(p.tensor.Dims)
 	dims[axis] = int64(s.hi - s.lo)
-	return param{compiled.SliceName(p.name, s.lo, s.hi, axis), newTensor(p.tensor.DType, dims, part)}
+	return param{names.Slice(p.name, s.lo, s.hi, axis), newTensor(p.tensor.DType, dims, part)}
 }
 
 // behindZeros returns a slice of a kernel, cut along axis 1, with zeros for so
@@ -300,7 +300,7 @@ func (p param) behindZeros(channels int) param {
 	for r := range slices.Chunk(rawBytes(p.tensor), int(row)) {
 		padded = append(append(padded, zeros...), r...)
 	}
-	return param{compiled.PaddedName(p.name, channels), newTensor(p.tensor.DType, []int64{d[0], d[1] + int64(channels), d[2], d[3]}, padded)}
+	return param{names.Padded(p.name, channels), newTensor(p.tensor.DType, []int64{d[0], d[1] + int64(channels), d[2], d[3]}, padded)}
 }
 
 // rawBytes returns the elements of a weight that a check has read.

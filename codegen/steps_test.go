@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/testutil"
@@ -30,11 +31,11 @@ func TestSteps(t *testing.T) {
 					opt := codegen.Options{Lowering: lowering, MasksInput: true, Budget: budgetFor(lowering, 2)}
 					inputs := map[string]*graph.Tensor{
 						afblock.DefaultInput: clip(2, s),
-						codegen.MasksInName:  masksOf(2, 6, int64(s.frames), 2),
+						names.MasksIn:        masksOf(2, 6, int64(s.frames), 2),
 					}
 					if lowering == codegen.Plain {
 						s.af, s.plain, opt.MasksInput = nil, append(s.af, s.plain...), false
-						delete(inputs, codegen.MasksInName)
+						delete(inputs, names.MasksIn)
 					}
 					net := newNetwork(s)
 					without := opt

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 )
@@ -60,7 +61,7 @@ func TestTargetsAgree(t *testing.T) {
 	for _, s := range []spec{still, moving} {
 		inputs := map[string]*graph.Tensor{
 			afblock.DefaultInput: clip(2, s),
-			codegen.MasksInName:  masksOf(2, 3, int64(s.frames), 4),
+			names.MasksIn:        masksOf(2, 3, int64(s.frames), 4),
 		}
 		net := newNetwork(s)
 		want, _ := open(t, net, codegen.Options{Lowering: codegen.Mask, MasksInput: true}).run(t, inputs)

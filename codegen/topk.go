@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled"
 	"github.com/afc-project/afc/graph"
 )
 
@@ -27,7 +28,7 @@ func (l topk) module(x feature, s *afblock.Stage) (feature, error) {
 func (l topk) focal(x feature, blk *afblock.Block, s selection) (feature, error) {
 	budget := l.opt.budgetOf(s.index)
 	main, residual := l.shifted(x, blk, l.net.Frames)
-	residual = l.downsample(residual, blk)
+	residual = l.residual(residual, blk)
 	if budget >= l.net.Frames {
 		l.nav.dropped(s, s.mask, l.net.Frames) // none: a column stands for every block
 		return l.join(l.maskedConvs(main, blk, s.mask), residual, blk), nil
@@ -82,7 +83,7 @@ func (o *Options) budgetOf(i int) int {
 
 // checkBudget refuses budgets that do not fit the network.
 func checkBudget(net *afblock.Network, budget []int) error {
-	blocks := len(FocalBlocks(net))
+	blocks := len(compiled.FocalBlocks(net))
 	if len(budget) != 1 && len(budget) != blocks {
 		return fmt.Errorf("lowering topk needs a budget of frames for each of the %d focal blocks, or one for all; got %d", blocks, len(budget))
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/verify"
@@ -29,8 +30,8 @@ func TestTopKWithinBudget(t *testing.T) {
 			r := open(t, net, codegen.Options{Lowering: codegen.TopK, MasksInput: true, Budget: []int{2}})
 			for batch := int64(1); batch <= 3; batch += 2 {
 				inputs := map[string]*graph.Tensor{
-					"video":             clip(batch, s),
-					codegen.MasksInName: masksOf(batch, blocks, int64(s.frames), 2),
+					"video":       clip(batch, s),
+					names.MasksIn: masksOf(batch, blocks, int64(s.frames), 2),
 				}
 				want, _ := reference.run(t, inputs)
 				out, err := r.session.RunNamed(context.Background(), inputs)
@@ -39,7 +40,7 @@ func TestTopKWithinBudget(t *testing.T) {
 				}
 				same(t, "logits", out[afblock.DefaultOutput], want, alike)
 				none := graph.Float32s([]int64{batch, blocks}, make([]float32, batch*blocks)...)
-				same(t, "dropped", out[codegen.DroppedName], none, verify.Exact)
+				same(t, "dropped", out[names.Dropped], none, verify.Exact)
 			}
 		})
 	}
@@ -55,15 +56,15 @@ func TestTopKDrops(t *testing.T) {
 	reference := open(t, net, codegen.Options{Lowering: codegen.Mask, MasksInput: true})
 	r := open(t, net, codegen.Options{Lowering: codegen.TopK, MasksInput: true, Budget: []int{2}})
 	// A mask input above 0.5 selects; how far above says how certain.
-	want, _ := reference.run(t, map[string]*graph.Tensor{"video": clip(1, s), codegen.MasksInName: masks(1, 0, 1)})
+	want, _ := reference.run(t, map[string]*graph.Tensor{"video": clip(1, s), names.MasksIn: masks(1, 0, 1)})
 	out, err := r.session.RunNamed(context.Background(), map[string]*graph.Tensor{
-		"video": clip(1, s), codegen.MasksInName: masks(0.9, 0.6, 0.8),
+		"video": clip(1, s), names.MasksIn: masks(0.9, 0.6, 0.8),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	same(t, "logits", out[afblock.DefaultOutput], want, alike)
-	same(t, "dropped", out[codegen.DroppedName], graph.Float32s([]int64{1, 1}, 1), verify.Exact)
+	same(t, "dropped", out[names.Dropped], graph.Float32s([]int64{1, 1}, 1), verify.Exact)
 }
 
 func TestBudgetRefused(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 )
@@ -24,7 +25,7 @@ func lowered(net *afblock.Network) (*graph.Model, error) {
 }
 
 // masksInput names the input of masks.
-const masksInput = codegen.MasksInName
+const masksInput = names.MasksIn
 
 // stemOutput names what the first stage reads.
 const stemOutput = "maxpool"

@@ -7,7 +7,7 @@ import (
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/compiled"
-	"github.com/afc-project/afc/afblock/compiled/key"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/afblock/weights"
 	"github.com/afc-project/afc/codegen"
@@ -53,7 +53,7 @@ func readBack(s *State) error {
 		s.opt.Lower.MasksOutput = file.Masks
 	}
 	if s.opt.KeepSampling {
-		s.opt.Lower.Gumbel = file.Sampling == "gumbel"
+		s.opt.Lower.Sampling = file.Sampling
 	}
 	s.Network = net
 	return nil
@@ -186,7 +186,7 @@ func splitStream(s *State) error {
 		return nil
 	}
 	s.lowered(m)
-	m.SetMeta(key.Optimized, s.pass)
+	m.SetMeta(names.OptimizedKey, s.pass)
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/graph/op"
@@ -347,7 +348,7 @@ func TestStamp(t *testing.T) {
 	for n := range b.m.Graph.Nodes() {
 		var stamp string
 		for _, p := range n.Metadata {
-			if p.Key == StampKey {
+			if p.Key == names.PassKey {
 				stamp = p.Value
 			}
 		}

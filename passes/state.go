@@ -6,13 +6,10 @@ import (
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/checkpoint"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 )
-
-// StampKey is the node metadata key under which a pass writes its name on the
-// nodes that it makes.
-const StampKey = "afc.pass"
 
 // State is what a pipeline works on. Passes change Model in place; lowering
 // replaces it.
@@ -62,7 +59,7 @@ func (s *State) note(n *graph.Node, format string, args ...any) {
 
 // stamp marks a node as made by the running pass.
 func (s *State) stamp(n *graph.Node) *graph.Node {
-	n.Metadata = append(n.Metadata, graph.Property{Key: StampKey, Value: s.pass})
+	n.Metadata = append(n.Metadata, graph.Property{Key: names.PassKey, Value: s.pass})
 	return n
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/graph"
 )
 
@@ -80,7 +81,7 @@ func (p *prover) runForced(clips [][]float32, masks [][][]uint8) (*outcome, erro
 	if err != nil {
 		return nil, err
 	}
-	o.take(masksOutput)
+	o.take(names.Masks)
 	return o, nil
 }
 

@@ -2,10 +2,9 @@ package verify
 
 import (
 	"fmt"
-	"maps"
 	"os"
-	"slices"
-	"strings"
+
+	"github.com/afc-project/afc/afblock/compiled/seal"
 
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/verify/ort"
@@ -23,32 +22,21 @@ func (p *prover) checkFile() (Check, error) {
 
 // checkSeal compares the weights with the seal.
 func (p *prover) checkSeal() (Check, error) {
-	seal := p.s.Model.Meta(SealKey)
-	if seal == "" {
-		return Check{}, &InapplicableError{"the file carries no seal: afc did not write it"}
-	}
-	got, err := weightDigests(p.s.Model)
+	found, err := seal.Check(p.s.Model)
 	if err != nil {
 		return Check{}, err
 	}
-	c := Check{Status: Pass, Limit: "none changed"}
-	n := 0
-	for line := range strings.SplitSeq(seal, "\n") {
-		n++
-		block, digest, _ := strings.Cut(line, " ")
-		if got[block] != digest {
-			c.Status, c.Figure = Fail, "changed"
-			c.Where = "weights of " + block + " are not those that were written"
-			return c, nil
-		}
-		delete(got, block)
-	}
-	if len(got) > 0 {
+	c := Check{Status: Pass, Limit: "none changed", Figure: fmt.Sprintf("%d blocks", found.Blocks)}
+	switch {
+	case found.Blocks == 0:
+		return Check{}, &InapplicableError{"the file carries no seal: afc did not write it"}
+	case found.Changed != "":
+		c.Status, c.Figure = Fail, "changed"
+		c.Where = "weights of " + found.Changed + " are not those that were written"
+	case found.Added != "":
 		c.Status, c.Figure = Fail, "added"
-		c.Where = "weights of " + slices.Min(slices.Collect(maps.Keys(got))) + " were not there when the file was written"
-		return c, nil
+		c.Where = "weights of " + found.Added + " were not there when the file was written"
 	}
-	c.Figure = fmt.Sprintf("%d blocks", n)
 	return c, nil
 }
 

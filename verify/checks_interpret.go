@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/interpret"
 )
@@ -14,7 +15,7 @@ import (
 type Variant struct {
 	Model   *graph.Model
 	Network *interpret.Network
-	Blocks  []FocalBlock
+	Blocks  []names.Focal
 	Budget  []int // as Subject.Budget
 	Masks   bool  // as Subject.Masks
 }
@@ -210,7 +211,7 @@ func (p *prover) runBeside(t trial) (*beside, error) {
 	}
 	seen := &outcome{names: b.got.names, outputs: map[string]*graph.Tensor{}}
 	for name, v := range b.got.outputs {
-		if name != masksOutput {
+		if name != names.Masks {
 			seen.outputs[name] = v
 		}
 	}
@@ -260,7 +261,7 @@ func (p *prover) runTrial(m *graph.Model, t trial, values ...string) (*outcome, 
 		return nil, err
 	}
 	for i, io := range s.Inputs() {
-		if io.Name == noiseInput && t.force == nil {
+		if io.Name == names.Noise && t.force == nil {
 			inputs[i] = p.noise(len(t.clips) * p.crops)
 		}
 	}
@@ -313,7 +314,7 @@ func (b *beside) given(i int) interpret.Given {
 	if b.masks != nil {
 		g.Follow = bools(b.masks[i])
 	}
-	if v := b.p.s.Model.Graph.Value(noiseInput); v != nil && b.t.force == nil {
+	if v := b.p.s.Model.Graph.Value(names.Noise); v != nil && b.t.force == nil {
 		noise, _ := b.p.noise(len(b.frames)).Float32s() // made here
 		g.Noise = make([][][2]float64, len(b.p.s.Blocks))
 		for k := range g.Noise {
@@ -357,18 +358,18 @@ func (b *beside) differs() (figure, where string, err error) {
 			for t, on := range row {
 				if b.masks != nil && (b.masks[i][k][t] == 1) != on && math.Abs(a.Margins[k][t]) > tieMargin*scale {
 					return aFlip, fmt.Sprintf("%s, clip %d, frame %d: chosen %d, want %v, margin %.2e",
-						b.p.s.Blocks[k].Name, i, t, b.masks[i][k][t], on, a.Margins[k][t]), nil
+						b.p.s.Blocks[k].Key, i, t, b.masks[i][k][t], on, a.Margins[k][t]), nil
 				}
 			}
 		}
 	}
 	if b.p.s.Masks {
-		if where, err := b.shows(masksOutput, b.chosen()); where != "" || err != nil {
+		if where, err := b.shows(names.Masks, b.chosen()); where != "" || err != nil {
 			return "output masks", where, err
 		}
 	}
 	if b.p.s.Budget != nil {
-		if where, err := b.shows(droppedOutput, b.dropped()); where != "" || err != nil {
+		if where, err := b.shows(names.Dropped, b.dropped()); where != "" || err != nil {
 			return "output dropped", where, err
 		}
 	}
@@ -418,7 +419,7 @@ func (b *beside) shows(name string, want *graph.Tensor) (string, error) {
 	if d.OK() {
 		return "", nil
 	}
-	return fmt.Sprintf("%s, clip %d: %s", b.p.s.Blocks[d.Index[1]].Name, d.Index[0], d.Where()), nil
+	return fmt.Sprintf("%s, clip %d: %s", b.p.s.Blocks[d.Index[1]].Key, d.Index[0], d.Where()), nil
 }
 
 // compare holds the scores to the network's. Where a clip is cut into crops,

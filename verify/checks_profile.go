@@ -1,15 +1,16 @@
 package verify
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/verify/ort"
 )
@@ -145,7 +146,7 @@ func (p *prover) checkSkipping() (Check, error) {
 		nodes := convsOf(p.s.Model.Graph, block.ConvWeights)
 		for _, w := range block.ConvWeights {
 			if len(convsOf(p.s.Model.Graph, []string{w})) == 0 {
-				return c, fmt.Errorf("%s: no convolution has the weights %s", block.Name, w)
+				return c, fmt.Errorf("%s: no convolution has the weights %s", block.Key, w)
 			}
 		}
 		for _, kernel := range slices.Sorted(maps.Keys(nodes)) {
@@ -253,7 +254,7 @@ func (p *prover) checkLatency() (Check, error) {
 		if l.Resident, err = p.resident(entries[i].m, contenders[i]); err != nil {
 			return Check{}, err
 		}
-		l.Activations, l.Ops, l.Stages = profile.PeakMemory, profile.ByOp(), profile.By(stageOf)
+		l.Activations, l.Ops, l.Stages = profile.PeakMemory, profile.ByOp(), profile.By(p.stageOf)
 		slices.SortStableFunc(l.Stages, func(a, b ort.Tally) int { return strings.Compare(a.Name, b.Name) }) // in network order
 		p.r.Latency = append(p.r.Latency, l)
 	}
@@ -287,13 +288,8 @@ func (p *prover) resident(m *graph.Model, c ort.Contender) (int64, error) {
 	return ort.Resident(p.ctx, p.opt.Resident, m.Path, c.Session, c.Inputs)
 }
 
-var stagePattern = regexp.MustCompile(`layer[1-9]`)
-
 // stageOf is the stage whose weights' names a node's name bears. ONNX Runtime
 // names the nodes it fuses after theirs.
-func stageOf(e ort.NodeEvent) string {
-	if s := stagePattern.FindString(e.Node); s != "" {
-		return s
-	}
-	return "other"
+func (p *prover) stageOf(e ort.NodeEvent) string {
+	return cmp.Or(names.StageOf(e.Node, p.s.Stages), "other")
 }

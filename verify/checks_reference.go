@@ -110,7 +110,7 @@ func (p *prover) flips(got, want [][][]uint8, margins []float64, scale float64) 
 					continue
 				}
 				if flips++; flips == 1 {
-					where = fmt.Sprintf("%s, clip %d, frame %d: chosen %d, want %d", p.s.Blocks[b].Name, clip, t, got[clip][b][t], want[clip][b][t])
+					where = fmt.Sprintf("%s, clip %d, frame %d: chosen %d, want %d", p.s.Blocks[b].Key, clip, t, got[clip][b][t], want[clip][b][t])
 					if margin >= 0 {
 						where += fmt.Sprintf(", margin %.2e", margin)
 					}
@@ -124,7 +124,7 @@ func (p *prover) flips(got, want [][][]uint8, margins []float64, scale float64) 
 func (p *prover) describeMasks(masks [][][]uint8, margins []float64) *Masks {
 	m := &Masks{Frames: p.frames, Chosen: masks}
 	for _, b := range p.s.Blocks {
-		m.Blocks = append(m.Blocks, b.Name)
+		m.Blocks = append(m.Blocks, b.Key)
 	}
 	if len(margins) > 0 {
 		m.Margin, m.Scale = slices.Min(margins), slices.Max(margins)

@@ -3,6 +3,7 @@ package verify
 import (
 	"fmt"
 
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/interpret"
 )
@@ -55,7 +56,7 @@ func (p *prover) checkIdentity() (Check, error) {
 	if err != nil {
 		return Check{}, err
 	}
-	got.take(masksOutput)
+	got.take(names.Masks)
 	want, err := p.run(p.s.Source, p.unoptimised(), p.clips)
 	if err != nil {
 		return Check{}, err

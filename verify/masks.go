@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/graph"
 )
 
@@ -58,13 +59,13 @@ func (p *prover) readMasks(o *outcome, samples int) error {
 			leads[(i/frames*blocks+b)*frames+i%frames] = v[2*i+1] - v[2*i]
 		}
 	}
-	if t := o.take(masksOutput); t != nil && !found && blocks > 0 {
+	if t := o.take(names.Masks); t != nil && !found && blocks > 0 {
 		v, err := float64s(t)
 		if err != nil {
 			return err
 		}
 		if len(v) != clips*blocks*frames {
-			return fmt.Errorf("output %q is %v, want [%d %d %d]", masksOutput, t.Dims, clips, blocks, frames)
+			return fmt.Errorf("output %q is %v, want [%d %d %d]", names.Masks, t.Dims, clips, blocks, frames)
 		}
 		for i, x := range v {
 			masks[i/frames/blocks][i/frames%blocks][i%frames] = bit(x)
@@ -151,7 +152,7 @@ func (p *prover) forced(m *graph.Model, choose [][]uint8, equal bool) (*graph.Mo
 	for b, block := range p.s.Blocks {
 		weight, bias := c.Graph.Value(block.NavWeight), c.Graph.Value(block.NavBias)
 		if weight == nil || bias == nil || weight.Initializer() == nil || bias.Initializer() == nil {
-			return nil, &InapplicableError{fmt.Sprintf("the navigation of %s has no weights %s, %s to force it with", block.Name, block.NavWeight, block.NavBias)}
+			return nil, &InapplicableError{fmt.Sprintf("the navigation of %s has no weights %s, %s to force it with", block.Key, block.NavWeight, block.NavBias)}
 		}
 		w := weight.Initializer()
 		n, err := w.NumElements()

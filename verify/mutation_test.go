@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/afc-project/afc/afblock/compiled/seal"
 	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
@@ -329,7 +330,7 @@ func TestMutations(t *testing.T) {
 				continue
 			}
 			correct := lowered(t, net, lowering, 2)
-			if err := verify.Seal(correct.Model); err != nil {
+			if err := seal.Write(correct.Model); err != nil {
 				t.Fatal(err)
 			}
 			if r := proveMutant(t, correct, only); r.Failed() {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/verify/ort"
@@ -387,7 +388,7 @@ func (p *prover) inputs(m *graph.Model, s *ort.Session, clips [][]float32, masks
 		switch {
 		case i == in.Index:
 			inputs[i], err = in.Tensor(clips, frames, [2]int{p.h, p.w})
-		case masks != nil && io.Name == masksInput:
+		case masks != nil && io.Name == names.MasksIn:
 			inputs[i] = masks
 		default:
 			inputs[i], err = zeros(io.Type, n)
@@ -409,15 +410,6 @@ func zeros(t graph.Type, n int64) (*graph.Tensor, error) {
 	}
 	return graph.NewTensor(t.Elem, dims, make([]byte, int(product(dims))*t.Elem.Size()))
 }
-
-// Names of the inputs and outputs that a compiled model or its reference may
-// have beside the source's.
-const (
-	masksInput    = "masks_in"
-	noiseInput    = "gumbel_noise"
-	masksOutput   = "masks"
-	droppedOutput = "dropped"
-)
 
 // sessionCache keeps the sessions last used: loading a large model takes
 // longer than running it.

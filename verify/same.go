@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/verify/ort"
@@ -315,7 +316,7 @@ func bisectRow(ctx context.Context, a, b *graph.Model, inputs map[string]*graph.
 	c.Figure = d.Figure()
 	node := a.Graph.Value(d.Output).Producer()
 	c.Where = fmt.Sprintf("%s, made by %s %s; %s", d.Output, node.OpType, node.Name, d.Where())
-	if s := stageOf(ort.NodeEvent{Node: d.Output}); s != "other" {
+	if s := names.TorchStage(d.Output); s != "" {
 		c.Where = "in " + s + ": " + c.Where
 	}
 	return c, nil

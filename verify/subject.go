@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/interpret"
@@ -18,10 +19,11 @@ type Subject struct {
 	Path     string
 	Lowering string // how its focal branch is written, "" if it has none
 
-	Frames   int          // T, frames a clip
-	Channels int          // of a frame, of the source too; 0: 3
-	Blocks   []FocalBlock // in network order; nil where the model has none
-	Size     [2]int       // H, W for random clips where the model takes any; 0: 224
+	Frames   int           // T, frames a clip
+	Channels int           // of a frame, of the source too; 0: 3
+	Blocks   []names.Focal // in network order; nil where the model has none
+	Stages   []string      // names of the stages, in network order
+	Size     [2]int        // H, W for random clips where the model takes any; 0: 224
 
 	// Budget is how many frames of a clip each block computes, whatever it
 	// selects (one entry serves all); nil: as many as are selected.
@@ -66,19 +68,6 @@ type Subject struct {
 	FineTune bool
 	// Probabilities says that the models' outputs have gone through softmax.
 	Probabilities bool
-}
-
-// FocalBlock says where a focal block is found in the model.
-type FocalBlock struct {
-	Name   string // of the block, in reports
-	Chosen string // value of the choice, bool [N·T]
-	Logits string // value of navigation's answer, float32 [N, T, 2]
-	// NavWeight and NavBias are initializers of the navigation's last
-	// convolution, 2T outputs, whose output 2t+1 against 2t decides frame t.
-	NavWeight, NavBias string
-	// ConvWeights are the weights of the block's main convolutions; a piece of
-	// one has a name that goes on with "[".
-	ConvWeights []string
 }
 
 // InapplicableError says why a variant of a network cannot be written.

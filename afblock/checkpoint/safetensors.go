@@ -11,7 +11,7 @@ import (
 
 	"github.com/nlpodyssey/safetensors"
 
-	"github.com/afc-project/afc/afblock/compiled/key"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/limits"
 )
@@ -55,7 +55,7 @@ func decodeSafetensors(r io.ReaderAt, size int64, mem *limits.Budget) (*StateDic
 	raw = raw[8+n:]
 	tensors := meta.Tensors()
 	sd := New()
-	sd.Structure = meta.Metadata()[key.Network]
+	sd.Structure = meta.Metadata()[names.NetworkKey]
 	for _, name := range slices.SortedFunc(maps.Keys(tensors), func(a, b string) int {
 		x, y := tensors[a].DataOffsets, tensors[b].DataOffsets
 		return cmp.Or(cmp.Compare(x[0], y[0]), cmp.Compare(x[1], y[1]), cmp.Compare(a, b))
@@ -114,7 +114,7 @@ func WriteSafetensors(w io.Writer, sd *StateDict) error {
 	}
 	meta := map[string]string{"format": "pt"} // the Python package insists on it
 	if sd.Structure != "" {
-		meta[key.Network] = sd.Structure
+		meta[names.NetworkKey] = sd.Structure
 	}
 	return safetensors.SerializeToWriter(views, meta, w)
 }

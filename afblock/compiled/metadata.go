@@ -2,20 +2,40 @@ package compiled
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"github.com/afc-project/afc/afblock"
-	"github.com/afc-project/afc/afblock/compiled/key"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/afblock/weights"
 	"github.com/afc-project/afc/graph"
 )
 
+// Sampling is how logits become a selection.
+type Sampling string
+
+const (
+	Argmax Sampling = ""       // a frame is selected when its logit is the larger
+	Gumbel Sampling = "gumbel" // the same, with noise added that is an input
+)
+
+// ParseSampling reads "argmax" or "gumbel".
+func ParseSampling(s string) (Sampling, error) {
+	switch s {
+	case "argmax":
+		return Argmax, nil
+	case "gumbel":
+		return Gumbel, nil
+	}
+	return Argmax, fmt.Errorf("sampling %q: expected argmax or gumbel", s)
+}
+
 // FileInfo is what a compiled model's metadata says of the file itself, beyond
 // the network in it.
 type FileInfo struct {
-	Lowering string `json:"lowering"`
-	Sampling string `json:"sampling,omitempty"` // "gumbel" where noise is an input; else argmax
-	Budget   []int  `json:"budget,omitempty"`   // of the lowering topk, by block or one for all
-	Masks    bool   `json:"masks,omitempty"`    // there is an output "masks"
+	Lowering string   `json:"lowering"`
+	Sampling Sampling `json:"sampling,omitempty"`
+	Budget   []int    `json:"budget,omitempty"` // of the lowering topk, by block or one for all
+	Masks    bool     `json:"masks,omitempty"`  // there is an output "masks"
 
 	// TrunkIn and TrunkOut name the values that the stem reads and the last
 	// stage makes. What lies outside them is the source's, kept as it was; both
@@ -32,9 +52,9 @@ func Metadata(net *afblock.Network, file FileInfo) []graph.Property {
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
-	props := []graph.Property{{Key: key.Network, Value: weights.Of(net).JSON(said)}}
+	props := []graph.Property{{Key: names.NetworkKey, Value: weights.Of(net).JSON(said)}}
 	if net.FineTune {
-		props = append(props, graph.Property{Key: key.Note,
+		props = append(props, graph.Property{Key: names.NoteKey,
 			Value: "AF weights were transplanted from the source, not trained: fine-tune the network before you use its answers"})
 	}
 	return props

@@ -9,14 +9,14 @@ import (
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/checkpoint"
-	"github.com/afc-project/afc/afblock/compiled/key"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/afblock/weights"
 	"github.com/afc-project/afc/graph"
 )
 
 // Is reports whether afc wrote the model.
-func Is(m *graph.Model) bool { return m.Meta(key.Network) != "" }
+func Is(m *graph.Model) bool { return m.Meta(names.NetworkKey) != "" }
 
 // ReadModel makes the network of a model that afc wrote, from its metadata and
 // its initializers. The network's source is what the model has around the
@@ -26,20 +26,20 @@ func ReadModel(m *graph.Model) (*afblock.Network, FileInfo, error) {
 		return nil, FileInfo{}, &graph.Error{File: m.Path, Node: node, Reason: fmt.Sprintf(format, args...)}
 	}
 	if !Is(m) {
-		return fail("", "expected an AFNet that afc wrote, found no metadata %s", key.Network)
+		return fail("", "expected an AFNet that afc wrote, found no metadata %s", names.NetworkKey)
 	}
-	sk, said, err := weights.Parse(m.Meta(key.Network))
+	sk, said, err := weights.Parse(m.Meta(names.NetworkKey))
 	if err != nil {
 		return fail("", "%v", err)
 	}
 	var file *FileInfo
 	if said != nil {
 		if err := json.Unmarshal(said, &file); err != nil {
-			return fail("", "metadata %s: %v", key.Network, err)
+			return fail("", "metadata %s: %v", names.NetworkKey, err)
 		}
 	}
 	if file == nil {
-		return fail("", "metadata %s does not describe a file", key.Network)
+		return fail("", "metadata %s does not describe a file", names.NetworkKey)
 	}
 	stored := weightsOf(m)
 	net, err := sk.BindAmong(stored)
@@ -53,7 +53,7 @@ func ReadModel(m *graph.Model) (*afblock.Network, FileInfo, error) {
 		return nil, FileInfo{}, err
 	}
 	if _, err := weights.Export(net); err != nil {
-		return fail("", "metadata %s: %v", key.Network, err)
+		return fail("", "metadata %s: %v", names.NetworkKey, err)
 	}
 	if err := typed(m); err != nil {
 		return nil, FileInfo{}, err

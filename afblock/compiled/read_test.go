@@ -118,7 +118,10 @@ func TestReadModelWithSource(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, lowering := range codegen.Lowerings {
-			copt := codegen.Options{Lowering: lowering, MasksOutput: true, Gumbel: lowering == codegen.Gather}
+			copt := codegen.Options{Lowering: lowering, MasksOutput: true}
+			if lowering == codegen.Gather {
+				copt.Sampling = compiled.Gumbel
+			}
 			if lowering == codegen.TopK {
 				copt.Budget = []int{2}
 			}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/afc-project/afc/afblock"
-	"github.com/afc-project/afc/afblock/compiled/key"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/graph/op"
 )
@@ -37,7 +37,7 @@ func shellModel(net *afblock.Network, m *graph.Model, in, out *graph.Value) (s *
 		Domain: m.Domain, ModelVersion: m.ModelVersion, Doc: m.Doc, Path: m.Path, Graph: graph.NewGraph(m.Graph.Name),
 	}
 	for _, p := range m.Metadata {
-		if p.Key != key.Network && p.Key != key.Note {
+		if p.Key != names.NetworkKey && p.Key != names.NoteKey {
 			s.Metadata = append(s.Metadata, p)
 		}
 	}

@@ -55,7 +55,7 @@ func (r *recognizer) block(x *graph.Value, rs []reader) (*afblock.Block, *graph.
 	if err := r.mainBranch(b, x, main); err != nil {
 		return nil, nil, err
 	}
-	if err := r.sideBranch(b, x, side); err != nil {
+	if err := r.residualPath(b, x, side); err != nil {
 		return nil, nil, err
 	}
 	if err := r.shift(b, main, side); err != nil {
@@ -177,8 +177,8 @@ func (r *recognizer) convBN(ops []*graph.Node, end *graph.Node, in int64, key, b
 	return c, ops, nil
 }
 
-// sideBranch reads the residual path: nothing, or [average pool] conv [BN].
-func (r *recognizer) sideBranch(b *afblock.Block, x *graph.Value, br branch) error {
+// residualPath reads the residual path: nothing, or [average pool] conv [BN].
+func (r *recognizer) residualPath(b *afblock.Block, x *graph.Value, br branch) error {
 	stride, ops := 1, br.ops
 	if len(ops) > 0 && ops[0].Is("AveragePool") {
 		pool, err := r.pool(ops[0])

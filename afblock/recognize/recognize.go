@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/afc-project/afc/afblock"
-	"github.com/afc-project/afc/afblock/compiled/key"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/graph/dataflow"
 )
@@ -92,7 +92,7 @@ func Network(m *graph.Model, opt Options) (*afblock.Network, error) {
 	var no *Error
 	if errors.As(err, &no) {
 		no.File = m.Path
-		if m.Meta(key.Optimized) != "" {
+		if m.Meta(names.OptimizedKey) != "" {
 			no.Hint = "afc optimize wrote this model, its shift on a stream of its own: use the model that it was made from"
 		} else if k := kindOf(m.Graph); k != nil && !no.NeedFrames {
 			no.Where, no.Node, no.Expected, no.Found, no.Hint = "", "", "a ResNet over frames", k.found, k.hint

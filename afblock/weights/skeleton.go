@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"github.com/afc-project/afc/afblock"
-	"github.com/afc-project/afc/afblock/compiled/key"
+	"github.com/afc-project/afc/afblock/compiled/names"
 )
 
 // Skeleton is a network without its tensors: what neither the operators nor the
@@ -25,7 +25,7 @@ type Skeleton struct {
 	anyBias bool
 }
 
-// format is the version of the JSON under key.Network. A reader refuses newer
+// format is the version of the JSON under names.NetworkKey. A reader refuses newer
 // ones.
 const format = 1
 
@@ -120,13 +120,13 @@ func (sk *Skeleton) JSON(file json.RawMessage) string {
 func Parse(text string) (*Skeleton, json.RawMessage, error) {
 	sk := &Skeleton{}
 	if err := json.NewDecoder(bytes.NewReader([]byte(text))).Decode(&sk.structure); err != nil {
-		return nil, nil, fmt.Errorf("metadata %s: %w", key.Network, err)
+		return nil, nil, fmt.Errorf("metadata %s: %w", names.NetworkKey, err)
 	}
 	if sk.Format < 1 || sk.Format > format {
-		return nil, nil, fmt.Errorf("metadata %s: format %d; this afc reads up to %d", key.Network, sk.Format, format)
+		return nil, nil, fmt.Errorf("metadata %s: format %d; this afc reads up to %d", names.NetworkKey, sk.Format, format)
 	}
 	if err := sk.check(); err != nil {
-		return nil, nil, fmt.Errorf("metadata %s: %w", key.Network, err)
+		return nil, nil, fmt.Errorf("metadata %s: %w", names.NetworkKey, err)
 	}
 	return sk, sk.File, nil
 }

@@ -5,7 +5,7 @@ import (
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/checkpoint"
-	"github.com/afc-project/afc/afblock/compiled/key"
+	"github.com/afc-project/afc/afblock/compiled/names"
 )
 
 // Options say what a checkpoint's shapes do not.
@@ -70,7 +70,7 @@ func fromStructure(sd *checkpoint.StateDict, opt Options) (*afblock.Network, err
 		return nil, err
 	}
 	if _, err := Export(net); err != nil {
-		return nil, &checkpoint.Error{File: sd.File, Reason: fmt.Sprintf("metadata %s: %v", key.Network, err)}
+		return nil, &checkpoint.Error{File: sd.File, Reason: fmt.Sprintf("metadata %s: %v", names.NetworkKey, err)}
 	}
 	if opt.Frames == 0 {
 		return net, nil

@@ -24,7 +24,7 @@ func Of(m *graph.Model) (*verify.Subject, *afblock.Network, error) {
 	}
 	s := &verify.Subject{
 		Model: m, Path: m.Path, Lowering: file.Lowering, Budget: file.Budget, Masks: file.Masks,
-		Frames: net.Frames, Channels: net.Stem.Conv.In(), Size: net.Size, Blocks: blocksOf(net),
+		Frames: net.Frames, Channels: net.Stem.Conv.In(), Size: net.Size, Blocks: compiled.FocalBlocks(net), Stages: stagesOf(net),
 		FineTune: net.FineTune, Probabilities: net.Head.Softmax,
 		Network: interpreted, TrunkIn: file.TrunkIn, TrunkOut: file.TrunkOut, Origin: originOf(net),
 	}
@@ -37,12 +37,12 @@ func Of(m *graph.Model) (*verify.Subject, *afblock.Network, error) {
 	return s, net, nil
 }
 
-func blocksOf(net *afblock.Network) []verify.FocalBlock {
-	var blocks []verify.FocalBlock
-	for _, b := range codegen.FocalBlocks(net) {
-		blocks = append(blocks, verify.FocalBlock(b))
+func stagesOf(net *afblock.Network) []string {
+	var stages []string
+	for _, s := range net.Stages {
+		stages = append(stages, s.Name)
 	}
-	return blocks
+	return stages
 }
 
 // originOf says where a network's weights come from: trained navigation comes
@@ -66,7 +66,7 @@ func variantOf(net *afblock.Network, opt codegen.Options, v interpret.Variant) (
 	for i, n := range opt.Budget {
 		opt.Budget[i] = min(n, other.Frames)
 	}
-	blocks := blocksOf(other)
+	blocks := compiled.FocalBlocks(other)
 	opt.MasksOutput = len(blocks) > 0
 	m, _, err := codegen.Lower(other, opt)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/checkpoint"
+	"github.com/afc-project/afc/afblock/compiled"
 	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/afblock/weights"
 	"github.com/afc-project/afc/clips"
@@ -59,7 +60,7 @@ func cases() []trialCase {
 			opt: codegen.Options{Lowering: codegen.Branch}},
 		{name: "TSM with a shift of whole blocks, mask", source: &whole, opt: codegen.Options{Lowering: codegen.Mask}},
 		{name: "checkpoint, topk", af: &af, opt: codegen.Options{Lowering: codegen.TopK, Budget: []int{2}, MasksOutput: true}},
-		{name: "checkpoint with shift, branch with noise", af: &af, shift: 8, opt: codegen.Options{Lowering: codegen.Branch, Gumbel: true}},
+		{name: "checkpoint with shift, branch with noise", af: &af, shift: 8, opt: codegen.Options{Lowering: codegen.Branch, Sampling: compiled.Gumbel}},
 	}
 }
 

@@ -8,34 +8,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/graph"
 )
-
-func TestParseName(t *testing.T) {
-	key := "layer1.fusion.0.conv1.weight"
-	nested := SliceName(SliceName(key, 0, 16, 1), 4, 8, 0)
-	for _, tc := range []struct {
-		name string
-		want TensorName
-	}{
-		{key, TensorName{Key: key}},
-		{nested, TensorName{Key: key, Slices: []TensorPart{{0, 16, 1}, {4, 8, 0}}}},
-		{PaddedName(SliceName(key, 16, 64, 1), 16), TensorName{Key: key, Slices: []TensorPart{{16, 64, 1}}, Zeros: 16}},
-	} {
-		got, err := ParseName(tc.name)
-		if err != nil {
-			t.Errorf("%s: %v", tc.name, err)
-		}
-		if d := cmp.Diff(tc.want, got); d != "" {
-			t.Errorf("%s (-want +got)\n%s", tc.name, d)
-		}
-	}
-	for _, bad := range []string{"k[", "k[1:2]", "k[1:2]@", "k[2:1]@0", "k[1:1]@0", "k[-1:1]@0", "k[a:b]@0", "k[0:99999999999]@0", "k[0:1]@0+", "k[0:1]@0+-1", "k[0:1]@0+1[0:1]@0"} {
-		if got, err := ParseName(bad); err == nil {
-			t.Errorf("%s: read as %+v", bad, got)
-		}
-	}
-}
 
 func TestReassemble(t *testing.T) {
 	whole := graph.Float32s([]int64{4, 3}, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
@@ -91,7 +66,7 @@ func TestReassemble(t *testing.T) {
 func TestPadded(t *testing.T) {
 	low := graph.Float32s([]int64{2, 1, 1, 1}, 1, 2)
 	high := graph.Float32s([]int64{2, 3, 1, 1}, 0, 3, 4, 0, 5, 6)
-	stored := []NamedTensor{{SliceName("k", 0, 1, 1), low}, {PaddedName(SliceName("k", 1, 3, 1), 1), high}}
+	stored := []NamedTensor{{names.Slice("k", 0, 1, 1), low}, {names.Padded(names.Slice("k", 1, 3, 1), 1), high}}
 	whole, err := Reassemble(stored)
 	if err != nil {
 		t.Fatal(err)

@@ -4,92 +4,16 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/graph"
 )
-
-// Initializers of a compiled model carry the key of the state dict that their
-// weights belong to, so that the weights can be read back. A lowering that
-// needs only part of a tensor says so behind the key:
-//
-//	layer1.fusion.0.conv1.weight            the tensor
-//	layer1.fusion.0.conv1.weight[0:16]@1    channels 0 to 15 of axis 1
-//	….weight[0:16]@1[4:8]@0                 of these, rows 4 to 7
-//	….weight[16:64]@1+16                    channels 16 to 63, stored behind 16 of zeros
-//
-// Constants derived from weights ("afc.…") are not read back.
-
-// SliceName is the name of elements lo to hi−1 along an axis of the tensor
-// called name, which may be a slice itself.
-func SliceName(name string, lo, hi, axis int) string {
-	return fmt.Sprintf("%s[%d:%d]@%d", name, lo, hi, axis)
-}
-
-// PaddedName is the name of a slice that is stored behind as many elements of
-// zero along its axis.
-func PaddedName(slice string, zeros int) string { return fmt.Sprintf("%s+%d", slice, zeros) }
-
-// TensorName is an initializer's name taken apart.
-type TensorName struct {
-	Key    string       // of the state dict, without prefix
-	Slices []TensorPart // each of what the one before leaves
-	Zeros  int          // stored in front of the last slice, along its axis
-}
-
-// TensorPart is the elements Lo to Hi−1 along an axis.
-type TensorPart struct{ Lo, Hi, Axis int }
-
-// ParseName takes an initializer's name apart. It fails on a malformed suffix.
-func ParseName(name string) (TensorName, error) {
-	end := strings.IndexByte(name, '[')
-	if end < 0 {
-		return TensorName{Key: name}, nil
-	}
-	out := TensorName{Key: name[:end]}
-	bad := fmt.Errorf("initializer name %q: expected KEY[lo:hi]@axis, and +zeros behind the last", name)
-	for rest := name[end:]; rest != ""; {
-		span, after, ok := strings.Cut(strings.TrimPrefix(rest, "["), "]@")
-		lo, hi, ok2 := strings.Cut(span, ":")
-		if rest[0] != '[' || !ok || !ok2 {
-			return TensorName{}, bad
-		}
-		end := strings.IndexByte(after, '[')
-		if end < 0 {
-			end = len(after)
-		}
-		var part TensorPart
-		axis, zeros, padded := strings.Cut(after[:end], "+")
-		switch {
-		case !padded:
-			zeros = "0"
-		case end < len(after):
-			return TensorName{}, bad
-		}
-		for _, f := range []struct {
-			text string
-			to   *int
-		}{{lo, &part.Lo}, {hi, &part.Hi}, {axis, &part.Axis}, {zeros, &out.Zeros}} {
-			n, err := strconv.ParseUint(f.text, 10, 31)
-			if err != nil {
-				return TensorName{}, bad
-			}
-			*f.to = int(n)
-		}
-		if part.Lo >= part.Hi {
-			return TensorName{}, bad
-		}
-		out.Slices = append(out.Slices, part)
-		rest = after[end:]
-	}
-	return out, nil
-}
 
 // origin returns where a tensor of the given dimensions, named n, starts in
 // the whole tensor, and how far along each axis it is known to be cut (0: that
 // axis is whole).
-func (n TensorName) origin(dims []int64) (start, cut []int64, err error) {
+func origin(n names.Weight, dims []int64) (start, cut []int64, err error) {
 	start, cut = make([]int64, len(dims)), make([]int64, len(dims))
 	length := slices.Repeat([]int64{math.MaxInt64}, len(dims))
 	for _, p := range n.Slices {
@@ -126,7 +50,7 @@ func Reassemble(pieces []NamedTensor) (*graph.Tensor, error) {
 	}
 	var asm assembler
 	for _, p := range pieces {
-		n, err := ParseName(p.Name)
+		n, err := names.Parse(p.Name)
 		if err != nil {
 			return nil, err
 		}
@@ -143,7 +67,7 @@ func Reassemble(pieces []NamedTensor) (*graph.Tensor, error) {
 }
 
 // unpadded returns t without the zeros that its name says stand in front.
-func unpadded(n TensorName, t *graph.Tensor) (*graph.Tensor, error) {
+func unpadded(n names.Weight, t *graph.Tensor) (*graph.Tensor, error) {
 	if n.Zeros == 0 {
 		return t, nil
 	}
@@ -184,8 +108,8 @@ type placed struct {
 	raw         []byte
 }
 
-func (a *assembler) add(n TensorName, t *graph.Tensor) error {
-	start, cut, err := n.origin(t.Dims)
+func (a *assembler) add(n names.Weight, t *graph.Tensor) error {
+	start, cut, err := origin(n, t.Dims)
 	if err != nil {
 		return err
 	}

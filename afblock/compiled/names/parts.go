@@ -1,0 +1,71 @@
+package names
+
+import (
+	"regexp"
+	"strings"
+)
+
+// derived is before the names of constants that are computed from weights.
+const derived = "afc."
+
+// constants is what BlockOf says of indices and shapes, which belong to no
+// block.
+const constants = "constants"
+
+// BlockOf is the block or layer that an initializer belongs to: what stands
+// before the last two parts of a weight's name ("layer1.refine_module.0" of
+// "….conv1.weight").
+func BlockOf(initializer string) string {
+	name, _, _ := strings.Cut(initializer, "[") // a piece of a weight
+	name, made := strings.CutPrefix(name, derived)
+	parts := strings.Split(name, ".")
+	switch {
+	case made && len(parts) <= 2:
+		return constants
+	case made: // "….zero", of the block itself
+		return strings.Join(parts[:len(parts)-1], ".")
+	case len(parts) <= 2:
+		return parts[0]
+	}
+	return strings.Join(parts[:len(parts)-2], ".")
+}
+
+// StageOf is which of the stages a node's name bears, "" if it bears none.
+// Runtimes name what they fuse after the nodes it was, with more before and
+// behind; of "layer1" and "layer10" the one that stands there is taken.
+func StageOf(node string, stages []string) string {
+	for _, s := range stages {
+		for rest := node; ; {
+			i := strings.Index(rest, s)
+			if i < 0 {
+				break
+			}
+			if rest = rest[i+len(s):]; rest == "" || rest[0] < '0' || rest[0] > '9' {
+				return s
+			}
+		}
+	}
+	return ""
+}
+
+var torchStage = regexp.MustCompile(`layer[0-9]+`)
+
+// TorchStage is the stage that a name bears where no network tells the stages:
+// as torchvision's ResNets call them, "" if it bears none.
+func TorchStage(name string) string { return torchStage.FindString(name) }
+
+// Focal says by which names a focal block is found in a compiled model.
+type Focal struct {
+	Key    string // of the block
+	Chosen string // value of the selection, bool [N·T]
+	Logits string // value of navigation's answer, float32 [N, T, 2]
+	// NavWeight and NavBias are initializers of the navigation's last
+	// convolution, 2T outputs, whose output 2t+1 against 2t decides frame t.
+	NavWeight, NavBias string
+	// ConvWeights are the weights of the block's main convolutions, whole or in
+	// pieces (PieceOf).
+	ConvWeights []string
+}
+
+// Owns reports whether a node is named as one of the block.
+func (f Focal) Owns(node string) bool { return strings.HasPrefix(node, f.Key+".") }
