@@ -36,15 +36,12 @@ func LowerPlain(net *afblock.Network) (*graph.Model, error) {
 type plain struct{ *lowerer }
 
 func (l plain) check() error {
-	if err := splittable(&l.net.Stem.Conv); err != nil {
-		return err
-	}
-	for _, s := range l.net.Stages {
-		if s.AF != nil {
-			return fmt.Errorf("%s is an AF module; a split stream is for plain networks", s.Name)
+	for _, u := range l.net.Units() {
+		if u.Stage != nil && u.Stage.AF != nil {
+			return fmt.Errorf("%s is an AF module; a split stream is for plain networks", u.Stage.Name)
 		}
-		for _, blk := range s.Blocks {
-			for _, c := range append(blk.Convs(), blk.Residual.Conv) {
+		for _, layer := range u.All() {
+			if c, ok := layer.(*afblock.Conv); ok {
 				if err := splittable(c); err != nil {
 					return err
 				}
@@ -69,10 +66,7 @@ func (l plain) module(_ feature, s *afblock.Stage) (feature, error) {
 
 // splittable refuses convolutions that do not split by channels.
 func splittable(c *afblock.Conv) error {
-	switch {
-	case c == nil:
-		return nil
-	case c.Groups != 1:
+	if c.Groups != 1 {
 		return fmt.Errorf("%s: a convolution of %d groups does not split by channels", c.Key, c.Groups)
 	}
 	_, err := c.Weight.Bytes()

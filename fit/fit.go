@@ -62,13 +62,13 @@ func Fit(ctx context.Context, in Input, opt Options) (*Result, error) {
 // regressions counts what there is to fit.
 func regressions(net *afblock.Network) int {
 	n := 1
-	for _, s := range net.Stages {
-		if s.AF != nil {
+	for _, u := range net.Units() {
+		if u.Part == afblock.PartMix {
 			n++
 		}
-	}
-	for b := range net.Blocks() {
-		n += len(b.Convs())
+		if u.Block != nil {
+			n += len(u.Block.Convs())
+		}
 	}
 	return n
 }
