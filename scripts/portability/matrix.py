@@ -24,7 +24,7 @@ here = os.path.dirname(os.path.abspath(__file__))
 TOLERANCE = 1e-4
 TOLERANCES = {"quantize": 0.5}  # uint8 weights and activations, by the runtime's own defaults
 
-TIMEOUT = 240  # seconds for a model in a runtime
+TIMEOUT = 1800  # seconds for all files in a runtime
 
 
 def references(rows):

@@ -59,4 +59,15 @@ NOTES = [
         "quantize: the CPU's `branch` joins two kernels of stage 4 when it loads; stored, they would add a seventh to the file. "
         "Use another target, or docs/QUANTIZE.md.",
     ),
+    (
+        {"openvino"},
+        re.compile("num_scan_outputs can't be negative|number of Scan node inputs|Number of Scan node inputs"),
+        "openvino: a Scan's body reads no map from outside it that is made when the model runs, and the CPU's `branch` gathers a "
+        "shift's channels so. Use `--target openvino`.",
+    ),
+    (
+        {"opencv"},
+        re.compile("parse error"),
+        "opencv: it has no Scan, nor all that `branch` computes for one at run time.",
+    ),
 ]
