@@ -130,3 +130,15 @@ func benchmark(b *testing.B, m *graph.Model) {
 		}
 	}
 }
+
+// TestManyFrames: a clip longer than the batches that are usual is seen whole.
+func TestManyFrames(t *testing.T) {
+	s := testmodels.Spec{Depth: 18, Width: 8, Frames: 257, Size: 32, Classes: 5, Shift: testmodels.ShiftConcat}
+	net, err := recognize.Network(s.Build(), recognize.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if net.Frames != 257 {
+		t.Errorf("%d frames, want 257", net.Frames)
+	}
+}

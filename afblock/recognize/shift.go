@@ -32,7 +32,7 @@ var frozenShift = misfit{
 
 // shiftRows bounds how many frames of the batch a shift is read from. A clip
 // of more than half as many frames is not seen whole.
-const shiftRows = 256
+const shiftRows = 2048
 
 // maxChannels bounds the width of a map; ResNets have up to 2048 channels.
 const maxChannels = 1 << 16
