@@ -150,11 +150,7 @@ func (p *prover) scores(m *graph.Model, frames int) ([][]float64, error) {
 			return nil, err
 		}
 		for k := range min(batch, p.opt.Videos.Len()-i) {
-			row, err := o.clipRows(batch, k, k+1)
-			if err != nil {
-				return nil, err
-			}
-			v, err := meanRow(row.outputs[row.names[0]])
+			v, err := o.scoresOf(batch, k)
 			if err != nil {
 				return nil, err
 			}
@@ -162,6 +158,16 @@ func (p *prover) scores(m *graph.Model, frames int) ([][]float64, error) {
 		}
 	}
 	return scores, nil
+}
+
+// scoresOf returns the scores of clip k of a batch, the mean of its rows where
+// it has several.
+func (o *outcome) scoresOf(batch, k int) ([]float64, error) {
+	row, err := o.clipRows(batch, k, k+1)
+	if err != nil {
+		return nil, err
+	}
+	return meanRow(row.outputs[row.names[0]])
 }
 
 func meanRow(t *graph.Tensor) ([]float64, error) {

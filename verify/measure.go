@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/verify/ort"
 )
 
 // Measured is what a model did with one clip.
 type Measured struct {
-	Masks [][]uint8     // [block][frame]: 1 where the block computed the frame
-	Time  time.Duration // of the run, divided by the clips it had
+	Masks  [][]uint8     // [block][frame]: 1 where the block computed the frame
+	Scores []float64     // of each class
+	Time   time.Duration // of the run, divided by the clips it had
+	Form   clips.Form    // in which it took the clip
 }
 
 // Measure runs every video through a subject and reads which frames its focal
@@ -39,28 +42,44 @@ func Measure(ctx context.Context, s *Subject, opt Options) ([]Measured, error) {
 		if opt.Progress != nil {
 			opt.Progress("clip", i, p.opt.Videos.Len())
 		}
-		clips, err := p.videos(i, len(p.clips), p.sample())
+		batch, err := p.videos(i, len(p.clips), p.sample())
 		if err != nil {
 			return nil, err
 		}
 		start := time.Now()
-		if _, err := p.run(s.Model, p.optimised(), clips); err != nil {
+		if _, err := p.run(s.Model, p.optimised(), batch); err != nil {
 			return nil, err
 		}
-		each := time.Since(start) / time.Duration(len(clips))
-		o, err := p.run(shown, p.optimised(), clips)
+		each := time.Since(start) / time.Duration(len(batch))
+		o, err := p.run(shown, p.optimised(), batch)
 		if err != nil {
 			return nil, err
 		}
-		if err := p.readMasks(o, len(clips)); err != nil {
+		if err := p.readMasks(o, len(batch)); err != nil {
 			return nil, err
 		}
 		if o.masks == nil {
 			return nil, fmt.Errorf("%s: it does not show its choices; convert it with --outputs masks", s.Path)
 		}
-		for k := range min(len(clips), p.opt.Videos.Len()-i) {
-			measured = append(measured, Measured{o.masks[k*p.crops], each})
+		for k := range min(len(batch), p.opt.Videos.Len()-i) {
+			scores, err := o.scoresOf(len(batch), k)
+			if err != nil {
+				return nil, err
+			}
+			measured = append(measured, Measured{o.masks[k*p.crops], scores, each, p.form(p.sample())})
 		}
 	}
 	return measured, nil
+}
+
+// SourceScores runs every video through a subject's source and returns the
+// scores of each class, by clip.
+func SourceScores(ctx context.Context, s *Subject, opt Options) ([][]float64, error) {
+	opt.Batch = 1
+	p, err := newProver(ctx, s, opt)
+	if err != nil {
+		return nil, err
+	}
+	defer p.sessions.close()
+	return p.scores(s.Source, p.sourceFrames)
 }

@@ -274,11 +274,10 @@ func (p *prover) sample() int { return p.perSample }
 // videos returns n clips from the i-th on, the last again and again where there
 // are fewer.
 func (p *prover) videos(i, n, frames int) ([][]float32, error) {
-	form := clips.Form{Frames: frames, Channels: p.channels, Height: p.h, Width: p.w, Pixels: p.pixels}
 	batch := make([][]float32, n)
 	for k := range batch {
 		var err error
-		if batch[k], err = p.opt.Videos.Clip(p.ctx, min(i+k, p.opt.Videos.Len()-1), form); err != nil {
+		if batch[k], err = p.opt.Videos.Clip(p.ctx, min(i+k, p.opt.Videos.Len()-1), p.form(frames)); err != nil {
 			return nil, err
 		}
 	}
@@ -448,4 +447,9 @@ func (c *sessionCache) close() {
 		e.session.Close()
 	}
 	c.entries = nil
+}
+
+// form is what the models take for a clip of so many frames.
+func (p *prover) form(frames int) clips.Form {
+	return clips.Form{Frames: frames, Channels: p.channels, Height: p.h, Width: p.w, Pixels: p.pixels}
 }

@@ -11,6 +11,7 @@ func (a *app) commands() []*cli.Command {
 		a.verifyCommand(),
 		a.flopsCommand(),
 		a.optimizeCommand(),
+		a.explainCommand(),
 		a.exportCommand(),
 		a.passesCommand(),
 		a.doctorCommand(),

@@ -1,0 +1,218 @@
+package afc
+
+import (
+	"context"
+	"fmt"
+	"image"
+	"math"
+	"slices"
+	"strings"
+
+	"golang.org/x/image/draw"
+
+	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/clips"
+	"github.com/afc-project/afc/explain"
+	"github.com/afc-project/afc/verify"
+)
+
+// ExplainOptions say what to look at.
+type ExplainOptions struct {
+	Model        string // path of an AFNet that afc wrote
+	Source       string // path of the model it was made from, run beside it; "": none
+	SourceFrames int    // frames a clip of the source, where its graph does not say
+	Clips        Clips
+	Run          Runtime
+
+	Progress func(step string) // is told what is being done; nil: nobody
+}
+
+// Explain runs clips through an AFNet and its source, and reports what each
+// block computed of each frame, what was answered, and what it cost.
+func Explain(ctx context.Context, opt ExplainOptions) (*explain.Report, error) {
+	step := PassOptions{Progress: opt.Progress}.step
+	step("reading " + opt.Model)
+	s, net, err := subjectOf(opt.Model)
+	if err != nil {
+		return nil, err
+	}
+	if len(s.Blocks) == 0 {
+		return nil, filef("%s: no block of it selects frames; explain takes an AFNet that afc wrote", opt.Model)
+	}
+	e := &explanation{opt: opt, net: net, subject: s}
+	e.run = opt.Run.options()
+	if e.run.Videos, err = opt.Clips.videos(s); err != nil {
+		return nil, err
+	}
+	e.run.Progress = func(what string, done, total int) { step(fmt.Sprintf("%s %d of %d", what, done+1, total)) }
+	return e.report(ctx)
+}
+
+// explanation is one run of Explain.
+type explanation struct {
+	opt     ExplainOptions
+	net     *afblock.Network
+	subject *verify.Subject
+	run     verify.Options
+}
+
+func (e *explanation) report(ctx context.Context) (*explain.Report, error) {
+	measured, err := verify.Measure(ctx, e.subject, e.run)
+	if err != nil {
+		return nil, err
+	}
+	r := &explain.Report{Model: e.opt.Model, Source: e.opt.Source, Input: e.run.Videos.String(), Frames: e.net.Frames}
+	for _, stage := range e.net.Stages {
+		if stage.AF != nil {
+			r.Stages = append(r.Stages, stageNames(stage))
+		}
+	}
+	answers, err := e.source(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	for i, m := range measured {
+		c := explain.Clip{Name: fmt.Sprintf("clip %d", i+1), Label: e.run.Videos.Label(i), Answer: largest(m.Scores), Source: -1}
+		if answers != nil {
+			c.Source = largest(answers[i])
+		}
+		for _, block := range m.Masks {
+			c.Computed = append(c.Computed, bools(block))
+		}
+		if c.MACs, err = e.cost(m.Masks); err != nil {
+			return nil, err
+		}
+		if i < explain.MostClips {
+			if c.Thumbnails, err = e.thumbnails(ctx, i, m.Form); err != nil {
+				return nil, err
+			}
+		}
+		r.Clips = append(r.Clips, c)
+	}
+	return r, nil
+}
+
+// stageNames names an AF module's focal blocks in the paper's words.
+func stageNames(stage *afblock.Stage) explain.Stage {
+	out := explain.Stage{Name: stage.Name}
+	for i := range stage.AF.Focal {
+		out.Blocks = append(out.Blocks, fmt.Sprintf("%s focal %d", stage.Name, i+1))
+	}
+	return out
+}
+
+// source runs the source, if there is one, and returns its scores by clip.
+func (e *explanation) source(ctx context.Context, r *explain.Report) ([][]float64, error) {
+	if e.opt.Source == "" {
+		return nil, nil
+	}
+	src, err := openModel(e.opt.Source)
+	if err != nil {
+		return nil, err
+	}
+	e.subject.Source, e.subject.SourceFrames = src, e.opt.SourceFrames
+	scores, err := verify.SourceScores(ctx, e.subject, e.run)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", e.opt.Source, err)
+	}
+	again, err := openModel(e.opt.Source)
+	if err != nil {
+		return nil, err
+	}
+	if net, err := networkOf(again, e.opt.SourceFrames); err == nil { // of another kind of network no cost is known
+		cost, err := net.Cost(afblock.CostOptions{Size: e.size()})
+		if err != nil {
+			return nil, err
+		}
+		r.SourceMACs = cost.Total().MACs
+	}
+	return scores, nil
+}
+
+// cost is what a clip with these masks takes.
+func (e *explanation) cost(masks [][]uint8) (float64, error) {
+	ratios := make([]float64, len(masks))
+	for b, mask := range masks {
+		for _, bit := range mask {
+			ratios[b] += float64(bit) / float64(len(mask))
+		}
+	}
+	cost, err := e.net.Cost(afblock.CostOptions{Size: e.size(), Ratios: ratios})
+	if err != nil {
+		return 0, err
+	}
+	return cost.Total().MACs, nil
+}
+
+func (e *explanation) size() afblock.Size {
+	if e.net.Size.Known() {
+		return e.net.Size
+	}
+	return afblock.Size{224, 224}
+}
+
+// largest is the class of the largest score, -1 of none.
+func largest(scores []float64) int {
+	if len(scores) == 0 {
+		return -1
+	}
+	return slices.Index(scores, slices.Max(scores))
+}
+
+func bools(bits []uint8) []bool {
+	out := make([]bool, len(bits))
+	for i, b := range bits {
+		out[i] = b != 0
+	}
+	return out
+}
+
+// thumbnailSide is the longer side of a thumbnail, in pixels.
+const thumbnailSide = 96
+
+// thumbnails shows a clip's frames as the network takes them, the smallest of
+// its values black, the largest white.
+func (e *explanation) thumbnails(ctx context.Context, i int, form clips.Form) ([]image.Image, error) {
+	values, err := e.run.Videos.Clip(ctx, i, form)
+	if err != nil {
+		return nil, err
+	}
+	low, high := math.Inf(1), math.Inf(-1)
+	for _, v := range values {
+		low, high = min(low, float64(v)), max(high, float64(v))
+	}
+	pixel := func(frame, channel, at int) uint8 {
+		v := float64(values[(frame*form.Channels+channel%form.Channels)*form.Height*form.Width+at])
+		return uint8(255 * (v - low) / max(high-low, 1e-12))
+	}
+	var out []image.Image
+	for t := range min(form.Frames, e.net.Frames) {
+		img := image.NewRGBA(image.Rect(0, 0, form.Width, form.Height))
+		for at := range form.Width * form.Height {
+			for c := range 3 {
+				channel := c
+				if form.Channels != 3 { // no colours, such as optical flow
+					channel = 0
+				}
+				img.Pix[4*at+c] = pixel(t, channel, at)
+			}
+			img.Pix[4*at+3] = 255
+		}
+		out = append(out, scaledDown(img))
+	}
+	return out, nil
+}
+
+func scaledDown(img image.Image) image.Image {
+	w, h := img.Bounds().Dx(), img.Bounds().Dy()
+	if max(w, h) <= thumbnailSide {
+		return img
+	}
+	w, h = max(1, w*thumbnailSide/max(w, h)), max(1, h*thumbnailSide/max(w, h))
+	small := image.NewRGBA(image.Rect(0, 0, w, h))
+	draw.ApproxBiLinear.Scale(small, small.Bounds(), img, img.Bounds(), draw.Src, nil)
+	return small
+}
+
+// PageName is where the page about a model goes if nobody says: beside it.
+func PageName(model string) string { return strings.TrimSuffix(model, ".onnx") + ".html" }
