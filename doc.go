@@ -9,7 +9,8 @@
 //	Verify    an AFNet on ONNX Runtime; Same holds any two models together     verify.go
 //	Estimate  costs from shapes; Measure costs on clips                        estimate.go, measure.go
 //	Inspect   what is seen in a model                                          inspect.go
-//	Export    an AFNet's weights, for fine-tuning in PyTorch                   export.go
+//	Explain   what an AFNet computed on clips                                  explain.go
+//	Export    weights, PyTorch code that trains them, a Triton repository      export.go
 //
 // Each takes one struct of options whose zero values are the defaults, and
 // returns a report, which encoding/json writes as the program's --json does. An

@@ -3,12 +3,8 @@ package afc
 import (
 	"context"
 	"fmt"
-	"image"
-	"math"
 	"slices"
 	"strings"
-
-	"golang.org/x/image/draw"
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/clips"
@@ -83,9 +79,11 @@ func (e *explanation) report(ctx context.Context) (*explain.Report, error) {
 			return nil, err
 		}
 		if i < explain.MostClips {
-			if c.Thumbnails, err = e.thumbnails(ctx, i, m.Form); err != nil {
+			values, err := e.run.Videos.Clip(ctx, i, m.Form)
+			if err != nil {
 				return nil, err
 			}
+			c.Thumbnails = clips.Thumbnails(values, m.Form, thumbnailSide)[:min(m.Form.Frames, e.net.Frames)]
 		}
 		r.Clips = append(r.Clips, c)
 	}
@@ -169,50 +167,6 @@ func bools(bits []uint8) []bool {
 
 // thumbnailSide is the longer side of a thumbnail, in pixels.
 const thumbnailSide = 96
-
-// thumbnails shows a clip's frames as the network takes them, the smallest of
-// its values black, the largest white.
-func (e *explanation) thumbnails(ctx context.Context, i int, form clips.Form) ([]image.Image, error) {
-	values, err := e.run.Videos.Clip(ctx, i, form)
-	if err != nil {
-		return nil, err
-	}
-	low, high := math.Inf(1), math.Inf(-1)
-	for _, v := range values {
-		low, high = min(low, float64(v)), max(high, float64(v))
-	}
-	pixel := func(frame, channel, at int) uint8 {
-		v := float64(values[(frame*form.Channels+channel%form.Channels)*form.Height*form.Width+at])
-		return uint8(255 * (v - low) / max(high-low, 1e-12))
-	}
-	var out []image.Image
-	for t := range min(form.Frames, e.net.Frames) {
-		img := image.NewRGBA(image.Rect(0, 0, form.Width, form.Height))
-		for at := range form.Width * form.Height {
-			for c := range 3 {
-				channel := c
-				if form.Channels != 3 { // no colours, such as optical flow
-					channel = 0
-				}
-				img.Pix[4*at+c] = pixel(t, channel, at)
-			}
-			img.Pix[4*at+3] = 255
-		}
-		out = append(out, scaledDown(img))
-	}
-	return out, nil
-}
-
-func scaledDown(img image.Image) image.Image {
-	w, h := img.Bounds().Dx(), img.Bounds().Dy()
-	if max(w, h) <= thumbnailSide {
-		return img
-	}
-	w, h = max(1, w*thumbnailSide/max(w, h)), max(1, h*thumbnailSide/max(w, h))
-	small := image.NewRGBA(image.Rect(0, 0, w, h))
-	draw.ApproxBiLinear.Scale(small, small.Bounds(), img, img.Bounds(), draw.Src, nil)
-	return small
-}
 
 // PageName is where the page about a model goes if nobody says: beside it.
 func PageName(model string) string { return strings.TrimSuffix(model, ".onnx") + ".html" }

@@ -8,5 +8,6 @@
 //	template.go  names of frames
 //	arrays.go    NumPy files           random.go  pixels without meaning
 //	prepare.go   resize, crop, normalise; image.go decodes
+//	thumbnails.go  pictures of frames
 //	layout.go    how tensors hold clips; input.go a model's input of them
 package clips
