@@ -60,7 +60,7 @@ func (e *engine) inner(b *blockFit, c *afblock.Conv, t *target) error {
 		return err
 	}
 	x := newMatrix(t.sample.rows(), c.In()*c.Kernel()*c.Kernel())
-	err = e.run.each(m, b.feeds(), []string{read(m, c)}, func(v []maps) error {
+	err = e.run.each(m, b.feeds(), []string{read(m, c)}, t.sample.clips, func(v []maps) error {
 		t.sample.inputs(v[0], windowOf(c), x)
 		return nil
 	})
@@ -115,7 +115,7 @@ func (e *engine) last(b *blockFit, t *target) error {
 	c := b.blk.Convs()[len(b.blk.Convs())-1]
 	x := newMatrix(t.sample.rows(), c.In()*c.Kernel()*c.Kernel())
 	rest := newMatrix(t.y.rows, t.y.cols)
-	err = e.run.each(m, b.feeds(), []string{read(m, c), residual(m, b.blk)}, func(v []maps) error {
+	err = e.run.each(m, b.feeds(), []string{read(m, c), residual(m, b.blk)}, t.sample.clips, func(v []maps) error {
 		t.sample.inputs(v[0], windowOf(c), x)
 		t.sample.values(v[1], nearest, rest)
 		return nil
@@ -165,7 +165,7 @@ func (e *engine) jointInputs(b *blockFit, s *sample) (*matrix, error) {
 		name, w, cols = read(m, side), windowOf(side), side.In()
 	}
 	rest := newMatrix(s.rows(), cols)
-	err = e.run.each(m, b.feeds(), []string{read(m, c), name}, func(v []maps) error {
+	err = e.run.each(m, b.feeds(), []string{read(m, c), name}, s.clips, func(v []maps) error {
 		s.inputs(v[0], windowOf(c), x)
 		s.inputs(v[1], w, rest)
 		return nil
@@ -185,17 +185,27 @@ func (e *engine) advance(b *blockFit) (*stream, error) {
 // keep stores a value for all clips.
 func (e *engine) keep(m *graph.Model, feeds []feed, name string) (*stream, error) {
 	var out *stream
-	err := e.run.each(m, feeds, []string{name}, func(v []maps) (err error) {
+	err := e.run.each(m, feeds, []string{name}, e.run.all(), func(v []maps) (err error) {
 		if out == nil {
 			if out, err = newStream(e.run.clips*e.run.frames, v[0].c, v[0].at); err != nil {
 				return err
 			}
 		}
-		return out.write(v[0].first, v[0].values)
+		return e.store(out, v[0])
 	})
 	if err != nil {
 		out.close()
 		return nil, err
 	}
 	return out, nil
+}
+
+// store writes maps of clips to where they belong.
+func (e *engine) store(to *stream, m maps) error {
+	for i, c := range m.clips {
+		if err := to.write(c*e.run.frames, m.clip(i)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

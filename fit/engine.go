@@ -129,7 +129,7 @@ type tap struct {
 
 // draw samples positions of a map for a target.
 func (e *engine) draw(at size, counts func(int) bool, salt string) *target {
-	return &target{sample: draw(e.opt.Rows, e.run.clips*e.run.frames, at, counts, e.opt.Seed, salt)}
+	return &target{sample: draw(e.opt.Rows, e.run.clips, e.run.frames, at, counts, e.opt.Seed, salt)}
 }
 
 // tap looks at what a source block's i-th convolution makes, or, of the last,
@@ -152,7 +152,7 @@ func (e *engine) pass(src *afblock.Block, taps []*tap) error {
 		}
 	}
 	var next *stream
-	err := e.run.each(e.source, []feed{{name: e.aheadName, stream: e.ahead}}, names, func(v []maps) (err error) {
+	err := e.run.each(e.source, []feed{{name: e.aheadName, stream: e.ahead}}, names, e.run.all(), func(v []maps) (err error) {
 		if next == nil {
 			if next, err = newStream(e.run.clips*e.run.frames, v[0].c, v[0].at); err != nil {
 				return err
@@ -165,7 +165,7 @@ func (e *engine) pass(src *afblock.Block, taps []*tap) error {
 			}
 			t.sample.values(m, t.view, t.y)
 		}
-		return next.write(v[0].first, v[0].values)
+		return e.store(next, v[0])
 	})
 	if err != nil {
 		next.close()

@@ -80,7 +80,8 @@ func (e *engine) start(ctx context.Context, videos clips.Videos) error {
 		return err
 	}
 	e.source = m
-	session := ort.SessionOptions{Threads: e.opt.Threads}
+	// Between runs this process has work of its own for the cores.
+	session := ort.SessionOptions{Threads: e.opt.Threads, Config: map[string]string{"session.intra_op.allow_spinning": "0"}}
 	if e.products, err = newProducts(ctx, session); err != nil {
 		return err
 	}
@@ -117,7 +118,7 @@ func (e *engine) stem(feed *feeder, videos clips.Videos) error {
 		if err != nil {
 			return err
 		}
-		m, err := mapsOf(out[0], first*perSample)
+		m, err := mapsOf(out[0], []int{first})
 		if err != nil {
 			return err
 		}
@@ -126,7 +127,7 @@ func (e *engine) stem(feed *feeder, videos clips.Videos) error {
 				return err
 			}
 		}
-		return e.ahead.write(m.first, m.values[:use*perSample*e.ahead.perFrame()])
+		return e.ahead.write(first*perSample, m.values[:use*perSample*e.ahead.perFrame()])
 	})
 }
 

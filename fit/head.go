@@ -81,9 +81,9 @@ func (e *engine) linear(x *matrix, w []float32, outputs int) (*matrix, error) {
 func averages(s *stream) (*matrix, error) {
 	out := newMatrix(s.frames, s.c)
 	area := s.at.h * s.at.w
+	v := make([]float32, s.perFrame())
 	for f := range s.frames {
-		v, err := s.read(f, 1)
-		if err != nil {
+		if err := s.read(f, v); err != nil {
 			return nil, err
 		}
 		for c := range s.c {

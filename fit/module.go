@@ -66,7 +66,7 @@ type moduleFit struct {
 func (w *moduleFit) choose() error {
 	last := w.src[len(w.src)-2]
 	var t *target
-	err := w.run.each(w.source, []feed{{name: w.aheadName, stream: w.ahead}}, []string{sum(last)}, func(v []maps) error {
+	err := w.run.each(w.source, []feed{{name: w.aheadName, stream: w.ahead}}, []string{sum(last)}, w.run.all(), func(v []maps) error {
 		if t == nil {
 			t = w.draw(v[0].at, nil, "channels")
 			t.y = newMatrix(t.sample.rows(), v[0].c)
@@ -207,7 +207,7 @@ func (w *moduleFit) idle(b *blockFit) (*stream, error) {
 	}
 	t, c := b.targets[last], b.blk.Convs()[last]
 	rest := newMatrix(t.y.rows, t.y.cols)
-	err = w.run.each(m, b.feeds(), []string{residual(m, b.blk)}, func(v []maps) error {
+	err = w.run.each(m, b.feeds(), []string{residual(m, b.blk)}, t.sample.clips, func(v []maps) error {
 		t.sample.values(v[0], nearest, rest)
 		return nil
 	})
@@ -360,7 +360,7 @@ func (w *moduleFit) mix() error {
 	a := newMatrix(t.sample.rows(), w.ample.stream.c)
 	f := newMatrix(t.sample.rows(), w.focal.stream.c)
 	feeds := []feed{w.ample, w.focal}
-	err := w.run.each(w.source, feeds, []string{w.ample.name, w.focal.name}, func(v []maps) error {
+	err := w.run.each(w.source, feeds, []string{w.ample.name, w.focal.name}, t.sample.clips, func(v []maps) error {
 		t.sample.values(v[0], nearest, a)
 		t.sample.values(v[1], nearest, f)
 		return nil
@@ -463,9 +463,9 @@ func (w *moduleFit) give(share []float32) (gate []float32, err error) {
 // rescale scales a stream's channels.
 func rescale(s *stream, scale []float32) error {
 	area := s.at.h * s.at.w
+	v := make([]float32, s.perFrame())
 	for frame := range s.frames {
-		v, err := s.read(frame, 1)
-		if err != nil {
+		if err := s.read(frame, v); err != nil {
 			return err
 		}
 		for i := range v {

@@ -4,6 +4,7 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 )
 
@@ -58,46 +59,58 @@ func beside(parts ...*matrix) *matrix {
 }
 
 // sample is the positions of maps of one size at which a regression looks: the
-// rows of its matrices, frame by frame. It is spread evenly over the frames that
-// count, at positions drawn anew in each.
+// rows of its matrices, frame by frame.
 type sample struct {
 	at    size
+	clips []int   // that have rows, in order
 	start []int32 // of each frame's rows; one entry more than there are frames
 	place []int32 // y·w + x
 }
 
-// draw samples about n positions of the frames that count says (nil: all), all
-// of them where there are fewer.
-func draw(n, frames int, at size, counts func(frame int) bool, seed uint64, salt string) *sample {
-	s := &sample{at: at, start: make([]int32, frames+1)}
+// perFrame is the most rows that are taken of a frame while other clips are
+// left: positions of one frame tell less than those of another clip, but clips
+// that no regression looks at need not be run for it.
+const perFrame = 32
+
+// draw samples n positions of the frames, frames a clip, that count says (nil:
+// all), or all there are. They are spread evenly over as many clips as it takes,
+// and drawn anew for each frame and salt.
+func draw(n, clips, frames int, at size, counts func(frame int) bool, seed uint64, salt string) *sample {
 	h := fnv.New64a()
 	h.Write([]byte(salt))
-	var chosen []int
-	for f := range frames {
-		if counts == nil || counts(f) {
-			chosen = append(chosen, f)
+	seed ^= h.Sum64()
+	area := at.h * at.w
+	s := &sample{at: at, start: make([]int32, clips*frames+1)}
+	order := rand.New(rand.NewPCG(seed, 1<<63)).Perm(clips)
+	var chosen []int // frames
+	for k := 0; k < clips && len(chosen)*min(area, perFrame) < n; k++ {
+		for f := order[k] * frames; f < (order[k]+1)*frames; f++ {
+			if counts == nil || counts(f) {
+				chosen = append(chosen, f)
+			}
 		}
 	}
-	area, k := at.h*at.w, 0
-	order := make([]int32, area)
-	for f := range frames {
-		s.start[f] = int32(len(s.place))
-		if k == len(chosen) || chosen[k] != f {
-			continue
-		}
+	slices.Sort(chosen)
+	places := make([]int32, area)
+	for k, f := range chosen {
 		want := min((k+1)*n/len(chosen)-k*n/len(chosen), area)
-		k++
-		for i := range order {
-			order[i] = int32(i)
+		for i := range places {
+			places[i] = int32(i)
 		}
-		rng := rand.New(rand.NewPCG(seed^h.Sum64(), uint64(f)))
+		rng := rand.New(rand.NewPCG(seed, uint64(f)))
 		for i := range want { // Fisher and Yates, as far as needed
 			j := i + rng.IntN(area-i)
-			order[i], order[j] = order[j], order[i]
+			places[i], places[j] = places[j], places[i]
 		}
-		s.place = append(s.place, order[:want]...)
+		s.place = append(s.place, places[:want]...)
+		s.start[f+1] = int32(want)
+		if c := f / frames; len(s.clips) == 0 || s.clips[len(s.clips)-1] != c {
+			s.clips = append(s.clips, c)
+		}
 	}
-	s.start[frames] = int32(len(s.place))
+	for f := range clips * frames {
+		s.start[f+1] += s.start[f]
+	}
 	return s
 }
 
@@ -113,7 +126,7 @@ func (s *sample) collect(m maps, row func(frame []float32, y, x, i int)) {
 		wait.Go(func() {
 			for f := m.frames * k / workers; f < m.frames*(k+1)/workers; f++ {
 				frame := m.values[f*m.c*m.at.h*m.at.w : (f+1)*m.c*m.at.h*m.at.w]
-				for i := s.start[m.first+f]; i < s.start[m.first+f+1]; i++ {
+				for i := s.start[m.frame(f)]; i < s.start[m.frame(f)+1]; i++ {
 					row(frame, int(s.place[i])/s.at.w, int(s.place[i])%s.at.w, int(i))
 				}
 			}

@@ -8,7 +8,10 @@ import (
 
 // numbered makes maps in which every value tells its place.
 func numbered(frames, c int, at size) maps {
-	m := maps{0, frames, c, at, make([]float32, frames*c*at.h*at.w)}
+	m := maps{make([]int, frames), frames, c, at, make([]float32, frames*c*at.h*at.w)}
+	for i := range m.clips {
+		m.clips[i] = i
+	}
 	for i := range m.values {
 		m.values[i] = float32(i%101) - 50
 	}
@@ -26,28 +29,43 @@ func (m maps) at4(frame, c, y, x int) float32 {
 // same for the same seed, and all positions where there are not more.
 func TestDraw(t *testing.T) {
 	odd := func(f int) bool { return f%2 == 1 }
-	s := draw(40, 10, size{3, 4}, odd, 5, "layer")
-	if s.rows() != 40 {
-		t.Fatalf("%d rows, want 40", s.rows())
+	s := draw(55, 5, 2, size{3, 4}, odd, 5, "layer")
+	if s.rows() != 55 {
+		t.Fatalf("%d rows, want 55", s.rows())
 	}
 	for f := range 10 {
 		places := slices.Clone(s.place[s.start[f]:s.start[f+1]])
-		if want := 8 * (f % 2); len(places) != want {
+		if want := 11 * (f % 2); len(places) != want {
 			t.Errorf("frame %d has %d rows, want %d", f, len(places), want)
 		}
 		slices.Sort(places)
-		if len(slices.Compact(places)) != 8*(f%2) {
+		if len(slices.Compact(places)) != 11*(f%2) {
 			t.Errorf("frame %d has a position twice", f)
 		}
 	}
-	if again := draw(40, 10, size{3, 4}, odd, 5, "layer"); !slices.Equal(again.place, s.place) {
+	if again := draw(55, 5, 2, size{3, 4}, odd, 5, "layer"); !slices.Equal(again.place, s.place) {
 		t.Error("the same seed draws other positions")
 	}
-	if other := draw(40, 10, size{3, 4}, odd, 5, "other"); slices.Equal(other.place, s.place) {
+	if other := draw(55, 5, 2, size{3, 4}, odd, 5, "other"); slices.Equal(other.place, s.place) {
 		t.Error("another layer has the same positions")
 	}
-	if all := draw(1000, 10, size{3, 4}, odd, 5, "layer"); all.rows() != 60 {
+	if all := draw(1000, 5, 2, size{3, 4}, odd, 5, "layer"); all.rows() != 60 {
 		t.Errorf("%d rows of 60 positions", all.rows())
+	}
+}
+
+// TestDrawFewClips: more clips than it takes are not looked at, others by each
+// layer.
+func TestDrawFewClips(t *testing.T) {
+	a := draw(640, 100, 2, size{10, 10}, nil, 5, "a")
+	if len(a.clips) != 10 || a.rows() != 640 || !slices.IsSorted(a.clips) {
+		t.Errorf("%d rows of clips %v, want 640 of 10 clips", a.rows(), a.clips)
+	}
+	if b := draw(640, 100, 2, size{10, 10}, nil, 5, "b"); slices.Equal(a.clips, b.clips) {
+		t.Error("another layer looks at the same clips")
+	}
+	if s := draw(640, 100, 2, size{2, 1}, nil, 5, "a"); len(s.clips) != 100 || s.rows() != 400 {
+		t.Errorf("%d rows of %d clips, want all 400", s.rows(), len(s.clips))
 	}
 }
 
@@ -57,7 +75,7 @@ func TestInputs(t *testing.T) {
 	m := numbered(2, 3, size{5, 6})
 	for _, w := range []window{{1, 1, 0}, {1, 2, 0}, {3, 1, 1}, {3, 2, 1}, {7, 2, 3}} {
 		at := w.through(m.at)
-		s := draw(1000, 2, at, nil, 1, "x")
+		s := draw(1000, 2, 1, at, nil, 1, "x")
 		x := newMatrix(s.rows(), m.c*w.kernel*w.kernel)
 		s.inputs(m, w, x)
 		for f := range 2 {
@@ -81,7 +99,7 @@ func TestViews(t *testing.T) {
 		{size{8, 8}, size{4, 4}}, {size{7, 5}, size{4, 3}}, {size{4, 6}, size{4, 6}}, {size{4, 3}, size{7, 5}}, {size{4, 4}, size{8, 8}},
 	} {
 		m := numbered(2, 2, tt.from)
-		s := draw(1000, 2, tt.to, nil, 1, "x")
+		s := draw(1000, 2, 1, tt.to, nil, 1, "x")
 		for _, v := range []view{nearest, mean, pooled, pooledReLU} {
 			if v != nearest && tt.from.h <= tt.to.h {
 				continue

@@ -22,12 +22,25 @@ type runner struct {
 	frames  int // T, of a clip
 }
 
-// maps are feature maps of consecutive frames, [frames, c, h, w].
+// maps are feature maps of whole clips, [frames, c, h, w].
 type maps struct {
-	first, frames int // counted over all clips
-	c             int
-	at            size
-	values        []float32
+	clips  []int
+	frames int // of all these clips
+	c      int
+	at     size
+	values []float32
+}
+
+// frame is the number among all frames of the i-th here.
+func (m maps) frame(i int) int {
+	n := m.frames / len(m.clips)
+	return m.clips[i/n]*n + i%n
+}
+
+// clip returns the values of the i-th clip here.
+func (m maps) clip(i int) []float32 {
+	n := len(m.values) / len(m.clips)
+	return m.values[i*n : (i+1)*n]
 }
 
 // feed says what an input of a part is fed with: a stream, or one number a
@@ -46,9 +59,18 @@ func (f feed) port() port {
 	return port{f.name, graph.Shape{graph.Sym("frames"), graph.D(int64(s.c)), graph.D(int64(s.at.h)), graph.D(int64(s.at.w))}}
 }
 
-// each computes values of a model from what is fed for all clips, and shows
-// visit the maps, in the order of names, for some clips after the others.
-func (r *runner) each(m *graph.Model, feeds []feed, names []string, visit func([]maps) error) error {
+// all lists all clips.
+func (r *runner) all() []int {
+	out := make([]int, r.clips)
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}
+
+// each computes values of a model from what is fed for clips, and shows visit
+// the maps, in the order of names, for some of the clips after the others.
+func (r *runner) each(m *graph.Model, feeds []feed, names []string, clips []int, visit func([]maps) error) error {
 	fed := func(name string) int { return slices.IndexFunc(feeds, func(f feed) bool { return f.name == name }) }
 	var ports []port
 	perClip := 1
@@ -71,9 +93,8 @@ func (r *runner) each(m *graph.Model, feeds []feed, names []string, visit func([
 		defer session.Close()
 	}
 	batch := max(1, batchValues/perClip)
-	for clip := 0; clip < r.clips; clip += batch {
-		n := min(batch, r.clips-clip) * r.frames
-		in, err := readFeeds(feeds, clip*r.frames, n)
+	for some := range slices.Chunk(clips, batch) {
+		in, err := r.read(feeds, some)
 		if err != nil {
 			return err
 		}
@@ -93,7 +114,7 @@ func (r *runner) each(m *graph.Model, feeds []feed, names []string, visit func([
 			} else {
 				t = out[slices.Index(made, name)]
 			}
-			if shown[i], err = mapsOf(t, clip*r.frames); err != nil {
+			if shown[i], err = mapsOf(t, some); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 		}
@@ -104,23 +125,32 @@ func (r *runner) each(m *graph.Model, feeds []feed, names []string, visit func([
 	return nil
 }
 
-func readFeeds(feeds []feed, frame, n int) ([]*graph.Tensor, error) {
+// read returns what is fed for clips.
+func (r *runner) read(feeds []feed, clips []int) ([]*graph.Tensor, error) {
 	var in []*graph.Tensor
+	frames := len(clips) * r.frames
 	for _, f := range feeds {
+		var values []float32
 		if f.scalar != nil {
-			in = append(in, tensorOf(f.scalar[frame:frame+n], n))
+			for _, c := range clips {
+				values = append(values, f.scalar[c*r.frames:(c+1)*r.frames]...)
+			}
+			in = append(in, tensorOf(values, frames))
 			continue
 		}
-		values, err := f.stream.read(frame, n)
-		if err != nil {
-			return nil, err
+		values = make([]float32, frames*f.stream.perFrame())
+		per := r.frames * f.stream.perFrame()
+		for i, c := range clips {
+			if err := f.stream.read(c*r.frames, values[i*per:(i+1)*per]); err != nil {
+				return nil, err
+			}
 		}
-		in = append(in, tensorOf(values, n, f.stream.c, f.stream.at.h, f.stream.at.w))
+		in = append(in, tensorOf(values, frames, f.stream.c, f.stream.at.h, f.stream.at.w))
 	}
 	return in, nil
 }
 
-func mapsOf(t *graph.Tensor, first int) (maps, error) {
+func mapsOf(t *graph.Tensor, clips []int) (maps, error) {
 	values, err := valuesOf(t)
 	if err != nil {
 		return maps{}, err
@@ -128,5 +158,5 @@ func mapsOf(t *graph.Tensor, first int) (maps, error) {
 	if len(t.Dims) != 4 {
 		return maps{}, fmt.Errorf("BUG: %v is no feature map", t.Dims)
 	}
-	return maps{first, int(t.Dims[0]), int(t.Dims[1]), size{int(t.Dims[2]), int(t.Dims[3])}, values}, nil
+	return maps{clips, int(t.Dims[0]), int(t.Dims[1]), size{int(t.Dims[2]), int(t.Dims[3])}, values}, nil
 }

@@ -58,13 +58,10 @@ func (s *stream) write(frame int, values []float32) error {
 	return nil
 }
 
-// read returns n frames from a frame on.
-func (s *stream) read(frame, n int) ([]float32, error) {
-	values := make([]float32, n*s.perFrame())
-	if _, err := s.file.ReadAt(bytesOf(values), int64(frame)*int64(s.perFrame())*4); err != nil {
-		return nil, err
-	}
-	return values, nil
+// read fills values with whole frames, from a frame on.
+func (s *stream) read(frame int, values []float32) error {
+	_, err := s.file.ReadAt(bytesOf(values), int64(frame)*int64(s.perFrame())*4)
+	return err
 }
 
 // bytesOf views values as a tensor's bytes. ONNX Runtime runs on little-endian
