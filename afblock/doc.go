@@ -13,6 +13,7 @@
 //	rules.go          rules of AF modules: strides, residual paths, names of batch norms
 //	rewrite*.go       a plain network becomes an AFNet
 //	pattern.go        fixed selections of frames
+//	origin.go         how weights came about
 //	identity.go       an AFNet that computes what its source computes
 //	cost*.go          what a clip costs
 //	zero_response.go  F(0), a block's answer to a zero image

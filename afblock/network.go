@@ -26,6 +26,9 @@ type Network struct {
 	// FineTune is set when AF weights were transplanted, not trained: the
 	// network must be fine-tuned before it predicts well.
 	FineTune bool
+
+	// Fit says how the weights were fitted; nil if they were not.
+	Fit *Fitted
 }
 
 // Unselected is the answer of a focal block's residual branch for a frame that

@@ -55,8 +55,26 @@ func Fit(ctx context.Context, in Input, opt Options) (*Result, error) {
 	net.FineTune = false
 	r := &Result{Net: net, For: opt.For, Seed: opt.Seed, Clips: on.Len(), Held: held.Len(), Layers: e.layers}
 	var err error
-	r.Controls, err = measure(ctx, net, teacher, held, opt)
-	return r, err
+	if r.Controls, err = measure(ctx, net, teacher, held, opt); err != nil {
+		return nil, err
+	}
+	net.Fit = r.record()
+	return r, nil
+}
+
+// record is what the network keeps of its fit.
+func (r *Result) record() *afblock.Fitted {
+	f := &afblock.Fitted{For: string(r.For), Clips: r.Clips, Seed: r.Seed}
+	for _, n := range r.Net.AllNavigation() {
+		f.Masks = n.Fixed.String()
+	}
+	if len(r.Controls) > 0 {
+		f.Held, f.Agrees, f.Error = r.Held, r.Controls[0].Top1, r.Controls[0].Error
+	}
+	for _, l := range r.Layers {
+		f.Residuals = append(f.Residuals, afblock.Residual{Layer: l.Name, Left: l.Residual})
+	}
+	return f
 }
 
 // regressions counts what there is to fit.

@@ -10,9 +10,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled"
 	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/clips"
+	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/passes"
 	"github.com/afc-project/afc/testmodels"
 	"github.com/afc-project/afc/verify/ort"
@@ -182,6 +186,43 @@ func TestFitRepeats(t *testing.T) {
 			}
 		}
 		first = all
+	}
+}
+
+// TestFitIsTold: a model says of itself how its weights were fitted, and what a
+// fit cannot have said is refused.
+func TestFitIsTold(t *testing.T) {
+	in := networks(t, tiny, half, 40)
+	r, err := Fit(t.Context(), in, Options{Threads: 1, Rows: 2000, Seed: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, _, err := codegen.Lower(r.Net, codegen.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	net, _, err := compiled.ReadModel(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(r.Net.Fit, net.Fit); d != "" {
+		t.Error(d)
+	}
+	if want := "fitted for the schedule uniform:0.5 on 36 clips (seed 3); names"; !strings.HasPrefix(net.Fit.String(), want) {
+		t.Errorf("says %q, want %q …", net.Fit, want)
+	}
+	if net.Origin() != "fitted" || len(net.Fit.Residuals) != len(r.Layers) {
+		t.Errorf("origin %s, %d residuals of %d layers", net.Origin(), len(net.Fit.Residuals), len(r.Layers))
+	}
+	for _, f := range []afblock.Fitted{{For: "\x1b[31m", Masks: "all"}, {For: "any", Masks: "\x1b[31m"}} {
+		net.Fit = &f
+		bad, _, err := codegen.Lower(net, codegen.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := compiled.ReadModel(bad); err == nil {
+			t.Errorf("%+v is read", f)
+		}
 	}
 }
 

@@ -94,6 +94,9 @@ func (p *prover) checkAgreement() (Check, error) {
 	if p.s.FineTune {
 		c.Where += "; its AF weights were never trained: it needs fine-tuning"
 	}
+	if p.s.Fitted != "" {
+		c.Where += "; its weights were " + p.s.Fitted
+	}
 	if p.opt.MinTop1 > 0 {
 		c.Limit = fmt.Sprintf("top-1 ≥ %.1f %%", 100*p.opt.MinTop1)
 		if c.Status = Pass; a.Top1 < p.opt.MinTop1 {

@@ -66,6 +66,9 @@ type Subject struct {
 	// FineTune says that the file's AF weights were never trained, so that it
 	// need not answer like the source.
 	FineTune bool
+	// Fitted says how the AF weights were fitted to the source, "" if they were
+	// not.
+	Fitted string
 	// Probabilities says that the models' outputs have gone through softmax.
 	Probabilities bool
 }

@@ -88,6 +88,8 @@ type AFDescription struct {
 	compiled.FileInfo
 	Unselected string `json:"unselected"`
 	FineTune   bool   `json:"fine_tune,omitempty"` // weights transplanted, not trained
+	Origin     string `json:"origin"`              // of the weights: transplanted, fitted or trained
+	Fit        string `json:"fit,omitempty"`       // how they were fitted
 }
 
 // Network says what is in a network, and in the model it was recognised in.
@@ -116,7 +118,10 @@ func Network(net *afblock.Network) *Description {
 	for _, s := range net.Stages {
 		sd := describeStage(s)
 		if sd.AF != nil {
-			d.AF = &AFDescription{Unselected: net.Unselected.String(), FineTune: net.FineTune}
+			d.AF = &AFDescription{Unselected: net.Unselected.String(), FineTune: net.FineTune, Origin: net.Origin()}
+			if net.Fit != nil {
+				d.AF.Fit = net.Fit.String()
+			}
 		}
 		for _, item := range cost.Items {
 			if item.Stage == s.Name {

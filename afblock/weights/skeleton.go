@@ -38,6 +38,7 @@ type structure struct {
 	Size       afblock.Size    `json:"size"`
 	Unselected string          `json:"unselected"`
 	FineTune   bool            `json:"needs_fine_tuning"`
+	Fit        *afblock.Fitted `json:"fit,omitempty"`
 	Prefix     string          `json:"key_prefix"`
 	FC         string          `json:"fc"`
 	Stem       convJSON        `json:"stem"`
@@ -135,6 +136,8 @@ func Parse(text string) (*Skeleton, json.RawMessage, error) {
 func (s *structure) check() error {
 	bad := func(field, found string) error { return fmt.Errorf("%s %q is unknown", field, found) }
 	switch {
+	case s.Fit != nil && s.Fit.Check() != nil:
+		return bad("fit", s.Fit.For+" "+s.Fit.Masks)
 	case s.Unselected != afblock.UnselectedBias.String() && s.Unselected != afblock.UnselectedZero.String():
 		return bad("unselected", s.Unselected)
 	case !validPool(s.Pool):
@@ -196,7 +199,7 @@ type outline struct{ exported bool }
 func (o outline) of(net *afblock.Network) *Skeleton {
 	sk := &Skeleton{structure: structure{
 		Frames: net.Frames, Size: net.Size,
-		Unselected: net.Unselected.String(), FineTune: net.FineTune, Prefix: net.Keys.Prefix, FC: net.Keys.FC,
+		Unselected: net.Unselected.String(), FineTune: net.FineTune, Fit: net.Fit, Prefix: net.Keys.Prefix, FC: net.Keys.FC,
 		Head: headJSON{net.Head.FC.Key, net.Head.FC.Bias != nil, consensusNames[net.Head.Consensus], net.Head.Softmax},
 	}}
 	var last *afblock.Stage

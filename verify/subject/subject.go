@@ -28,6 +28,9 @@ func Of(m *graph.Model) (*verify.Subject, *afblock.Network, error) {
 		FineTune: net.FineTune, Probabilities: net.Head.Softmax,
 		Network: interpreted, TrunkIn: file.TrunkIn, TrunkOut: file.TrunkOut, Origin: originOf(net),
 	}
+	if net.Fit != nil {
+		s.Fitted = net.Fit.String()
+	}
 	s.Variant = func(v interpret.Variant) (*verify.Variant, error) { return variantOf(net, codegen.OptionsOf(file), v) }
 	s.Reference = func(masksIn bool) (*graph.Model, error) {
 		m, _, err := codegen.Lower(net, codegen.Options{Lowering: codegen.Mask, MasksInput: masksIn, MasksOutput: true})
