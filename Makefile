@@ -6,7 +6,7 @@ STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOSEC       = $(GO) run github.com/securego/gosec/v2/cmd/gosec@v2.30.0
 GOVULNCHECK = $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: build ort demo test pytorch-test big-test gpu-test portability short check bench proto corpus fuzz mutants clean
+.PHONY: build ort demo test pytorch-test big-test gpu-test portability short check bench bench-fit proto corpus fuzz mutants clean
 
 build: ## bin/afc
 	$(GO) build -trimpath -o bin/afc ./cmd/afc
@@ -52,6 +52,9 @@ bench: ort ## the speed bars and what each step is worth, as Markdown and JSON i
 	$(GO) run ./cmd/speed -steps -md build/steps.md -json build/steps.json
 	$(GO) test ./passes -run '^$$' -bench . -benchtime 1x -timeout 20m > build/optimize.txt
 	@cat build/bars.md build/steps.md build/optimize.txt
+
+bench-fit: ort ## what fitting reaches on clips of motions: the table of docs/BENCHMARKS.md
+	$(GO) test ./fit -run '^$$' -bench Motion -benchtime 1x -timeout 60m -v
 
 FUZZTIME ?= 20m
 

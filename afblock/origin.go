@@ -14,11 +14,11 @@ type Fitted struct {
 	Error  float64 `json:"error"`  // squared error of the scores there, in parts of their spread
 	// Residuals are what each layer leaves of its targets, in parts of their
 	// spread, in the order fitted.
-	Residuals []Residual `json:"residuals"`
+	Residuals []LayerResidual `json:"residuals"`
 }
 
-// Residual is what is left of a layer's targets.
-type Residual struct {
+// LayerResidual is what is left of a layer's targets.
+type LayerResidual struct {
 	Layer string  `json:"layer"`
 	Left  float64 `json:"left"`
 }

@@ -112,12 +112,25 @@ func (e *engine) whole(b, src *afblock.Block, in feed, wide float64) (*stream, e
 	for i, at := range sizes(b, in.stream.at) {
 		t := e.draw(at, nil, b.Convs()[i].Key)
 		fit.targets = append(fit.targets, t)
-		taps = append(taps, e.tap(src, i, t, nearest))
+		taps = append(taps, e.tap(src, i, t, e.coarser(i < len(b.Convs())-1)))
 	}
 	if err := e.pass(src, taps); err != nil {
 		return nil, err
 	}
 	return e.block(fit)
+}
+
+// coarser is how a convolution sees a map of the source that is finer than its
+// own: where the source's next convolution looks, or, for any selection, what
+// is there on average, behind ReLU where one follows.
+func (e *engine) coarser(relu bool) view {
+	switch {
+	case e.opt.For != Any:
+		return nearest
+	case relu:
+		return pooledReLU
+	}
+	return pooled
 }
 
 // tap takes rows of a value of the source as a target.

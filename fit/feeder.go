@@ -49,9 +49,6 @@ func (f *feeder) each(ctx context.Context, videos clips.Videos, visit func(first
 				if err != nil {
 					return err
 				}
-				if err := f.look(v); err != nil {
-					return fmt.Errorf("clip %d of %s: %w", i+k, videos, err)
-				}
 				batch = append(batch, v)
 			} else {
 				batch = append(batch, slices.Clone(batch[len(batch)-1]))
@@ -64,21 +61,6 @@ func (f *feeder) each(ctx context.Context, videos clips.Videos, visit func(first
 		if err := visit(i, min(f.samples, videos.Len()-i), t); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// look refuses a clip that is not numbers, or says nothing.
-func (f *feeder) look(clip []float32) error {
-	constant := true
-	for _, v := range clip {
-		if v-v != 0 {
-			return errNotFinite
-		}
-		constant = constant && v == clip[0]
-	}
-	if constant {
-		return fmt.Errorf("every pixel of every frame is %g", clip[0])
 	}
 	return nil
 }

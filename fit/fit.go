@@ -21,6 +21,8 @@ type Result struct {
 	Layers []Layer          `json:"layers"` // in the order fitted
 	// Controls is what the clips held back say: the schedule first.
 	Controls []Control `json:"controls,omitempty"`
+	// SourceRight is the part of them that the source names; absent without labels.
+	SourceRight *float64 `json:"source_right,omitempty"`
 }
 
 // Fit fits an AFNet's weights to a source's activations on clips. Neither
@@ -46,7 +48,7 @@ func Fit(ctx context.Context, in Input, opt Options) (*Result, error) {
 	e := &engine{opt: opt, teacher: teacher, net: net, total: regressions(net)}
 	defer e.close()
 	on, held := split(in.Videos, opt.Clips, opt.Held)
-	if err := e.start(ctx, on); err != nil {
+	if err := e.start(ctx, shown(net, on)); err != nil {
 		return nil, err
 	}
 	if err := e.fit(); err != nil {
@@ -55,7 +57,7 @@ func Fit(ctx context.Context, in Input, opt Options) (*Result, error) {
 	net.FineTune = false
 	r := &Result{Net: net, For: opt.For, Seed: opt.Seed, Clips: on.Len(), Held: held.Len(), Layers: e.layers}
 	var err error
-	if r.Controls, err = measure(ctx, net, teacher, held, opt); err != nil {
+	if r.Controls, r.SourceRight, err = measure(ctx, net, teacher, held, opt); err != nil {
 		return nil, err
 	}
 	net.Fit = r.record()
@@ -65,14 +67,14 @@ func Fit(ctx context.Context, in Input, opt Options) (*Result, error) {
 // record is what the network keeps of its fit.
 func (r *Result) record() *afblock.Fitted {
 	f := &afblock.Fitted{For: string(r.For), Clips: r.Clips, Seed: r.Seed}
-	for _, n := range r.Net.AllNavigation() {
+	for _, n := range r.Net.Navigation() {
 		f.Masks = n.Fixed.String()
 	}
 	if len(r.Controls) > 0 {
 		f.Held, f.Agrees, f.Error = r.Held, r.Controls[0].Top1, r.Controls[0].Error
 	}
 	for _, l := range r.Layers {
-		f.Residuals = append(f.Residuals, afblock.Residual{Layer: l.Name, Left: l.Residual})
+		f.Residuals = append(f.Residuals, afblock.LayerResidual{Layer: l.Name, Left: l.Residual})
 	}
 	return f
 }

@@ -96,7 +96,7 @@ func TestFitIdentity(t *testing.T) {
 		"frames of odd size":      func(s *testmodels.Spec) { s.Size = 50 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			if testing.Short() && name != "TSM bottlenecks" && name != "TSN basic blocks" {
+			if testing.Short() && name != "TSM bottlenecks" {
 				t.Skip("takes seconds")
 			}
 			spec := tiny
@@ -137,10 +137,14 @@ func TestFitEveryShape(t *testing.T) {
 		"no frame":           {afblock.RewriteOptions{}, Schedule},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if testing.Short() && name != "any selection" && name != "zero answers" {
+			if testing.Short() && name != "any selection" {
 				t.Skip("takes seconds")
 			}
-			in := networks(t, tiny, opt.rewrite, 220)
+			n := 220
+			if testing.Short() {
+				n = 100
+			}
+			in := networks(t, tiny, opt.rewrite, n)
 			options := Options{Threads: 1, Rows: 4000, Held: 20, For: opt.masks}
 			r, err := Fit(t.Context(), in, options)
 			if err != nil {
@@ -149,7 +153,7 @@ func TestFitEveryShape(t *testing.T) {
 			source := in.Source.Clone()
 			source.Frames = in.Net.Frames
 			_, held := split(in.Videos, 0, 20)
-			before, err := measure(t.Context(), in.Net, source, held, options)
+			before, _, err := measure(t.Context(), in.Net, source, held, options)
 			if err != nil {
 				t.Fatal(err)
 			}

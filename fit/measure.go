@@ -23,6 +23,9 @@ type Control struct {
 	// Error is the squared difference of the scores, in parts of the spread of
 	// the source's.
 	Error float64 `json:"error"`
+	// Right is the part of the clips whose class it names, as the source's
+	// Result.SourceRight; absent without labels.
+	Right *float64 `json:"right,omitempty"`
 }
 
 // The selections that a network is measured under. Schedule is what its
@@ -44,22 +47,22 @@ var controls = []struct {
 func repeated(v bool, n int) []bool { return slices.Repeat([]bool{v}, n) }
 
 // measure runs both networks on videos, one sample or batch at a time.
-func measure(ctx context.Context, net, teacher *afblock.Network, videos clips.Videos, opt Options) ([]Control, error) {
+func measure(ctx context.Context, net, teacher *afblock.Network, videos clips.Videos, opt Options) ([]Control, *float64, error) {
 	if videos.Len() == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	theirs, err := newScorer(ctx, teacher, opt)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer theirs.close()
 	want, err := theirs.scores(videos, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	ours, err := newScorer(ctx, net, opt)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer ours.close()
 	var out []Control
@@ -80,13 +83,31 @@ func measure(ctx context.Context, net, teacher *afblock.Network, videos clips.Vi
 			return masks
 		})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		r := compare(got, want)
+		r.Right = right(got, videos)
 		r.Name, r.Selected = c.name, float64(selected)/float64(max(frames, 1))
 		out = append(out, r)
 	}
-	return out, nil
+	return out, right(want, videos), nil
+}
+
+// right is the part of the videos whose label has the highest score, nil where
+// labels are not known.
+func right(scores [][]float64, videos clips.Videos) *float64 {
+	var n float64
+	for i, s := range scores {
+		label := videos.Label(i)
+		if label < 0 || label >= len(s) {
+			return nil
+		}
+		if first(s) == label {
+			n++
+		}
+	}
+	n /= float64(len(scores))
+	return &n
 }
 
 // compare compares scores [clips][classes].

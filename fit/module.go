@@ -146,21 +146,25 @@ func (w *moduleFit) step(n, block int) error {
 		selected = nil
 	}
 	var taps []*tap
-	fine := sizes(focal, w.focal.stream.at)
+	fine, last := sizes(focal, w.focal.stream.at), len(focal.Convs())-1
+	f.joint = n == 0 && w.opt.For == Any && focal.Residual.Conv != nil
 	for i, at := range fine {
-		t := w.draw(at, selected, focal.Convs()[i].Key)
+		counts := selected
+		if i == last && w.opt.For == Any && w.net.Unselected == afblock.UnselectedBias {
+			counts = nil // skipped frames get this convolution's answer too
+		}
+		t := w.draw(at, counts, focal.Convs()[i].Key)
 		f.targets = append(f.targets, t)
-		taps = append(taps, w.tap(src, i, t, nearest))
+		taps = append(taps, w.tap(src, i, t, w.coarser(i < last)))
 	}
 	for i, at := range sizes(ample, w.ample.stream.at) {
 		t, v := w.draw(at, nil, ample.Convs()[i].Key), mean
 		if at == fine[i] {
-			v = nearest // both at the source's stride, or finer
+			v = w.coarser(i < last)
 		}
 		a.targets = append(a.targets, t)
 		taps = append(taps, w.tap(src, i, t, v))
 	}
-	last := len(focal.Convs()) - 1
 	if n == len(w.m.Focal)-1 {
 		w.mixTarget = w.draw(fine[last], nil, focal.Key+".mix")
 		taps = append(taps, w.tap(src, last, w.mixTarget, nearest))

@@ -110,10 +110,11 @@ func (a *app) tellFitted(c *cli.Context, r *afc.FitReport) error {
 	}
 	if len(r.Fit.Controls) > 0 {
 		fmt.Fprintf(a.stdout, "\non %d clips held back from the fit:\n", r.Fit.Held)
-		t = table.New("frames selected", "share", "source's first class", "error of scores")
+		t = table.New("frames selected", "share", "source's first class", "error of scores", "right")
 		for _, k := range r.Fit.Controls {
-			t.Add(k.Name, percent(k.Selected), percent(k.Top1), fmt.Sprintf("%.4f", k.Error))
+			t.Add(k.Name, percent(k.Selected), percent(k.Top1), fmt.Sprintf("%.4f", k.Error), maybe(k.Right))
 		}
+		t.Add("source", "", "", "", maybe(r.Fit.SourceRight))
 		if err := t.Write(a.stdout, "  "); err != nil {
 			return err
 		}
@@ -142,6 +143,14 @@ func fittedFor(r *fit.Result) string {
 		return "the schedule " + n.Fixed.String()
 	}
 	return "no selection"
+}
+
+// maybe is a part in percent, nothing where it is not known.
+func maybe(x *float64) string {
+	if x == nil {
+		return ""
+	}
+	return percent(*x)
 }
 
 func percent(x float64) string { return fmt.Sprintf("%.1f %%", 100*x) }

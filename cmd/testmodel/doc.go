@@ -2,6 +2,7 @@
 // demonstrations and benchmarks.
 //
 //		testmodel -depth 50 -frames 8 -shift scatter -o tsm.onnx
+//	testmodel -motion DIR -clips 200    a small TSM that was trained, and clips that it knows
 //
 //	  - main.go: flags and the file
 package main

@@ -10,6 +10,7 @@ import (
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/atomicfile"
 	"github.com/afc-project/afc/testmodels"
+	"github.com/afc-project/afc/testmodels/motion"
 )
 
 // shifts names the spellings of the temporal shift, in the order of
@@ -37,7 +38,12 @@ func run() error {
 	flag.BoolVar(&s.Dynamic, "dynamic", false, "dynamic batch")
 	flag.Int64Var(&s.Opset, "opset", 13, "opset, 9 to 23")
 	flag.Uint64Var(&s.Seed, "seed", 0, "seed of the weights")
+	motionDir := flag.String("motion", "", "write into this folder, in place of a model: tsm.onnx, clips to fit on (fit/) and others (test/)")
+	count := flag.Int("clips", 200, "with -motion: clips to fit on, and half as many others")
 	flag.Parse()
+	if *motionDir != "" {
+		return writeMotion(*motionDir, *count)
+	}
 	if *out == "" || flag.NArg() > 0 {
 		return fmt.Errorf("usage: testmodel [flags] -o FILE")
 	}
@@ -57,6 +63,19 @@ func run() error {
 		return err
 	}
 	return write(s.Build(), *out, *external)
+}
+
+// writeMotion writes the trained source and clips as folders of images.
+func writeMotion(dir string, count int) error {
+	for _, part := range []struct {
+		name string
+		motion.Videos
+	}{{"fit", motion.Videos{Seed: 303, Count: count}}, {"test", motion.Videos{Seed: 202, Count: count / 2}}} {
+		if err := part.Write(filepath.Join(dir, part.name)); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(filepath.Join(dir, "tsm.onnx"), motion.Source, 0o666)
 }
 
 func write(m *graph.Model, path string, external bool) error {
