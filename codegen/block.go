@@ -9,20 +9,40 @@ import (
 
 // blocks emits a run of blocks, on a split stream where there is a shift, and
 // shows what each reads to before, if given.
-func (b *builder) blocks(x feature, run []*afblock.Block, frames int, before func(n int, x stream)) feature {
-	s := streamOf(x)
-	split := b.opt.takes(SplitStream) && slices.ContainsFunc(run, hasShift)
+func (b *builder) blocks(x stream, run []*afblock.Block, frames int, before func(n int, x stream)) feature {
+	last := run[len(run)-1]
+	return b.joined(b.blocksOf(x, run, nil, frames, before), last.Key+".whole")
+}
+
+// blocksOf is blocks from stream to stream; ends is how what reads it would have
+// it cut.
+func (b *builder) blocksOf(x stream, run []*afblock.Block, ends []span, frames int, before func(n int, x stream)) stream {
+	split := b.splitsRun(run)
 	for i, blk := range run {
 		if before != nil {
-			before(i, s)
+			before(i, x)
 		}
-		if !split || !splits(blk) {
-			s = streamOf(b.block(b.joined(s, blk.Key+".whole"), blk, frames))
-			continue
+		at, found := cutAhead(run[i+1:], blk.Out())
+		if !found && ends != nil {
+			at = ends
 		}
-		s = b.splitBlock(s, blk, cuts(run[i+1:], blk.Out()), frames)
+		x = b.blockOf(x, blk, at, frames, split)
 	}
-	return b.joined(s, run[len(run)-1].Key+".whole")
+	return x
+}
+
+// splitsRun reports whether a run of blocks goes on a split stream.
+func (b *builder) splitsRun(run []*afblock.Block) bool {
+	return b.opt.takes(SplitStream) && slices.ContainsFunc(run, hasShift)
+}
+
+// blockOf emits a block from stream to stream, with the given cuts where it can
+// be split.
+func (b *builder) blockOf(x stream, blk *afblock.Block, ends []span, frames int, split bool) stream {
+	if !split || !splits(blk) {
+		return streamOf(b.block(b.joined(x, blk.Key+".whole"), blk, frames))
+	}
+	return b.splitBlock(x, blk, ends, frames)
 }
 
 // block emits a residual block for every frame.

@@ -13,20 +13,28 @@ type branch struct{ *lowerer }
 
 func (l branch) check() error { return l.checkSized() }
 
-func (l branch) lead(x feature) (feature, int, error) {
-	n := l.scannedStages()
-	if n == 0 {
-		return l.lowerer.lead(x)
+func (l branch) lead(x feature) (stream, int, error) {
+	if n := l.scannedStages(); n > 0 {
+		x, err := l.frameScans(x, l.net.Stages[:n])
+		return streamOf(x), n, err
 	}
-	x, err := l.frameScans(x, l.net.Stages[:n])
-	return x, n, err
+	if n := l.unrolledStages(); n > 0 {
+		x, err := l.unrolled(x, n)
+		return x, n, err
+	}
+	return l.lowerer.lead(x)
 }
 
-func (l branch) module(x feature, s *afblock.Stage) (feature, error) {
-	if l.scanPays(x.size()) {
-		return l.blockScans(x, s)
+func (l branch) module(x stream, s *afblock.Stage, ends []span) (stream, error) {
+	size := x[0].size()
+	switch {
+	case !l.scanPays(size):
+		return gather{l.without(SplitStream)}.module(x, s, ends)
+	case l.scansPieces(s.AF, size):
+		return l.pieceScans(x, s, ends)
 	}
-	return gather{l.without(SplitStream)}.module(x, s)
+	y, err := l.blockScans(l.joined(x, s.Name+".whole"), s)
+	return streamOf(y), err
 }
 
 // branchFrame emits one frame's focal block without shift, selected or not.

@@ -143,7 +143,7 @@ func (l branch) toChoices(step *frameStep, x feature, m *afblock.AFModule, size 
 // sees, if anything.
 func (b *builder) ampleOf(x feature, m *afblock.AFModule) []feature {
 	outs := []feature{{}}
-	outs[0] = b.ampleBranch(x, m, 1, func(_ *afblock.Navigation, seen feature) {
+	outs[0] = b.ampleBranch(streamOf(x), m, 1, func(_ *afblock.Navigation, seen feature) {
 		if seen.v != nil {
 			outs = append(outs, seen)
 		}

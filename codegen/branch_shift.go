@@ -10,7 +10,7 @@ import (
 // the ample branch along.
 func (l branch) blockScans(x feature, s *afblock.Stage) (feature, error) {
 	m := s.AF
-	a := l.choices(x, m)
+	a := l.choices(streamOf(x), m)
 	f, last := x, len(m.Focal)-1
 	for n, blk := range m.Focal {
 		var behind *stageEnd
@@ -58,7 +58,7 @@ func (l branch) blockScan(x feature, blk *afblock.Block, s selection, behind *st
 	outs, err := l.scan(blk.Key+".frames", ins, func(fr *frame) ([]feature, error) {
 		r := fr.feature(0, residual)
 		ones := &onesMap{body: fr.builder, choice: fr.parts[1], h: x.h, w: x.w, hint: blk.Key + ".ones"}
-		y, err := fr.choose(blk.Key, fr.parts[1:2], func(b *builder, chosen []bool) (feature, error) {
+		y, err := fr.chooseOne(blk.Key, fr.parts[1:2], func(b *builder, chosen []bool) (feature, error) {
 			switch {
 			case !chosen[0]:
 				return l.unselectedFrame(b, r, ones, blk, true)

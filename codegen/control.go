@@ -68,29 +68,47 @@ func (b *builder) scan(hint string, ins []scanned, body func(*frame) ([]feature,
 }
 
 // choose emits one subgraph for each way the conditions can be, under nested
-// Ifs; one of them makes the feature map.
-func (b *builder) choose(hint string, conds []*graph.Value, emit func(b *builder, chosen []bool) (feature, error)) (feature, error) {
+// Ifs; one of them makes the feature maps.
+func (b *builder) choose(hint string, conds []*graph.Value, emit func(b *builder, chosen []bool) ([]feature, error)) ([]feature, error) {
 	return b.chooseAmong(hint, conds, nil, emit)
 }
 
-func (b *builder) chooseAmong(hint string, conds []*graph.Value, known []bool, emit func(*builder, []bool) (feature, error)) (feature, error) {
+func (b *builder) chooseAmong(hint string, conds []*graph.Value, known []bool, emit func(*builder, []bool) ([]feature, error)) ([]feature, error) {
 	if len(conds) == 0 {
 		return emit(b, known)
 	}
-	var y feature
+	var outs []feature
 	var branches [2]*graph.Graph
 	for i, chosen := range []bool{true, false} {
 		sub := b.sub(hint + []string{".then", ".else"}[i])
 		var err error
-		if y, err = sub.chooseAmong(hint, conds[1:], append(slices.Clone(known), chosen), emit); err != nil {
-			return feature{}, err
+		if outs, err = sub.chooseAmong(hint, conds[1:], append(slices.Clone(known), chosen), emit); err != nil {
+			return nil, err
 		}
-		y.v.Type = y.oneFrame()
-		sub.g.AddOutput(y.v)
+		for _, y := range outs {
+			y.v.Type = y.oneFrame()
+			sub.g.AddOutput(y.v)
+		}
 		branches[i] = sub.g
 	}
-	return y.with(b.node("If", hint, in(conds[0]),
-		graph.Subgraph("then_branch", branches[0]), graph.Subgraph("else_branch", branches[1]))), nil
+	made := b.nodes("If", hint, in(conds[0]), len(outs),
+		graph.Subgraph("then_branch", branches[0]), graph.Subgraph("else_branch", branches[1]))
+	for i := range outs {
+		outs[i].v = made[i]
+	}
+	return outs, nil
+}
+
+// chooseOne is choose for a single map.
+func (b *builder) chooseOne(hint string, conds []*graph.Value, emit func(b *builder, chosen []bool) (feature, error)) (feature, error) {
+	outs, err := b.choose(hint, conds, func(b *builder, chosen []bool) ([]feature, error) {
+		y, err := emit(b, chosen)
+		return []feature{y}, err
+	})
+	if err != nil {
+		return feature{}, err
+	}
+	return outs[0], nil
 }
 
 // oneFrame is the type of a map of batch 1.

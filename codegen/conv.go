@@ -15,6 +15,10 @@ type conv struct {
 	bias                *param
 	bn                  *batchNorm
 	stride, pad, groups int
+
+	// trail is how many channels of the map stand behind those that the weight
+	// reads; it is given zeros for them.
+	trail int
 }
 
 type batchNorm struct {
@@ -68,13 +72,24 @@ func (c conv) outputs(s span) conv {
 	return c
 }
 
-// inputs returns the part of a convolution that reads the channels of s of a
-// map with other channels ahead of them, for which its kernel has zeros.
-func (c conv) inputs(s span, ahead int) conv {
-	c.weight = c.weight.slice(s, 1)
-	if ahead > 0 {
-		c.weight = c.weight.behindZeros(ahead)
+// inputs returns the part of a convolution that reads the channels of a piece of
+// a map, with zeros for the channels around it.
+func (c conv) inputs(p piece) conv {
+	if p.span != (span{0, int(c.weight.tensor.Dims[1])}) {
+		c.weight = c.weight.slice(p.span, 1)
 	}
+	if p.at > 0 {
+		c.weight = c.weight.behindZeros(p.at)
+	}
+	c.trail = p.behind()
+	return c
+}
+
+// group returns group g of a grouped convolution as one of its own.
+func (c conv) group(g int) conv {
+	each := c.out() / c.groups
+	c = c.outputs(span{g * each, (g + 1) * each})
+	c.groups = 1
 	return c
 }
 

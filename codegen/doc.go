@@ -9,8 +9,10 @@
 //	codegen.go, target.go, steps.go   Options: lowerings, targets, steps
 //	lower.go, strategy.go             the walk over the network; what a strategy is
 //	mask.go, gather.go, topk.go       strategies
-//	branch*.go                        branch: frame by frame without shift, block by
-//	                                  block with it, chains of blocks
+//	branch*.go                        branch: frame by frame without shift (frames,
+//	                                  chains); with it, one clip's frames written out
+//	                                  (unroll), small maps in pieces (pieces), or a Scan
+//	                                  a block (shift)
 //	block.go, conv.go, gate.go,       parts of a network
 //	navigation.go, shift.go
 //	border.go, interleave.go,         steps, those of branch beside it

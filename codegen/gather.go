@@ -16,7 +16,7 @@ type gather struct{ *lowerer }
 
 func (l gather) check() error { return nil }
 
-func (l gather) module(x feature, s *afblock.Stage) (feature, error) {
+func (l gather) module(x stream, s *afblock.Stage, _ []span) (stream, error) {
 	return l.batchModule(x, s, l.focal)
 }
 
@@ -66,11 +66,20 @@ func (b *builder) zeroRow(x feature, hint string) feature {
 // zeroMap emits F(0) for maps of x's size, [1, C, h, w], from its few distinct
 // values; ONNX Runtime expands them when it loads the model.
 func (b *builder) zeroMap(blk *afblock.Block, x feature) (*graph.Value, error) {
+	return b.zeroChannels(blk, x, span{0, blk.Out()})
+}
+
+// zeroChannels emits the channels of s of F(0).
+func (b *builder) zeroChannels(blk *afblock.Block, x feature, s span) (*graph.Value, error) {
 	z, err := blk.ZeroResponse(x.size())
 	if err != nil {
 		return nil, fmt.Errorf("block %s: its answer to a zero image: %w", blk.Key, err)
 	}
-	v := b.weight(param{"afc." + blk.Key + ".zero", z.Values})
+	values := param{"afc." + blk.Key + ".zero", z.Values}
+	if s != (span{0, blk.Out()}) {
+		values = values.slice(s, 1)
+	}
+	v := b.weight(values)
 	if len(z.Rows) > int(z.Values.Dims[2]) {
 		v = b.node("Gather", blk.Key+".zero_rows", in(v, b.vec(z.Rows...)), graph.Int("axis", 2))
 	}

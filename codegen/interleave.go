@@ -1,7 +1,7 @@
 package codegen
 
 import (
-	"slices"
+	"strings"
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
@@ -12,20 +12,28 @@ import (
 // processor waiting for weights. So where maps are that narrow the frames of a
 // clip share one: pixel x of frame t stands in column x·T + t. A convolution
 // dilated by T columns keeps each frame to itself and has the products it had
-// before, on rows T times as long. Pooled by frame or shifted between frames
-// such maps cannot be, nor strided.
+// before, on rows T times as long. Strided or pooled by frame such maps cannot be.
+// A shift moves columns by one.
 
 // minRow is the width of a map below which the frames of a clip share one.
 const minRow = 14
 
-// interleaves reports whether blocks, which read x, run on frames that share
-// maps.
-func (l *lowerer) interleaves(x feature, blocks []*afblock.Block) bool {
-	if !l.opt.takes(Interleave) || !x.sized() || l.net.Frames == 1 || len(blocks) == 0 {
+// interleaves reports whether blocks, which read maps of that size, run on frames
+// that share maps. Channels that a shift moves must be a tensor of their own.
+func (l *lowerer) interleaves(size afblock.Size, blocks []*afblock.Block) bool {
+	if !l.opt.takes(Interleave) || !size.Known() || l.net.Frames == 1 || len(blocks) == 0 {
 		return false
 	}
-	return blocks[0].Shift == nil && blocks[0].Through(x.size())[1] < minRow &&
-		!slices.ContainsFunc(blocks[1:], func(b *afblock.Block) bool { return b.Shift != nil || strides(b) })
+	for i, blk := range blocks {
+		if s := blk.Shift; s != nil && (s.Residual || !splits(blk) || !l.opt.takes(SplitStream)) {
+			return false
+		}
+		switch {
+		case i > 0 && strides(blk), i == 0 && blk.Shift != nil && strides(blk) && blk.Stride() == 1:
+			return false
+		}
+	}
+	return blocks[0].Through(size)[1] < minRow
 }
 
 // strides reports whether a block makes maps smaller, on either path: a file may
@@ -36,45 +44,80 @@ func strides(b *afblock.Block) bool {
 
 // interleaved emits blocks on frames that share maps, the first up to its last
 // stride on frames apart.
-func (l *lowerer) interleaved(x feature, blocks []*afblock.Block) feature {
+func (l *lowerer) interleaved(x stream, blocks []*afblock.Block) feature {
+	split := l.splitsRun(blocks)
 	for i, blk := range blocks {
+		ends := cuts(blocks[i+1:], blk.Out())
 		switch {
 		case i > 0:
-			x = l.block(x, blk, 1)
+			x = l.blockOf(x, blk, ends, 1, split)
 		case strides(blk):
-			x = l.interleavedStride(x, blk)
+			x = l.interleavedStride(x, blk, ends)
 		default:
-			x = l.block(l.interleave(x, blk.Key+".interleave"), blk, 1)
+			whole := l.joined(x, blk.Key+".whole")
+			x = l.blockOf(streamOf(l.interleave(whole, blk.Key+".interleave")), blk, ends, 1, split)
 		}
 	}
-	return l.deinterleave(x, blocks[0].Key+".deinterleave")
+	return l.deinterleave(l.joined(x, blocks[0].Key+".whole"), blocks[0].Key+".deinterleave")
 }
 
 // interleavedStride emits a block that makes maps smaller: up to its last
 // stride on frames apart.
-func (l *lowerer) interleavedStride(x feature, blk *afblock.Block) feature {
+func (l *lowerer) interleavedStride(x stream, blk *afblock.Block, ends []span) stream {
 	n := len(blk.Main)
 	for n > 0 && !stridedConv(blk.Main[n-1]) {
 		n--
 	}
-	main, rest := l.layers(x, blk.Main[:n], blk.Key), blk.Main[n:]
-	key := blk.Key
-	if n > 0 && len(rest) > 0 {
-		key = blk.Main[n-1].(*afblock.Conv).Key
-		main, rest = l.layers(main, rest[:1], key), rest[1:]
+	read := x
+	if blk.Shift != nil {
+		read = l.splitShift(x, blk, l.net.Frames)
 	}
-	residual, down := l.residualRead(x, blk)
-	if len(rest) == 1 && pointwise(down) {
-		if c, ok := rest[0].(*afblock.Conv); ok && pointwise(c) {
-			return l.summed(main, residual, c, down, blk)
+	main, rest, key := l.joined(x, blk.Key+".whole"), blk.Main[n:], blk.Key
+	if n > 0 {
+		first := blk.Main[0].(*afblock.Conv)
+		main = l.layers(l.convOver(read, convOf(first)), blk.Main[1:n], first.Key)
+		key = blk.Main[n-1].(*afblock.Conv).Key
+		if len(rest) > 0 {
+			main, rest = l.layers(main, rest[:1], key), rest[1:]
 		}
 	}
-	main = l.layers(l.interleave(main, blk.Key+".interleave"), rest, key)
-	residual = l.interleave(residual, blk.Key+".downsample.interleave")
-	if down != nil {
-		residual = l.conv(residual, convOf(down))
+	residual, down := l.residualRead(l.joined(x, blk.Key+".whole"), blk)
+	if len(rest) == 1 && pointwise(down) {
+		if c, ok := rest[0].(*afblock.Conv); ok && pointwise(c) {
+			return l.summed(main, residual, c, down, blk, ends)
+		}
 	}
-	return l.join(main, residual, blk)
+	main = l.interleave(main, blk.Key+".interleave")
+	mains := make([]feature, len(ends))
+	if len(rest) > 0 {
+		last := rest[len(rest)-1].(*afblock.Conv)
+		main = l.layers(main, rest[:len(rest)-1], key)
+		for i, end := range ends {
+			mains[i] = l.conv(main, convOf(last).outputs(end))
+		}
+	} else {
+		for i, end := range ends {
+			mains[i] = l.cut(streamOf(main), end, blk.Key+".main")
+		}
+	}
+	return l.interleavedEnd(mains, residual, down, blk, ends)
+}
+
+// interleavedEnd emits the sums that end a block, of main paths on frames that
+// share maps and a residual path, still apart, with the convolution down left.
+func (l *lowerer) interleavedEnd(mains []feature, residual feature, down *afblock.Conv, blk *afblock.Block, ends []span) stream {
+	residual = l.interleave(residual, blk.Key+".downsample.interleave")
+	var out stream
+	for i, end := range ends {
+		var r feature
+		if down != nil {
+			r = l.conv(residual, convOf(down).outputs(end))
+		} else {
+			r = l.cut(streamOf(residual), end, blk.Key+".residual")
+		}
+		out = append(out, piece{l.join(mains[i], r, suffixed(blk, i)), end, 0})
+	}
+	return out
 }
 
 // residualRead emits the residual path up to its stride, and returns what of
@@ -98,28 +141,32 @@ func (l *lowerer) residualRead(x feature, blk *afblock.Block) (feature, *afblock
 	return x, &dense
 }
 
-// pointwise reports whether a convolution reads one pixel and all channels.
 // stridedConv reports whether a layer is a convolution with a stride.
 func stridedConv(l afblock.Layer) bool {
 	c, ok := l.(*afblock.Conv)
 	return ok && c.Stride > 1
 }
 
+// pointwise reports whether a convolution reads one pixel and all channels.
 func pointwise(c *afblock.Conv) bool { return c != nil && c.Kernel() == 1 && c.Groups == 1 }
 
 // summed emits the end of a block, of two pointwise convolutions, as one that
 // reads the channels of both: where the number of clips is open, ONNX Runtime
 // takes two interleaved maps for different in size, and fuses no sum of them.
-func (l *lowerer) summed(main, residual feature, c, down *afblock.Conv, blk *afblock.Block) feature {
+func (l *lowerer) summed(main, residual feature, c, down *afblock.Conv, blk *afblock.Block, ends []span) stream {
 	both := feature{v: l.node("Concat", blk.Key+".both", in(main.v, residual.v), graph.Int("axis", 1)), c: main.c + residual.c, h: main.h, w: main.w}
 	both = l.interleave(both, blk.Key+".interleave")
-	kernel, bias := l.foldedConv(convOf(c))
-	kernelDown, biasDown := l.foldedConv(convOf(down))
-	y := feature{c: c.Out(), h: both.h, w: both.w, columns: both.columns}
-	y.v = l.node("Conv", blk.Key+".add", in(both.v,
-		l.node("Concat", blk.Key+".add.kernel", in(kernel, kernelDown), graph.Int("axis", 1)),
-		l.node("Add", blk.Key+".add.bias", in(bias, biasDown))), windowAttrs(c.Window())...)
-	return l.end(y, blk)
+	var out stream
+	for i, end := range ends {
+		kernel, bias := l.foldedConv(convOf(c).outputs(end))
+		kernelDown, biasDown := l.foldedConv(convOf(down).outputs(end))
+		y := feature{c: end.hi - end.lo, h: both.h, w: both.w, columns: both.columns}
+		y.v = l.node("Conv", blk.Key+".add", in(both.v,
+			l.node("Concat", blk.Key+".add.kernel", in(kernel, kernelDown), graph.Int("axis", 1)),
+			l.node("Add", blk.Key+".add.bias", in(bias, biasDown))), windowAttrs(c.Window())...)
+		out = append(out, piece{l.end(y, suffixed(blk, i)), end, 0})
+	}
+	return out
 }
 
 // foldedConv emits kernel and bias of a convolution with its batch
@@ -129,7 +176,8 @@ func (b *builder) foldedConv(c conv) (kernel, bias *graph.Value) {
 	if c.bias != nil {
 		bias = b.weight(*c.bias)
 	} else {
-		bias = b.weight(param{"afc." + c.key + ".no_bias", graph.Float32s([]int64{int64(c.out())}, make([]float32, c.out())...)})
+		part := strings.TrimPrefix(c.weight.name, c.key+".weight") // of the outputs
+		bias = b.weight(param{"afc." + c.key + ".no_bias" + part, graph.Float32s([]int64{int64(c.out())}, make([]float32, c.out())...)})
 	}
 	n := c.bn
 	if n == nil {

@@ -30,6 +30,9 @@ type lowerer struct {
 	singleClip bool
 	// beside is where shifted channels come from, by pieces a frame.
 	beside map[int]neighbours
+	// zeros are channels of blocks' answers to unselected frames, in the main
+	// graph.
+	zeros map[string]*graph.Value
 }
 
 // newLowerer returns the writer of a network, with nothing written. It fails on
@@ -47,7 +50,7 @@ func newLowerer(net *afblock.Network, opt Options) (*lowerer, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &lowerer{builder: newBuilder(m.Graph, &opt), model: m, net: net, sizes: sizes, beside: map[int]neighbours{}}
+	l := &lowerer{builder: newBuilder(m.Graph, &opt), model: m, net: net, sizes: sizes, beside: map[int]neighbours{}, zeros: map[string]*graph.Value{}}
 	if l.how, err = l.strategy(); err != nil {
 		return nil, err
 	}
@@ -170,23 +173,39 @@ func (l *lowerer) masksType() graph.Type {
 
 // trunk emits stem and stages.
 func (l *lowerer) trunk(x feature) (feature, error) {
-	x, led, err := l.how.lead(x)
+	y, led, err := l.how.lead(x)
 	if err != nil {
 		return feature{}, err
 	}
-	for _, s := range l.net.Stages[led:] {
+	for i, s := range l.net.Stages[led:] {
+		ends := l.wanted(led + i + 1)
 		switch {
 		case s.AF != nil:
-			if x, err = l.how.module(x, s); err != nil {
+			if y, err = l.how.module(y, s, ends); err != nil {
 				return feature{}, err
 			}
-		case l.interleaves(x, s.Blocks):
-			x = l.interleaved(x, s.Blocks)
+		case l.interleaves(y[0].size(), s.Blocks):
+			y = streamOf(l.interleaved(y, s.Blocks))
 		default:
-			x = l.blocks(x, s.Blocks, l.net.Frames, nil)
+			y = l.blocksOf(y, s.Blocks, ends, l.net.Frames, nil)
 		}
 	}
-	return x, nil
+	return l.joined(y, "trunk"), nil
+}
+
+// wanted is how stage i would have what it reads cut.
+func (l *lowerer) wanted(i int) []span {
+	if i == len(l.net.Stages) || !l.opt.takes(SplitStream) {
+		return nil
+	}
+	s := l.net.Stages[i]
+	if s.AF == nil {
+		return cuts(s.Blocks, s.Blocks[0].In())
+	}
+	if b, ok := l.how.(branch); ok && b.scansPieces(s.AF, l.sizes[i]) {
+		return cutAt(s.AF.Focal[0].In(), scanBounds(s.AF.Focal[0])...)
+	}
+	return nil
 }
 
 func (b *builder) stem(x feature, stem *afblock.Stem) feature {

@@ -16,8 +16,8 @@ import (
 func (b *builder) mixLow(a, f feature, gate *afblock.Gate, stage string, blocked bool) feature {
 	hint := gateHint(stage)
 	pooled := b.add(b.globalPool(a, hint("ample_pool")), b.globalPool(f, hint("focal_pool")), hint("pool"))
-	first, last := gateConv(&gate.Squeeze), gateConv(&gate.Excite)
-	z := b.relu(b.conv(pooled, first), gate.Squeeze.Key+".relu")
+	z := b.gateHidden(pooled, gate)
+	last := gateConv(&gate.Excite)
 	kernel := b.weight(last.weight)
 	g := b.sigmoid(b.convWith(z, last, kernel), hint("gate"))
 	var rest *graph.Value
@@ -28,10 +28,21 @@ func (b *builder) mixLow(a, f feature, gate *afblock.Gate, stage string, blocked
 	} else {
 		rest = b.node("Sub", hint("rest"), in(b.floats(1), g.v))
 	}
+	return b.weighted(a, f, g, rest, stage, hint("focal_cast"))
+}
+
+// weighted emits relu(g·a + rest·f), where a is smaller than f.
+func (b *builder) weighted(a, f, g feature, rest *graph.Value, stage, cast string) feature {
+	hint := gateHint(stage)
 	a = a.with(b.node("Mul", hint("ample"), in(a.v, b.upsample(g, a, hint("gate_map")).v)))
 	a = b.upsample(a, f, stage+".upsample")
-	f = b.layoutCast(f.with(b.node("Mul", hint("focal"), in(f.v, rest))), hint("focal_cast"))
+	f = b.layoutCast(f.with(b.node("Mul", hint("focal"), in(f.v, rest))), cast)
 	return b.relu(b.add(a, f, hint("mix")), hint("relu"))
+}
+
+// gateHidden emits the gate's first layer, of maps of one pixel.
+func (b *builder) gateHidden(pooled feature, gate *afblock.Gate) feature {
+	return b.relu(b.conv(pooled, gateConv(&gate.Squeeze)), gate.Squeeze.Key+".relu")
 }
 
 // gateConv is a linear layer as a convolution of a map of one pixel; its matrix

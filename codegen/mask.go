@@ -10,7 +10,7 @@ type mask struct{ *lowerer }
 
 func (m mask) check() error { return nil }
 
-func (m mask) module(x feature, s *afblock.Stage) (feature, error) {
+func (m mask) module(x stream, s *afblock.Stage, _ []span) (stream, error) {
 	return m.batchModule(x, s, m.focal)
 }
 

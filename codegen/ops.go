@@ -64,7 +64,12 @@ func windowIn(x feature, c conv) []*graph.Attribute {
 // The momentum means nothing when a model runs, but onnx's reference evaluator
 // averages below opset 14 unless it is 1.
 func (b *builder) conv(x feature, c conv) feature {
-	return b.convWith(x, c, b.weight(c.weight))
+	w := b.weight(c.weight)
+	if c.trail > 0 {
+		// A constant: ONNX Runtime pads it when it loads the model.
+		w = b.node("Pad", "afc."+c.key+".kernel", in(w, b.vec(0, 0, 0, 0, 0, int64(c.trail), 0, 0)))
+	}
+	return b.convWith(x, c, w)
 }
 
 // convWith is conv with a weight of c's shape made elsewhere.

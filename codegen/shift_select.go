@@ -173,14 +173,14 @@ func (b *builder) shiftedConv(x, moved feature, c conv) feature {
 	first := c.outputs(span{0, c.out() / c.groups})
 	var rest *graph.Value
 	if cut < each {
-		kept := first.inputs(span{cut, each}, 0)
+		kept := first.inputs(piece{feature{c: each - cut}, span{cut, each}, 0})
 		rest = b.node("Pad", c.key+".rest_kernel", in(b.weight(kept.weight), b.vec(0, int64(cut), 0, 0, 0, 0, 0, 0)))
 	} else {
 		dims := first.weight.tensor.Dims
 		zeros := make([]float32, dims[0]*dims[1]*dims[2]*dims[3])
 		rest = b.weight(param{"afc." + c.key + ".zeros", graph.Float32s(dims, zeros...)})
 	}
-	kernel := b.weight(first.inputs(span{0, cut}, 0).weight)
+	kernel := b.weight(first.inputs(piece{moved, span{0, cut}, 0}).weight)
 	if c.groups > 1 {
 		others := c.outputs(span{first.out(), c.out()})
 		rest = b.node("Concat", c.key+".kernel", in(rest, b.weight(others.weight)), graph.Int("axis", 0))

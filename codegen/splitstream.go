@@ -51,16 +51,19 @@ func (l plain) check() error {
 	return nil
 }
 
-// lead emits the whole network: a stream's cuts go on from stage to stage.
-func (l plain) lead(x feature) (feature, int, error) {
-	var blocks []*afblock.Block
-	for _, s := range l.net.Stages {
-		blocks = append(blocks, s.Blocks...)
+// lead emits all stages up to one whose frames share maps: a stream's cuts go on
+// from stage to stage.
+func (l plain) lead(x feature) (stream, int, error) {
+	n := 0
+	var run []*afblock.Block
+	for n < len(l.net.Stages) && !l.interleaves(l.sizes[n], l.net.Stages[n].Blocks) {
+		run = append(run, l.net.Stages[n].Blocks...)
+		n++
 	}
-	return l.blocks(l.stem(x, &l.net.Stem), blocks, l.net.Frames, nil), len(l.net.Stages), nil
+	return l.blocksOf(streamOf(l.stem(x, &l.net.Stem)), run, l.wanted(n), l.net.Frames, nil), n, nil
 }
 
-func (l plain) module(_ feature, s *afblock.Stage) (feature, error) {
+func (l plain) module(_ stream, s *afblock.Stage, _ []span) (stream, error) {
 	panic("BUG: check lets no AF module through: " + s.Name)
 }
 
@@ -77,33 +80,54 @@ func splittable(c *afblock.Conv) error {
 type span struct{ lo, hi int }
 
 // piece is the part of a feature map that bears the channels of span. The map
-// may have channels in front of them, which are not part of the piece.
+// may have other channels around them, which are not part of the piece.
 type piece struct {
 	feature
 	span
+	at int // where the piece's channels begin in the map
 }
 
-// ahead is how many channels of the map stand in front of the piece's.
-func (p piece) ahead() int { return p.c - (p.hi - p.lo) }
+// behind is how many channels of the map stand behind the piece's.
+func (p piece) behind() int { return p.c - p.at - (p.hi - p.lo) }
+
+// alone reports whether the map has no other channels.
+func (p piece) alone() bool { return p.c == p.hi-p.lo }
+
+// own returns the piece as a map of its own.
+func (b *builder) own(p piece, hint string) feature {
+	if p.alone() {
+		return p.feature
+	}
+	to := p.at + p.hi - p.lo
+	y := p.with(b.node("Slice", hint, in(p.v, b.vec(int64(p.at)), b.vec(int64(to)), b.vec(1))))
+	y.c = to - p.at
+	return y
+}
 
 // stream is a feature map in pieces that follow each other along the channels.
 type stream []piece
 
-func streamOf(x feature) stream { return stream{{x, span{0, x.c}}} }
+func streamOf(x feature) stream { return stream{{x, span{0, x.c}, 0}} }
 
 // cuts is how the stream in front of a block is cut: behind the channels that
 // the next shift of maps of that width moves. Blocks in between carry the cut
 // on, for joining the pieces costs more.
 func cuts(blocks []*afblock.Block, channels int) []span {
+	at, _ := cutAhead(blocks, channels)
+	return at
+}
+
+// cutAhead is cuts; decided says that the blocks leave nothing to those behind.
+func cutAhead(blocks []*afblock.Block, channels int) (at []span, decided bool) {
 	for _, blk := range blocks {
 		if blk.In() != channels {
-			break
+			return []span{{0, channels}}, true
 		}
 		if s := blk.Shift; s != nil && 2*s.Fold < channels {
-			return []span{{0, 2 * s.Fold}, {2 * s.Fold, channels}}
+			return []span{{0, 2 * s.Fold}, {2 * s.Fold, channels}}, true
 		}
 	}
-	return []span{{0, channels}}
+	return []span{{0, channels}}, false
 }
 
 // splits reports whether a block can be written on a split stream: a grouped
@@ -122,7 +146,10 @@ func (b *builder) splitBlock(x stream, blk *afblock.Block, cuts []span, frames i
 		}
 	}
 	if p := blk.Residual.Pool; p != nil {
-		residual = streamOf(b.averagePool(b.joined(residual, blk.Key+".residual"), *p, blk.Key+".downsample.pool"))
+		if blk.Residual.Conv != nil {
+			residual = streamOf(b.joined(residual, blk.Key+".residual"))
+		}
+		residual = b.poolPieces(residual, *p, blk.Key+".downsample.pool")
 	}
 	convs := blk.Convs()
 	first, last := convs[0], convs[len(convs)-1]
@@ -137,9 +164,18 @@ func (b *builder) splitBlock(x stream, blk *afblock.Block, cuts []span, frames i
 			r = b.cut(residual, cut, blk.Key+".residual")
 		}
 		z := b.join(b.conv(y, convOf(last).outputs(cut)), r, suffixed(blk, i))
-		out = append(out, piece{z, cut})
+		out = append(out, piece{z, cut, 0})
 	}
 	return out
+}
+
+// poolPieces averages each piece of a map in windows.
+func (b *builder) poolPieces(x stream, p afblock.Window, hint string) stream {
+	y := slices.Clone(x)
+	for i := range y {
+		y[i].feature = b.averagePool(x[i].feature, p, hint)
+	}
+	return y
 }
 
 // suffixed is blk under the key that its i-th piece bears.
@@ -156,16 +192,21 @@ func suffixed(blk *afblock.Block, i int) *afblock.Block {
 // one piece is cut only where the residual path reads the shifted map;
 // otherwise the first convolution skips the moving channels of the whole map.
 func (b *builder) splitShift(x stream, blk *afblock.Block, frames int) stream {
-	hint, channels := blk.Key+".shift", blk.In()
-	moving, rest := span{0, 2 * blk.Shift.Fold}, span{2 * blk.Shift.Fold, channels}
-	s := stream{{b.shiftMoving(b.cut(x, moving, hint+".moving"), blk.Shift, frames, hint), moving}}
-	switch {
-	case rest.lo == rest.hi:
-		return s
-	case len(x) == 1 && !blk.Shift.Residual:
-		return append(s, piece{x[0].feature, rest})
+	hint, moving := blk.Key+".shift", span{0, 2 * blk.Shift.Fold}
+	s := stream{{b.shiftMoving(b.cut(x, moving, hint+".moving"), blk.Shift, frames, hint), moving, 0}}
+	for _, p := range x {
+		if p.hi <= moving.hi {
+			continue
+		}
+		if p.lo < moving.hi {
+			p.at, p.lo = p.at+moving.hi-p.lo, moving.hi
+			if blk.Shift.Residual {
+				p = piece{b.own(p, hint+".rest"), p.span, 0}
+			}
+		}
+		s = append(s, p)
 	}
-	return append(s, piece{b.cut(x, rest, hint+".rest"), rest})
+	return s
 }
 
 // shiftMoving shifts a map of just the 2·fold channels that move. Frame and
@@ -173,52 +214,60 @@ func (b *builder) splitShift(x stream, blk *afblock.Block, frames int) stream {
 // saves no time (docs/BENCHMARKS.md), and of the runtimes tried four refuse it
 // (docs/PORTABILITY.md).
 func (b *builder) shiftMoving(x feature, s *afblock.Shift, frames int, hint string) feature {
-	if frames == 1 || !x.sized() {
+	if x.columns == 0 && (frames == 1 || !x.sized()) {
 		return b.shift(x, s, frames, hint)
 	}
-	t := int64(frames)
+	half := int64(s.Fold * x.h * x.w)
+	if x.columns > 0 {
+		clips := b.reshape(x.v, hint+".clips", -1, 2, half, int64(x.columns))
+		both := b.shiftHalves(clips, s, int64(x.columns), 3, 1, hint)
+		return x.with(b.reshape(both, hint, -1, int64(x.c), int64(x.h), int64(x.w*x.columns)))
+	}
+	clips := b.reshape(x.v, hint+".clips", -1, int64(frames), 2, half)
+	both := b.shiftHalves(clips, s, int64(frames), 1, 2, hint)
+	return x.with(b.reshape(both, hint, -1, int64(x.c), int64(x.h), int64(x.w)))
+}
+
+// shiftHalves shifts both halves of clips along the axis of their t frames.
+func (b *builder) shiftHalves(clips *graph.Value, s *afblock.Shift, t, frameAxis, halfAxis int64, hint string) *graph.Value {
 	later, earlier := int64(0), int64(1) // the halves that come from there
 	if s.PastFirst {
 		later, earlier = 1, 0
 	}
-	clips := b.reshape(x.v, hint+".clips", -1, t, 2, int64(s.Fold*x.h*x.w))
-	next := b.node("Slice", hint+".later", in(clips, b.vec(1, later), b.vec(t, later+1), b.vec(1, 2)))
-	next = b.node("Pad", hint+".next", in(next, b.vec(0, 0, 0, 0, 0, 1, 0, 0)))
-	previous := b.node("Slice", hint+".earlier", in(clips, b.vec(0, earlier), b.vec(t-1, earlier+1), b.vec(1, 2)))
-	previous = b.node("Pad", hint+".previous", in(previous, b.vec(0, 1, 0, 0, 0, 0, 0, 0)))
+	axes := b.vec(frameAxis, halfAxis)
+	before, after := make([]int64, 8), make([]int64, 8)
+	before[frameAxis], after[4+frameAxis] = 1, 1
+	next := b.node("Slice", hint+".later", in(clips, b.vec(1, later), b.vec(t, later+1), axes))
+	next = b.node("Pad", hint+".next", in(next, b.vec(after...)))
+	previous := b.node("Slice", hint+".earlier", in(clips, b.vec(0, earlier), b.vec(t-1, earlier+1), axes))
+	previous = b.node("Pad", hint+".previous", in(previous, b.vec(before...)))
 	halves := in(next, previous)
 	if s.PastFirst {
 		slices.Reverse(halves)
 	}
-	both := b.node("Concat", hint+".both", halves, graph.Int("axis", 2))
-	return x.with(b.reshape(both, hint, -1, int64(x.c), int64(x.h), int64(x.w)))
+	return b.node("Concat", hint+".both", halves, graph.Int("axis", halfAxis))
 }
 
 // cut returns the channels of span as a map of their own.
 func (b *builder) cut(x stream, s span, hint string) feature {
-	for _, p := range x {
-		if p.span == s && p.ahead() == 0 {
-			return p.feature
-		}
+	from := slices.IndexFunc(x, func(p piece) bool { return p.lo == s.lo })
+	to := slices.IndexFunc(x, func(p piece) bool { return p.hi == s.hi })
+	if from >= 0 && from <= to {
+		return b.joined(x[from:to+1], hint)
 	}
-	whole := b.joined(x, hint)
-	if s == (span{0, whole.c}) {
-		return whole
-	}
-	v := b.node("Slice", hint, in(whole.v, b.vec(int64(s.lo)), b.vec(int64(s.hi)), b.vec(1)))
-	return feature{v: v, c: s.hi - s.lo, h: whole.h, w: whole.w}
+	return b.own(piece{b.joined(x, hint), s, s.lo}, hint)
 }
 
 // joined returns the stream as one map.
 func (b *builder) joined(x stream, hint string) feature {
 	if len(x) == 1 {
-		return x[0].feature
+		return b.own(x[0], hint)
 	}
 	y := x[0].feature
-	y.c = x[len(x)-1].hi
+	y.c = x[len(x)-1].hi - x[0].lo
 	maps := make([]*graph.Value, len(x))
 	for i, p := range x {
-		maps[i] = b.cut(stream{p}, span{p.ahead(), p.c}, hint+".part").v
+		maps[i] = b.own(p, hint+".part").v
 	}
 	return y.with(b.node("Concat", hint+".joined", maps, graph.Int("axis", 1)))
 }
@@ -227,21 +276,18 @@ func (b *builder) joined(x stream, hint string) feature {
 func (b *builder) poolOver(x stream, hint string) feature {
 	pooled := make(stream, len(x))
 	for i, p := range x {
-		pooled[i] = piece{b.globalPool(p.feature, hint), p.span}
+		pooled[i] = piece{b.globalPool(p.feature, hint), p.span, p.at}
 	}
 	return b.joined(pooled, hint)
 }
 
 // convOver emits a convolution of a map in pieces: the sum of convolutions of
 // the pieces, in the order in which the runtime fuses each sum into the
-// convolution before it.
+// convolution before it. Channels of no piece are zero.
 func (b *builder) convOver(x stream, c conv) feature {
-	if len(x) == 1 {
-		return b.conv(x[0].feature, c)
-	}
 	var sum feature
 	for i, p := range x {
-		part := c.inputs(p.span, p.ahead())
+		part := c.inputs(p)
 		if i < len(x)-1 {
 			part = part.summand()
 		}

@@ -21,6 +21,8 @@ const (
 	SmallGather  Step = "small-gather"
 	SmallBatch   Step = "small-batch"
 	Interleave   Step = "interleave"
+	Unroll       Step = "unroll"
+	PieceScans   Step = "piece-scans"
 )
 
 // StepInfo describes a step.
@@ -44,7 +46,9 @@ var Steps = []StepInfo{
 	{ShiftSelect, "shift_select.go", "gather the channels that a shift moves for just the frames computed", []Lowering{Branch}},
 	{SmallGather, "branch_frames.go", "gather instead of scanning where maps are so small that weights are most of the traffic", []Lowering{Branch}},
 	{SmallBatch, "branch_frames.go", "take what all frames go through out of the Scans where maps are small", []Lowering{Branch}},
-	{Interleave, "interleave.go", "let the frames of a clip share maps that are too narrow to fill the registers alone", []Lowering{Branch}},
+	{Interleave, "interleave.go", "let the frames of a clip share maps that are too narrow to fill the registers alone", []Lowering{Branch, Plain}},
+	{Unroll, "branch_unroll.go", "with shift, write the frames of a clip one by one in the main graph, each in pieces that a shift moves or leaves", []Lowering{Branch}},
+	{PieceScans, "branch_pieces.go", "with shift, where maps are small, hand maps from Scan to Scan in pieces, and mix and fuse them as a batch", []Lowering{Branch}},
 }
 
 // takes reports whether the model is written with the step.

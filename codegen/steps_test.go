@@ -20,7 +20,7 @@ import (
 // sums in the output, and in the graph what its golden file shows, operators
 // counted without the step and with it.
 func TestSteps(t *testing.T) {
-	still := spec{name: "tsn", frames: 4, size: [2]int{96, 64}, width: 8, af: []int{4, 3, 2}, plain: []int{2}}
+	still := spec{name: "tsn", frames: 4, size: [2]int{96, 80}, width: 8, af: []int{4, 3, 2}, plain: []int{2}}
 	moving := still
 	moving.name, moving.shift = "tsm", true
 	for _, info := range codegen.Steps {
@@ -33,11 +33,18 @@ func TestSteps(t *testing.T) {
 						afblock.DefaultInput: clip(2, s),
 						names.MasksIn:        masksOf(2, 6, int64(s.frames), 2),
 					}
+					if info.Step == codegen.Unroll {
+						inputs[afblock.DefaultInput] = frames(clip(1, s))
+						inputs[names.MasksIn] = masksOf(1, 6, int64(s.frames), 2)
+					}
 					if lowering == codegen.Plain {
 						s.af, s.plain, opt.MasksInput = nil, append(s.af, s.plain...), false
 						delete(inputs, names.MasksIn)
 					}
 					net := newNetwork(s)
+					if info.Step == codegen.Unroll {
+						net.Shell = oneClip{}
+					}
 					without := opt
 					without.Without = []codegen.Step{info.Step}
 					fmt.Fprintf(&golden, "%s, %s:%s\n", s.name, lowering, opChanges(t, net, without, opt))

@@ -12,9 +12,10 @@ type strategy interface {
 	check() error
 	// lead emits the stem and as many of the first stages as the strategy runs
 	// in one with it. It returns how many.
-	lead(x feature) (feature, int, error)
-	// module emits an AF module: its two branches, their mix and the fusion.
-	module(x feature, s *afblock.Stage) (feature, error)
+	lead(x feature) (stream, int, error)
+	// module emits an AF module: its two branches, their mix and the fusion. Ends
+	// is how what reads it would have it cut.
+	module(x stream, s *afblock.Stage, ends []span) (stream, error)
 }
 
 // strategy returns what l.opt.Lowering stands for.
@@ -35,7 +36,9 @@ func (l *lowerer) strategy() (strategy, error) {
 }
 
 // lead is that of a strategy that runs each stage on its own.
-func (l *lowerer) lead(x feature) (feature, int, error) { return l.stem(x, &l.net.Stem), 0, nil }
+func (l *lowerer) lead(x feature) (stream, int, error) {
+	return streamOf(l.stem(x, &l.net.Stem)), 0, nil
+}
 
 // checkSized refuses frames of open height and width.
 func (l *lowerer) checkSized() error {
@@ -53,8 +56,8 @@ type ample struct {
 
 // choices emits a module's ample branch and, from what it sees there, all
 // choices: none of them depends on the focal branch.
-func (l *lowerer) choices(x feature, m *afblock.AFModule) ample {
-	a := ample{x: x}
+func (l *lowerer) choices(x stream, m *afblock.AFModule) ample {
+	var a ample
 	a.a = l.ampleBranch(x, m, l.net.Frames, func(nav *afblock.Navigation, seen feature) {
 		a.chosen = append(a.chosen, l.nav.choose(nav, seen))
 	})
@@ -63,7 +66,7 @@ func (l *lowerer) choices(x feature, m *afblock.AFModule) ample {
 
 // ampleBranch emits an ample branch and shows what each navigation sees, which
 // is nothing where masks are an input.
-func (b *builder) ampleBranch(x feature, m *afblock.AFModule, frames int, see func(nav *afblock.Navigation, seen feature)) feature {
+func (b *builder) ampleBranch(x stream, m *afblock.AFModule, frames int, see func(nav *afblock.Navigation, seen feature)) feature {
 	return b.blocks(x, m.Ample, frames, func(n int, x stream) {
 		nav, seen := m.Navigation[n], feature{}
 		if !b.opt.MasksInput {
@@ -75,13 +78,14 @@ func (b *builder) ampleBranch(x feature, m *afblock.AFModule, frames int, see fu
 
 // batchModule emits an AF module whose branches each take all frames as one
 // batch; focal emits a focal block.
-func (l *lowerer) batchModule(x feature, s *afblock.Stage, focal func(feature, *afblock.Block, selection) (feature, error)) (feature, error) {
+func (l *lowerer) batchModule(x stream, s *afblock.Stage, focal func(feature, *afblock.Block, selection) (feature, error)) (stream, error) {
 	a := l.choices(x, s.AF)
+	f := l.joined(x, s.Name+".whole")
 	for n, blk := range s.AF.Focal {
 		var err error
-		if x, err = focal(x, blk, a.chosen[n]); err != nil {
-			return feature{}, err
+		if f, err = focal(f, blk, a.chosen[n]); err != nil {
+			return nil, err
 		}
 	}
-	return l.blocks(l.mixed(a.a, x, s, false), []*afblock.Block{s.AF.Fusion}, l.net.Frames, nil), nil
+	return streamOf(l.blocks(streamOf(l.mixed(a.a, f, s, false)), []*afblock.Block{s.AF.Fusion}, l.net.Frames, nil)), nil
 }

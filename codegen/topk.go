@@ -21,7 +21,7 @@ func (l topk) check() error {
 	return checkBudget(l.net, l.opt.Budget)
 }
 
-func (l topk) module(x feature, s *afblock.Stage) (feature, error) {
+func (l topk) module(x stream, s *afblock.Stage, _ []span) (stream, error) {
 	return l.batchModule(x, s, l.focal)
 }
 

@@ -21,6 +21,13 @@ func bars() []cell {
 		{tsn.afnet(8, 0.5), tsn, 2, 0.80, 0.65},
 		{quarter, tsn, 1, 0.62, 0.55},
 		{tsn.afnet(8, 0.5), tsn, 1, 0.70, 0.62},
+		{tsm.afnet(8, 0.25), tsm.optimized(), 1, 0.64, 0.58},
+		{tsm.afnet(8, 0.5), tsm.optimized(), 1, 0.71, 0.64},
+		{tsm.afnet(12, 0.4), tsm.optimized(), 1, 1.02, 0.92},
+		{tsm.afnet(8, 0.25), tsm.optimized(), 2, 0.74, 0.66},
+		{tsm.afnet(8, 0.5), tsm.optimized(), 2, 0.82, 0.72},
+		{tsn.afnet(12, 0.4), tsn, 1, 0.94, 0.88},
+		{tsm.optimized(), tsn, 1, 1.05, 1.03},
 		{tsm.afnet(8, 0.5), tsm, 2, 0.65, 0.52},
 		{tsm.afnet(12, 0.4), tsm, 2, 0.90, 0.75},
 		{tsn.afnet(8, 1), tsn.afnet(8, 1).lowered(codegen.Mask), 2, 1.05, 1},
@@ -28,6 +35,9 @@ func bars() []cell {
 		{four.afnet(8, 0.25), four, 1, 1, 0},
 		{small.afnet(8, 0.25), small, 1, 1, 0},
 		{small.afnet(8, 0.5), small, 1, 1, 0},
+		{source(true, 64, 1).afnet(8, 0.25), source(true, 64, 1).optimized(), 1, 1, 0},
+		{source(true, 112, 1).afnet(8, 0.25), source(true, 112, 1).optimized(), 1, 1, 0},
+		{source(true, 224, 4).afnet(8, 0.25), source(true, 224, 4).optimized(), 1, 1, 0},
 	}
 }
 
@@ -38,8 +48,10 @@ func worths() []cell {
 	for _, info := range codegen.Steps {
 		af := source(false, 224, 1).afnet(8, 0.25)
 		switch info.Step {
-		case codegen.SplitStream, codegen.ShiftSelect:
+		case codegen.SplitStream, codegen.Unroll, codegen.PieceScans:
 			af = source(true, 224, 1).afnet(8, 0.5)
+		case codegen.ShiftSelect: // of models that take any number of clips
+			af = source(true, 224, 4).afnet(8, 0.5)
 		case codegen.SmallGather:
 			af = source(false, 64, 1).afnet(8, 0.25)
 		}

@@ -14,7 +14,8 @@ import (
 // model says what to build: a source as an exporter writes it or, with a
 // lowering, the AFNet that convert makes of it.
 type model struct {
-	shift bool // TSM in its raw export, else TSN
+	shift bool // TSM, else TSN
+	best  bool // what "afc optimize" makes of the source, else its raw export
 	size  int
 	batch int
 
@@ -29,6 +30,11 @@ type model struct {
 const sourceFrames = 8
 
 func source(shift bool, size, batch int) model { return model{shift: shift, size: size, batch: batch} }
+
+func (m model) optimized() model {
+	m.best = true
+	return m
+}
 
 func (m model) afnet(frames int, ratio float64) model {
 	m.af, m.frames, m.ratio = true, frames, ratio
@@ -45,7 +51,12 @@ func (m model) String() string {
 	if m.shift {
 		name = "TSM"
 	}
-	if !m.af {
+	switch {
+	case !m.af && m.best:
+		return name + " (afc optimize)"
+	case !m.af && m.shift:
+		return name + " (raw export)"
+	case !m.af:
 		return name
 	}
 	name = fmt.Sprintf("AFNet-%s T=%d %.0f %%", name, m.frames, 100*m.ratio)
@@ -79,7 +90,12 @@ func (m model) build() (*graph.Model, float64, error) {
 	if err != nil {
 		return nil, 0, fmt.Errorf("%s: %w", m, err)
 	}
-	if !m.af {
+	switch {
+	case m.best && !m.af:
+		if result, err = passes.Run(passes.ToOptimize, passes.Input{Model: spec.Build()}, passes.Options{}); err != nil {
+			return nil, 0, fmt.Errorf("%s: %w", m, err)
+		}
+	case !m.af:
 		return spec.Build(), cost.Total().MACs, nil
 	}
 	return result.Model, cost.Total().MACs, nil
