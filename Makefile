@@ -6,10 +6,13 @@ STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOSEC       = $(GO) run github.com/securego/gosec/v2/cmd/gosec@v2.30.0
 GOVULNCHECK = $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: build ort demo test pytorch-test big-test gpu-test portability short check bench bench-fit proto corpus fuzz mutants clean
+.PHONY: build release ort demo test pytorch-test big-test gpu-test portability short check bench bench-fit proto corpus fuzz mutants clean
 
 build: ## bin/afc
 	$(GO) build -trimpath -o bin/afc ./cmd/afc
+
+release: ## archives for every platform, checksums and what is in them into build/release
+	scripts/release.sh
 
 ort: ## ONNX Runtime's library into .ort/
 	scripts/fetch-ort.sh

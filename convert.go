@@ -8,6 +8,7 @@ import (
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/checkpoint"
 	"github.com/afc-project/afc/afblock/compiled"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/afblock/weights"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
@@ -48,6 +49,8 @@ type ConvertOptions struct {
 	Outputs  []string         // further outputs: "masks"; nil: none, or as an AFNet has it
 
 	PassOptions
+
+	origin string // of the source
 }
 
 // PassOptions steer the passes of Convert and Optimize.
@@ -145,6 +148,9 @@ func (o *ConvertOptions) report(ctx context.Context, result *passes.Result) (*Re
 		return nil, err
 	}
 	result.Model.ProducerName, result.Model.ProducerVersion = "afc", Version
+	if compiled.Is(result.Model) && o.origin != "" {
+		result.Model.SetMeta(names.SourceKey, o.origin)
+	}
 	r, err := newReport(ctx, result, o.Output, o.ExternalData, o.PassOptions)
 	if err != nil {
 		return nil, err
@@ -162,6 +168,12 @@ func (o *ConvertOptions) read() (in passes.Input, err error) {
 		o.step("reading " + o.Model)
 		if in.Model, err = openModel(o.Model, o.Output); err != nil {
 			return in, err
+		}
+		o.origin = in.Model.Meta(names.SourceKey) // of an AFNet again
+		if !compiled.Is(in.Model) {
+			if o.origin, err = originOf(o.Model); err != nil {
+				return in, err
+			}
 		}
 	}
 	if o.Weights != "" {

@@ -16,7 +16,8 @@
 // returns a report, which encoding/json writes as the program's --json does. An
 // option that the run cannot honour is an *OptionError (paths.go): none is
 // ignored. Outputs are written whole or not at all (files.go; external.go, with
-// their weights beside them). errors.go, shapes.go, text.go and version.go are
+// their weights beside them). errors.go, shapes.go, text.go and origin.go (what an AFNet was made
+// from), version.go are
 // what all have in common.
 //
 // Other errors are *FileError for files that cannot be read or written,

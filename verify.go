@@ -3,6 +3,7 @@ package afc
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/compiled"
@@ -71,7 +72,9 @@ type VerifyOptions struct {
 	Run          Runtime
 
 	Only, Skip []string // checks to run and not to run; Only nil: all
-	Rounds     int      // timed rounds of the latency check; 0: 9
+	// Require names checks that must pass: one that is skipped is a failure.
+	Require []string
+	Rounds  int // timed rounds of the latency check; 0: 9
 	// MinTop1 is the part of the clips, 0 to 1, on which the model must name the
 	// source's first class; 0: measured, not judged.
 	MinTop1 float64
@@ -109,7 +112,25 @@ func Verify(ctx context.Context, opt VerifyOptions) (*verify.Report, error) {
 	}
 	vopt.Only, vopt.Skip, vopt.Rounds, vopt.MinTop1, vopt.Resident = opt.Only, opt.Skip, opt.Rounds, opt.MinTop1, opt.Resident
 	vopt.Progress = func(check string, done, total int) { step(fmt.Sprintf("check %d of %d: %s", done+1, total, check)) }
-	return verify.Verify(ctx, s, vopt)
+	r, err := verify.Verify(ctx, s, vopt)
+	if err != nil {
+		return nil, err
+	}
+	return r, require(r, opt.Require)
+}
+
+// require makes failures of checks that must pass and were skipped.
+func require(r *verify.Report, names []string) error {
+	for _, name := range names {
+		i := slices.IndexFunc(r.Checks, func(c verify.Check) bool { return c.Name == name })
+		if i < 0 {
+			return optionf("Require", name, "this check did not run")
+		}
+		if c := &r.Checks[i]; c.Status == verify.Skip {
+			c.Status, c.Where = verify.Fail, "required, but skipped: "+c.Where
+		}
+	}
+	return nil
 }
 
 // SameOptions say which models to hold together.

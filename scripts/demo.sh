@@ -13,12 +13,19 @@ show() {
 
 echo "A TSN ResNet-50 of 8 frames, 112², with random weights:"
 show go run ./cmd/testmodel -size 112 -o "$dir/tsn.onnx"
-show bin/afc convert "$dir/tsn.onnx" -o "$dir/af.onnx"
-show bin/afc verify "$dir/tsn.onnx" "$dir/af.onnx"
-show bin/afc flops estimate "$dir/tsn.onnx"
+PATH=$PWD/bin:$PATH
+(
+	cd "$dir"
+	rm -f -- *.af.onnx
+	show afc convert tsn.onnx
+	show afc verify
+	show afc flops estimate tsn.onnx
+)
 
 printf '\nA small TSM that was trained, fitted on 200 unlabelled clips and held to its source on 100 others:\n'
 go run ./cmd/testmodel -motion "$dir/motion" -clips 200
+cd "$dir/motion"
 frames="--template img_%05d.png --scale 64"
-show bin/afc fit "$dir/motion/tsm.onnx" -o "$dir/motion/af.onnx" --videos "$dir/motion/fit" $frames
-show bin/afc verify "$dir/motion/tsm.onnx" "$dir/motion/af.onnx" --videos "$dir/motion/test" $frames --only load,reference,agreement
+rm -f -- *.af.onnx
+show afc fit tsm.onnx --videos fit $frames
+show afc verify tsm.af.onnx --videos test $frames --only load,reference,agreement

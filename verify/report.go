@@ -53,11 +53,54 @@ type Masks struct {
 	Blocks []string `json:"blocks"`
 	Frames int      `json:"frames"`
 	// Chosen is [clip][block][frame], 1 where the focal branch computed.
-	Chosen [][][]uint8 `json:"chosen"`
+	Chosen [][][]uint8 `json:"-"`
 	// Margin is the smallest |logit 1 − logit 0| of any frame, Scale the
 	// largest; 0 where the model does not show them.
 	Margin float64 `json:"margin"`
 	Scale  float64 `json:"scale"`
+}
+
+// MarshalJSON writes Chosen as lists of numbers, where encoding/json would write
+// text of each block's bytes.
+func (m *Masks) MarshalJSON() ([]byte, error) {
+	type fields Masks
+	chosen := make([][][]int, len(m.Chosen))
+	for c, clip := range m.Chosen {
+		chosen[c] = make([][]int, len(clip))
+		for b, block := range clip {
+			chosen[c][b] = make([]int, len(block))
+			for f, bit := range block {
+				chosen[c][b][f] = int(bit)
+			}
+		}
+	}
+	return json.Marshal(struct {
+		*fields
+		Chosen [][][]int `json:"chosen"`
+	}{(*fields)(m), chosen})
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (m *Masks) UnmarshalJSON(raw []byte) error {
+	type fields Masks
+	in := struct {
+		*fields
+		Chosen [][][]int `json:"chosen"`
+	}{fields: (*fields)(m)}
+	if err := json.Unmarshal(raw, &in); err != nil {
+		return err
+	}
+	m.Chosen = make([][][]uint8, len(in.Chosen))
+	for c, clip := range in.Chosen {
+		m.Chosen[c] = make([][]uint8, len(clip))
+		for b, block := range clip {
+			m.Chosen[c][b] = make([]uint8, len(block))
+			for f, bit := range block {
+				m.Chosen[c][b][f] = uint8(bit & 1)
+			}
+		}
+	}
+	return nil
 }
 
 // Ratio is the part of frames computed, over all blocks and clips.

@@ -33,11 +33,13 @@ type app struct {
 // output is standard output. It keeps the first error of a write, so that
 // printing need not look at each.
 type output struct {
-	to  io.Writer
-	err error
+	to   io.Writer
+	err  error
+	used bool
 }
 
 func (o *output) Write(b []byte) (int, error) {
+	o.used = true
 	n, err := o.to.Write(b)
 	if o.err == nil {
 		o.err = err
@@ -52,6 +54,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	c := a.cli()
 	if len(args) > 1 && args[1] == "help" {
 		args = append(append([]string{args[0]}, args[2:]...), "--help")
+	}
+	if len(args) > 1 && args[1] == "--version" {
+		args = append([]string{args[0], "version"}, args[2:]...)
 	}
 	args, err := flagsFirst(c, args)
 	if err == nil {
@@ -70,6 +75,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case code == exitInterrupted:
 		fmt.Fprintln(a.stderr, "afc: interrupted")
 	case err != nil:
+		if !a.stdout.used && (slices.Contains(args, "--json") || slices.Contains(args, "-json")) {
+			a.writeJSON(failure{failureFacts{message(err), code}})
+		}
 		fmt.Fprintln(a.stderr, "afc: "+message(err))
 	}
 	return code
@@ -98,8 +106,8 @@ func (a *app) cli() *cli.App {
 		Description: strings.TrimSpace(`
 Start here:
   afc inspect model.onnx                what afc sees in the model
-  afc convert model.onnx -o af.onnx     rewrite it into an AFNet
-  afc verify model.onnx af.onnx         prove on ONNX Runtime that it is right
+  afc convert model.onnx                rewrite it into an AFNet, model.af.onnx
+  afc verify                            prove on ONNX Runtime that it is right
   afc flops estimate model.onnx         what it costs, and what the AFNet will
 
 Exit codes: 0 done, 1 verification failed, 2 usage or file access, 3 invalid or
@@ -152,7 +160,14 @@ func usageFailed(c *cli.Context, err error, _ bool) error {
 		name = c.Command.HelpName
 	}
 	msg := strings.Replace(err.Error(), "flag provided but not defined: -", "unknown flag --", 1)
-	return usagef("%s; see %s --help", msg, name)
+	if flag, unknown := strings.CutPrefix(msg, "unknown flag --"); unknown && c.Command != nil {
+		var flags []string
+		for _, f := range c.Command.Flags {
+			flags = append(flags, "--"+f.Names()[0])
+		}
+		msg += didYouMean("--"+strings.TrimLeft(flag, "-"), flags)
+	}
+	return usagef("%s; see %s --help", strings.TrimSuffix(msg, "?"), name)
 }
 
 func unknownCommand(commands []*cli.Command, parent, name string) error {
@@ -162,7 +177,7 @@ func unknownCommand(commands []*cli.Command, parent, name string) error {
 			names = append(names, c.Name)
 		}
 	}
-	return usagef("%s has no command %q; it has %s", parent, name, strings.Join(names, ", "))
+	return usagef("%s has no command %q%s; it has %s", parent, name, strings.TrimSuffix(didYouMean(name, names), "?"), strings.Join(names, ", "))
 }
 
 // flagsFirst moves the flags of a command in front of its arguments, since the

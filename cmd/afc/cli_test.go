@@ -44,6 +44,8 @@ func TestCommandLine(t *testing.T) {
 	out := filepath.Join(dir, "out.onnx")
 	af := filepath.Join(dir, "af.onnx")
 	mustRun(t, "convert", model, "-o", af)
+	beside := file("beside.onnx", encode(small))
+	file("beside.af.onnx", nil)
 
 	for _, c := range []struct {
 		name string
@@ -71,7 +73,10 @@ func TestCommandLine(t *testing.T) {
 		{"unknown-flag", []string{"convert", model, "--fast"}, exitUsage},
 		{"flag-without-value", []string{"convert", model, "-o"}, exitUsage},
 		{"no-input", []string{"convert", "-o", out}, exitUsage},
-		{"no-output", []string{"convert", model}, exitUsage},
+		{"no-output", []string{"optimize", model}, exitUsage},
+		{"there-already", []string{"convert", beside}, exitUsage},
+		{"version-flag", []string{"--version", "x"}, exitUsage},
+		{"misspelt-flag", []string{"convert", model, "--framse", "3"}, exitUsage},
 		{"two-outputs", []string{"convert", model, out, "-o", af}, exitUsage},
 		{"output-is-input", []string{"convert", model, "-o", model}, exitUsage},
 		{"no-such-folder", []string{"convert", model, "-o", filepath.Join(dir, "none", "out.onnx")}, exitUsage},
@@ -168,7 +173,7 @@ func TestNoRuntime(t *testing.T) {
 	for want, args := range map[string][]string{
 		`no check "nonsense"`:    {"verify", af, "--only", "nonsense"},
 		"there is no folder":     {"verify", af, "--report", filepath.Join(t.TempDir(), "none", "r.html")},
-		"got 0 arguments":        {"verify"},
+		"what to verify?":        {"verify"},
 		"none.onnx: no such":     {"verify", "none.onnx"},
 		"unknown provider":       {"verify", af, "--provider", "npu"},
 		"--atol: it goes with":   {"verify", af, "--atol", "1"},

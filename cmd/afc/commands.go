@@ -14,7 +14,10 @@ func (a *app) commands() []*cli.Command {
 		a.explainCommand(),
 		a.exportCommand(),
 		a.passesCommand(),
+		a.setupCommand(),
 		a.doctorCommand(),
+		a.completionCommand(),
+		a.manCommand(),
 		a.versionCommand(),
 		a.residentCommand(),
 	}

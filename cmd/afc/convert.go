@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -14,12 +15,14 @@ func (a *app) convertCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "convert",
 		Usage:     "rewrite a TSN/TSM ResNet, or an AFNet checkpoint, into an AFNet in ONNX",
-		UsageText: "afc convert [MODEL.onnx] [--weights CHECKPOINT] -o AF.onnx [flags]",
+		UsageText: "afc convert [MODEL.onnx] [--weights CHECKPOINT] [-o AF.onnx] [flags]",
 		Description: "From MODEL.onnx alone the AFNet takes the source's weights and must be fine-tuned\n" +
 			"before it predicts well. From an AFNet that afc wrote, convert lowers it anew.\n" +
-			"CHECKPOINT is a .pth, .pth.tar, .safetensors or .npz file of trained AFNet weights.",
+			"CHECKPOINT is a .pth, .pth.tar, .safetensors or .npz file of trained AFNet weights.\n" +
+			"Without -o it writes MODEL.af.onnx beside what it is made of.",
 		Flags: slices.Concat([]cli.Flag{
 			outputFlag(),
+			forceFlag(),
 			externalDataFlag(),
 			&cli.StringFlag{Name: "weights", Usage: "trained AFNet weights, or those of a plain ResNet to rewrite: `CHECKPOINT`"},
 		}, rewriteFlags(), []cli.Flag{
@@ -49,7 +52,7 @@ func (a *app) convert(c *cli.Context) error {
 	if opt.Model == "" && opt.Weights == "" {
 		return usagef("what to convert? Give MODEL.onnx, --weights CHECKPOINT, or both")
 	}
-	if opt.Output, err = outputPath(c, c.Args().Get(1)); err != nil {
+	if opt.Output, err = outputBeside(c, c.Args().Get(1), cmp.Or(opt.Model, opt.Weights)); err != nil {
 		return err
 	}
 	if opt.PassOptions, err = a.passOptions(c); err != nil {

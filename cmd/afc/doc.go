@@ -14,6 +14,8 @@
 //   - flops.go, flops_estimate.go, flops_measure.go, flops_plot.go, flops_print.go:
 //     flops: estimate and measure, tables and a plot
 //   - guarded.go: a command as a child of itself, since ONNX Runtime may crash
+//   - setup.go: brings ONNX Runtime into the cache
+//   - completion.go, suggest.go: completion scripts, the manual page; did you mean?
 //   - errors.go: exit codes
 //   - report.go, units.go: what was done, sizes and counts as people say them
 package main

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -26,6 +25,8 @@ type runtimeState struct {
 	From    string `json:"from,omitempty"`
 	Version string `json:"version,omitempty"`
 	Missing string `json:"missing,omitempty"` // why it cannot be used, and what to do
+
+	Looked []ort.Place `json:"looked"` // where it was looked for, in order
 }
 
 type providerState struct {
@@ -48,9 +49,7 @@ func (a *app) doctorCommand() *cli.Command {
 			}
 			d, err := diagnose()
 			if c.Bool("json") {
-				e := json.NewEncoder(a.stdout)
-				e.SetIndent("", "  ")
-				return errors.Join(e.Encode(d), err)
+				return errors.Join(a.writeJSON(d), err)
 			}
 			d.print(a)
 			return err
@@ -64,6 +63,7 @@ func diagnose() (diagnosis, error) {
 	if path, err := exec.LookPath("dot"); err == nil {
 		d.Graphviz = path
 	}
+	d.Runtime.Looked = ort.Places()
 	lib, err := ort.Find()
 	if err == nil {
 		d.Runtime.Path, d.Runtime.From = lib.Path, lib.From
@@ -89,7 +89,10 @@ func diagnose() (diagnosis, error) {
 func (d diagnosis) print(a *app) {
 	fmt.Fprintln(a.stdout, d.Version)
 	if d.Runtime.Missing != "" {
-		fmt.Fprintln(a.stdout, "ONNX Runtime  missing")
+		fmt.Fprintln(a.stdout, "ONNX Runtime  missing; looked for it in")
+		for _, p := range d.Runtime.Looked {
+			fmt.Fprintf(a.stdout, "  %s: %s\n", p.What, p.Folder)
+		}
 	} else {
 		fmt.Fprintf(a.stdout, "ONNX Runtime  %s, %s (from %s)\n", d.Runtime.Version, d.Runtime.Path, d.Runtime.From)
 	}

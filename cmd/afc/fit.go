@@ -25,6 +25,7 @@ func (a *app) fitCommand() *cli.Command {
 			"Activations go to files in the folder that TMPDIR names.",
 		Flags: append(append(append([]cli.Flag{
 			outputFlag(),
+			forceFlag(),
 			externalDataFlag(),
 			&cli.IntFlag{Name: "clips", Usage: "clips to fit on (default: all but those held back)"},
 			&cli.IntFlag{Name: "held", Usage: "clips held back to measure on, -1 for none (default: a tenth, at most 100)"},
@@ -52,7 +53,7 @@ func fitOptions(c *cli.Context) (opt afc.FitOptions, err error) {
 		Target: codegen.Target(c.String("target")),
 		Fit:    fit.Options{Held: c.Int("held"), For: fit.Masks(c.String("for")), Seed: c.Uint64("seed")},
 	}
-	if opt.Output, err = outputPath(c, c.Args().Get(1)); err != nil {
+	if opt.Output, err = outputBeside(c, c.Args().Get(1), opt.Model); err != nil {
 		return opt, err
 	}
 	if opt.Clips, err = givenClips(c); err != nil {

@@ -7,6 +7,8 @@ import (
 	"unicode"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/afc-project/afc"
 )
 
 func jsonFlag() cli.Flag {
@@ -57,6 +59,29 @@ func outputPath(c *cli.Context, arg string) (string, error) {
 		return "", usagef("no output; give it with -o FILE")
 	case out == "":
 		out = arg
+	}
+	return out, nil
+}
+
+func forceFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "force", Usage: "without -o: replace the AFNet that is there already"}
+}
+
+// outputBeside is outputPath for a command that needs no output named: what it
+// makes goes beside the file it is made of, never over another file unless
+// --force says so.
+func outputBeside(c *cli.Context, arg, of string) (string, error) {
+	if c.IsSet("output") || arg != "" {
+		if c.Bool("force") {
+			return "", usagef("--force: it is for the name that afc chooses; -o replaces the file that it names")
+		}
+		return outputPath(c, arg)
+	}
+	out := afc.DefaultOutput(of)
+	if !c.Bool("force") {
+		if err := afc.Fresh(out); err != nil {
+			return "", err
+		}
 	}
 	return out, nil
 }

@@ -61,7 +61,7 @@ func TestEveryFlagCounts(t *testing.T) {
 	pass := map[string]flagTry{
 		"stop-after": steps("--stop-after", "lower"), "skip-pass": steps("--skip-pass", "clean-up"), "dump-dir": try("--dump-dir", "OUT/dump"),
 		"check": try("--check"), "check-seed": {[]string{"--check", "--check-seed", "7"}, []string{"--check-seed", "8"}},
-		"json": try("--json"), "output": try("-o", "OUT/other.onnx"), "external-data": try("--external-data"),
+		"force": try("--force"), "json": try("--json"), "output": try("-o", "OUT/other.onnx"), "external-data": try("--external-data"),
 		"input-shapes": try("--input-shapes", "2,4,3,32,32"),
 	}
 	shape := map[string]flagTry{
@@ -227,7 +227,9 @@ func TestEveryRunFlagIsRead(t *testing.T) {
 		"clips": try("--clips", "7"), "seed": try("--seed", "7"), "dist": try("--dist", "uniform"), "batch": try("--batch", "3"),
 		"provider": try("--provider", "cuda"), "allow-fallback": {[]string{"--provider", "cuda"}, []string{"--allow-fallback"}}, "threads": try("--threads", "1"),
 		"input": try(input...), "videos": try(videos...), "list": {videos, []string{"--list", clips}}, "template": {videos, []string{"--template", "%d.png"}},
-		"scale": {videos, []string{"--scale", "99"}}, "mean": {append(videos, "--std", "1,1,1"), []string{"--mean", "1,2,3"}},
+		"list-offset": {append(videos, "--list", clips), []string{"--list-offset"}}, "list-anywhere": {append(videos, "--list", clips), []string{"--list-anywhere"}},
+		"first-frame": {videos, []string{"--first-frame", "0"}},
+		"scale":       {videos, []string{"--scale", "99"}}, "mean": {append(videos, "--std", "1,1,1"), []string{"--mean", "1,2,3"}},
 		"std": {append(videos, "--mean", "1,2,3"), []string{"--std", "1,2,3"}}, "bgr": {videos, []string{"--bgr"}},
 	}
 	// These are read where they act: by the guard, and where reports are printed.
@@ -235,10 +237,10 @@ func TestEveryRunFlagIsRead(t *testing.T) {
 	verify := merged(random, map[string]flagTry{
 		"atol": try("--atol", "1"), "rtol": try("--rtol", "1"), "iterations": try("--iterations", "3"), "bisect": try("--bisect"),
 		"input-shapes": try("--input-shapes", "1,2"), "source-frames": try("--source-frames", "5"), "only": try("--only", "load"),
-		"skip": try("--skip", "load"), "rounds": try("--rounds", "3"), "min-top1": try("--min-top1", "0.5"),
+		"skip": try("--skip", "load"), "alone": try("--alone"), "require": try("--require", "seal"), "rounds": try("--rounds", "3"), "min-top1": try("--min-top1", "0.5"),
 	})
 	fitted := merged(random, map[string]flagTry{
-		"output": {nil, []string{"-o", "x.onnx"}}, "external-data": try("--external-data"), "clips": try("--clips", "9"), "held": try("--held", "3"),
+		"output": {nil, []string{"-o", "x.onnx"}}, "force": try("--force"), "external-data": try("--external-data"), "clips": try("--clips", "9"), "held": try("--held", "3"),
 		"for": try("--for", "any"), "rows": try("--rows", "99"), "frames": try("--frames", "3"), "source-frames": try("--source-frames", "5"),
 		"navigation": try("--navigation", "all"), "alpha": try("--alpha", "4"), "focal-groups": try("--focal-groups", "1"), "stride-at": try("--stride-at", "source"),
 		"unselected": try("--unselected", "zero"), "target": try("--target", "cuda"), "input-shapes": try("--input-shapes", "1,2"),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -14,10 +15,33 @@ import (
 	"github.com/afc-project/afc/passes"
 )
 
+// schema is the version of what --json prints (docs/JSON.md). It grows when a
+// field changes its meaning or goes; new fields may come at any time.
+const schema = 1
+
+// writeJSON prints a report with the version of its form.
 func (a *app) writeJSON(v any) error {
-	e := json.NewEncoder(a.stdout)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
+	raw, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	body, ok := bytes.CutPrefix(raw, []byte("{\n"))
+	if !ok {
+		panic("BUG: a report that is no JSON object")
+	}
+	_, err = fmt.Fprintf(a.stdout, "{\n  \"schema\": %d,\n%s\n", schema, body)
+	return err
+}
+
+// failure is what --json prints of an error, besides the message on standard
+// error.
+type failure struct {
+	Error failureFacts `json:"error"`
+}
+
+type failureFacts struct {
+	Message string `json:"message"`
+	Code    int    `json:"exit_code"`
 }
 
 // printRewrite writes the report for people: what was done, what was not and why, and

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/afc-project/afc"
+	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/verify"
 	"github.com/afc-project/afc/verify/ort"
 )
@@ -15,14 +18,16 @@ func (a *app) verifyCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "verify",
 		Usage:     "prove on ONNX Runtime that an AFNet computes what it should, and time it",
-		UsageText: "afc verify [SOURCE.onnx] AF.onnx [flags]\n       afc verify --same A.onnx B.onnx [flags]",
+		UsageText: "afc verify [[SOURCE.onnx] AF.onnx] [flags]\n       afc verify --same A.onnx B.onnx [flags]",
 		Description: "Without SOURCE.onnx the AFNet is held to its own mask lowering and to an interpreter. Every check is a\n" +
 			"row: pass, fail or skipped with the reason. Exit code 1 says that one failed.\n" +
 			"Checks: " + strings.Join(verify.CheckNames(), ", ") + ".",
 		Flags: append(append(runFlags(), sameFlags()...),
 			sourceFramesFlag(),
+			&cli.BoolFlag{Name: "alone", Usage: "do not look for the source of AF.onnx beside it"},
 			&cli.StringSliceFlag{Name: "only", Usage: "run `CHECKS` alone, as in load,reference"},
 			&cli.StringSliceFlag{Name: "skip", Usage: "leave out `CHECKS`"},
+			&cli.StringSliceFlag{Name: "require", Usage: "fail where one of `CHECKS` is skipped"},
 			&cli.IntFlag{Name: "rounds", Value: 9, Usage: "timed rounds of the latency check"},
 			&cli.Float64Flag{Name: "min-top1", Usage: "fail below this part of clips with the source's first class"},
 			&cli.StringFlag{Name: "report", Usage: "write the report as a web page to `FILE`.html too"},
@@ -50,6 +55,7 @@ func runFlags() []cli.Flag {
 // to hold two together.
 type verifyRun struct {
 	verify afc.VerifyOptions
+	chose  []string // what was not said, in words
 	same   *afc.SameOptions
 }
 
@@ -58,7 +64,7 @@ func verifyOptions(c *cli.Context) (run verifyRun, err error) {
 	switch {
 	case c.Bool("same") && c.NArg() != 2:
 		return run, usagef("verify --same takes two models, got %d arguments", c.NArg())
-	case c.NArg() != 1 && c.NArg() != 2:
+	case c.NArg() > 2:
 		return run, usagef("verify takes [SOURCE.onnx] AF.onnx, got %d arguments", c.NArg())
 	}
 	if err := refuseFlags(c, c.Bool("same"), "with --same, models run on inputs of their own", ofClips); err != nil {
@@ -81,13 +87,61 @@ func verifyOptions(c *cli.Context) (run verifyRun, err error) {
 		run.same, err = sameOptions(c)
 		return run, err
 	}
-	run.verify, err = proofOptions(c)
+	model, source, chose, err := whatToVerify(c)
+	if err != nil {
+		return run, err
+	}
+	run.chose = chose
+	run.verify, err = proofOptions(c, model, source)
 	return run, err
+}
+
+// whatToVerify is the AFNet and its source: those given, or the one AFNet in
+// this folder and the source that it says it was made from, beside it.
+func whatToVerify(c *cli.Context) (model, source string, chose []string, err error) {
+	switch c.NArg() {
+	case 2:
+		return c.Args().Get(1), c.Args().Get(0), nil, refuseFlags(c, true, "it is for an AFNet whose source is not given", []string{"alone"})
+	case 1:
+		model = c.Args().First()
+	default:
+		if model, err = theAFNetHere(); err != nil {
+			return "", "", nil, err
+		}
+		chose = append(chose, "verifying "+model+", the AFNet in this folder")
+	}
+	if c.Bool("alone") {
+		return model, "", chose, nil
+	}
+	source, why, err := afc.FindSource(model)
+	switch {
+	case errors.As(err, new(*graph.Error)):
+		return model, "", chose, nil // verification says it
+	case source != "":
+		chose = append(chose, "source is "+source)
+	case why != "":
+		chose = append(chose, "verifying "+model+" without its source: "+why)
+	}
+	return model, source, chose, err
+}
+
+// theAFNetHere is the one AFNet in the working folder.
+func theAFNetHere() (string, error) {
+	found, err := afc.AFNets(".")
+	switch {
+	case err != nil:
+		return "", err
+	case len(found) == 0:
+		return "", usagef("what to verify? There is no AFNet in this folder: afc verify [SOURCE.onnx] AF.onnx")
+	case len(found) > 1:
+		return "", usagef("which one to verify? In this folder are %s: afc verify FILE", strings.Join(found, ", "))
+	}
+	return found[0], nil
 }
 
 // ofClips are the flags about checks on clips, which --same has none of.
 var ofClips = []string{
-	"clips", "videos", "list", "template", "scale", "mean", "std", "bgr", "only", "skip", "rounds", "min-top1",
+	"clips", "videos", "list", "template", "scale", "mean", "std", "bgr", "only", "skip", "require", "rounds", "min-top1", "alone",
 }
 
 // refuseFlags refuses flags that are set, on a condition and for the reason.
@@ -101,15 +155,12 @@ func refuseFlags(c *cli.Context, condition bool, why string, flags []string) err
 }
 
 // proofOptions reads the flags of a verification.
-func proofOptions(c *cli.Context) (opt afc.VerifyOptions, err error) {
+func proofOptions(c *cli.Context, model, source string) (opt afc.VerifyOptions, err error) {
 	opt = afc.VerifyOptions{
-		Model: c.Args().Get(c.NArg() - 1), Only: names(c, "only"), Skip: names(c, "skip"), MinTop1: c.Float64("min-top1"),
+		Model: model, Source: source, Only: names(c, "only"), Skip: names(c, "skip"), Require: names(c, "require"), MinTop1: c.Float64("min-top1"),
 		Resident: []string{residentName}, Outputs: []string{c.String("report")},
 	}
-	if c.NArg() == 2 {
-		opt.Source = c.Args().First()
-	}
-	for _, name := range slices.Concat(opt.Only, opt.Skip) {
+	for _, name := range slices.Concat(opt.Only, opt.Skip, opt.Require) {
 		if !slices.Contains(verify.CheckNames(), name) {
 			return opt, usagef("no check %q; there are %s", name, strings.Join(verify.CheckNames(), ", "))
 		}
@@ -129,6 +180,11 @@ func proofOptions(c *cli.Context) (opt afc.VerifyOptions, err error) {
 	runs := func(check string) bool {
 		return (opt.Only == nil || slices.Contains(opt.Only, check)) && !slices.Contains(opt.Skip, check)
 	}
+	for _, name := range opt.Require {
+		if !runs(name) {
+			return opt, usagef("--require %s: --only or --skip leaves it out", name)
+		}
+	}
 	if c.IsSet("rounds") && !runs("latency") {
 		return opt, usagef("--rounds: it is about the check latency, which does not run")
 	}
@@ -144,18 +200,23 @@ func (a *app) verify(c *cli.Context, run verifyRun) error {
 	defer p.Stop()
 	var report *verify.Report
 	var err error
+	subject := strings.Join(c.Args().Slice(), " and ")
 	if run.same != nil {
 		run.same.Progress = p.Say
 		report, err = afc.Same(c.Context, *run.same)
 	} else {
+		for _, text := range run.chose {
+			fmt.Fprintf(a.stderr, "afc: %s\n", text)
+		}
 		run.verify.Progress = p.Say
+		subject = run.verify.Model
 		report, err = afc.Verify(c.Context, run.verify)
 	}
 	if err != nil {
 		return err
 	}
 	p.Stop()
-	return a.verdict(c, report, strings.Join(c.Args().Slice(), " and "))
+	return a.verdict(c, report, subject)
 }
 
 // runtimeOptions reads the flags that say how models run.

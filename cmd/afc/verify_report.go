@@ -33,7 +33,7 @@ func (a *app) writeReport(c *cli.Context, report *verify.Report) error {
 		}
 	}
 	if c.Bool("json") {
-		return report.WriteJSON(a.stdout)
+		return a.writeJSON(report)
 	}
 	return report.WriteText(a.stdout)
 }

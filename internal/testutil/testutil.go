@@ -74,7 +74,12 @@ func NPZ(t testing.TB, path string) map[string]*graph.Tensor {
 // package; go test -update rewrites it.
 func Golden(t testing.TB, name, got string) {
 	t.Helper()
-	path := filepath.Join("testdata", filepath.FromSlash(name))
+	GoldenAt(t, filepath.Join("testdata", filepath.FromSlash(name)), got)
+}
+
+// GoldenAt is Golden for a file elsewhere, such as a page of docs.
+func GoldenAt(t testing.TB, path, got string) {
+	t.Helper()
 	if *update {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)

@@ -5,6 +5,7 @@
 //	session.go    Session: inputs, outputs, runs, bindings; what a build provides (engine)
 //	load.go       a session from a model or a file
 //	find.go       where the runtime's shared library lies
+//	install.go    brings the pinned library into the user's cache
 //	provider.go   execution providers: CPU, CUDA, TensorRT, WebGPU, CoreML, OpenVINO
 //	profile.go    the runtime's trace, node by node
 //	timing.go     races of sessions, round by round

@@ -31,12 +31,11 @@ func (e *UnavailableError) Error() string {
 	return fmt.Sprintf("%s is not available: %s; %s", e.What, e.Reason, e.Do)
 }
 
-const howToGet = "run scripts/fetch-ort.sh, or set " + LibraryVariable + " to ONNX Runtime's shared library"
+const howToGet = "run afc setup, or set " + LibraryVariable + " to ONNX Runtime's shared library"
 
-// Find locates ONNX Runtime's shared library: what AFC_ORT_LIBRARY names, else
-// a .ort folder of the project (beside or above the executable, in the working
-// folder or up to its module's root), else the system's library folders. It
-// fails with *UnavailableError.
+// Find locates ONNX Runtime's shared library in the first of Places that has
+// it; AFC_ORT_LIBRARY must name one if it is set. It fails with
+// *UnavailableError.
 func Find() (Library, error) {
 	if path := os.Getenv(LibraryVariable); path != "" {
 		if info, err := os.Stat(path); err != nil || info.IsDir() {
@@ -44,19 +43,63 @@ func Find() (Library, error) {
 		}
 		return Library{path, LibraryVariable}, nil
 	}
+	places := Places()
+	for _, p := range places {
+		if p.Found != "" {
+			return Library{p.Found, p.What}, nil
+		}
+	}
+	var looked []string
+	for _, p := range places {
+		if p.What != systemPlace {
+			looked = append(looked, p.Folder)
+		}
+	}
+	reason := fmt.Sprintf("no %s in %s, nor in the system's library folders", libraryNames()[0], strings.Join(looked, ", "))
+	return Library{}, &UnavailableError{"ONNX Runtime", reason, howToGet}
+}
+
+// Place is a folder where ONNX Runtime is looked for.
+type Place struct {
+	What   string `json:"what"`
+	Folder string `json:"folder"`
+	Found  string `json:"found,omitempty"` // path of the library, if it is there
+}
+
+const systemPlace = "the system's library folders"
+
+// Places lists where ONNX Runtime is looked for, in order: a .ort folder of the
+// project (beside or above the executable, in the working folder or up to its
+// module's root), the user's cache, beside the executable, an active virtual
+// environment of Python, the system's folders.
+func Places() []Place {
+	var places []Place
+	add := func(what string, dirs ...string) {
+		for _, dir := range dirs {
+			places = append(places, Place{what, dir, libraryIn(dir)})
+		}
+	}
 	projects := projectFolders()
 	for _, dir := range projects {
-		if path := libraryIn(filepath.Join(dir, ".ort")); path != "" {
-			return Library{path, "the project's .ort folder"}, nil
+		add("the project's .ort folder", filepath.Join(dir, ".ort"))
+	}
+	if dir, err := CacheFolder(); err == nil {
+		add("the user's cache", dir)
+	}
+	if exe, err := os.Executable(); err == nil {
+		if real, err := filepath.EvalSymlinks(exe); err == nil {
+			exe = real
+		}
+		add("the folder of the program", filepath.Dir(exe), filepath.Join(filepath.Dir(exe), "..", "lib"))
+	}
+	for _, v := range []string{"VIRTUAL_ENV", "CONDA_PREFIX"} {
+		if env := os.Getenv(v); filepath.IsAbs(env) {
+			found, _ := filepath.Glob(filepath.Join(env, "lib", "python3*", "site-packages", "onnxruntime", "capi"))
+			add("the active Python environment", append(found, filepath.Join(env, "Lib", "site-packages", "onnxruntime", "capi"))...)
 		}
 	}
-	for _, dir := range systemFolders() {
-		if path := libraryIn(dir); path != "" {
-			return Library{path, "the system's library folders"}, nil
-		}
-	}
-	reason := fmt.Sprintf("no %s in .ort of %s, nor in the system's library folders", libraryNames()[0], strings.Join(projects, ", "))
-	return Library{}, &UnavailableError{"ONNX Runtime", reason, howToGet}
+	add(systemPlace, systemFolders()...)
+	return places
 }
 
 // projectFolders lists where a .ort folder is looked for. It never leaves the

@@ -58,3 +58,50 @@ func TestFindProject(t *testing.T) {
 		t.Errorf("Find() = %+v, %v; want %s", got, err, want)
 	}
 }
+
+// TestFindPlaces: the library is found from any folder, in the order that Places
+// says.
+func TestFindPlaces(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("library names and folders are those of Linux here")
+	}
+	home := t.TempDir()
+	t.Setenv(LibraryVariable, "")
+	t.Setenv("XDG_CACHE_HOME", filepath.Join(home, "cache"))
+	t.Setenv("VIRTUAL_ENV", filepath.Join(home, "venv"))
+	t.Setenv("LD_LIBRARY_PATH", filepath.Join(home, "system"))
+	t.Chdir(t.TempDir())
+	cache, err := CacheFolder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ folder, from string }{
+		{filepath.Join(home, "system"), systemPlace},
+		{filepath.Join(home, "venv", "lib", "python3.11", "site-packages", "onnxruntime", "capi"), "the active Python environment"},
+		{cache, "the user's cache"},
+	} {
+		if err := os.MkdirAll(c.folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		lib := filepath.Join(c.folder, "libonnxruntime.so.1")
+		if err := os.WriteFile(lib, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := Find(); err != nil || got.Path != lib || got.From != c.from {
+			t.Errorf("Find() = %+v, %v; want %s from %s", got, err, lib, c.from)
+		}
+	}
+}
+
+// TestUnpackRefuses: an archive that is not the pinned one is not unpacked.
+func TestUnpackRefuses(t *testing.T) {
+	to := filepath.Join(t.TempDir(), "lib")
+	for name, unpack := range map[string]func([]byte, string, string) error{"npm": unpackNPM, "wheel": unpackWheel} {
+		if err := unpack([]byte("other"), "linux/x64", to); err == nil || !strings.Contains(err.Error(), "expected") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := os.Stat(to); err == nil {
+		t.Error("something was unpacked")
+	}
+}

@@ -14,4 +14,7 @@ const (
 	SealKey = "afc.seal"
 	// PassKey is a node's: the pass that made it.
 	PassKey = "afc.pass"
+	// SourceKey names the file that an AFNet was made from, without folders, and
+	// the SHA-256 of its bytes.
+	SourceKey = "afc.source"
 )
