@@ -12,11 +12,10 @@ import (
 // system is a ridge regression onto fixed inputs, ready for any targets: inputs
 // centred, their Gram matrix with the ridge on its diagonal factored once.
 type system struct {
-	p      *products
-	x      *matrix   // centred
-	mean   []float64 // of the inputs
-	factor blas64.Symmetric
-	chol   blas64.Triangular
+	p    *products
+	x    *matrix   // centred
+	mean []float64 // of the inputs
+	chol blas64.Triangular
 }
 
 // newSystem takes x over. The ridge is in parts of the diagonal's mean.

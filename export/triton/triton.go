@@ -47,7 +47,7 @@ var types = map[graph.DataType]string{
 // Triton cannot say an element type or the file says no shape.
 func Config(m *graph.Model, opt Options) (string, error) {
 	if !named.MatchString(opt.Name) {
-		return "", fmt.Errorf("%q is no name for a Triton model: use letters, digits, _, - and .", opt.Name)
+		return "", fmt.Errorf("%q is no name for a Triton model: use letters, digits, dot, dash and underscore", opt.Name)
 	}
 	if opt.Instances < 1 || opt.MaxBatch < 1 {
 		return "", fmt.Errorf("a Triton model has at least one instance and one clip a run, not %d and %d", opt.Instances, opt.MaxBatch)
