@@ -125,11 +125,13 @@ func (opt *ExportOptions) check() error {
 	if opt.Output == "" && (opt.Format == PyTorch || opt.Format == Triton) {
 		return optionf("Output", nil, "{Format} %s writes a folder: name it", opt.Format)
 	}
+	if opt.Output != "" {
+		if err := Writable(opt.Output, opt.Model); err != nil {
+			return err
+		}
+	}
 	if opt.Format == Safetensors && opt.Output != "" && !strings.HasSuffix(opt.Output, ".safetensors") {
 		return filef("%s: weights are written as safetensors; name the file so (WEIGHTS.safetensors, or WEIGHTS.pth for PyTorch's archive)", opt.Output)
-	}
-	if opt.Output != "" && (opt.Format == Safetensors || opt.Format == Pth) {
-		return Writable(opt.Output, opt.Model)
 	}
 	return nil
 }
