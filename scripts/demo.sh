@@ -29,3 +29,4 @@ frames="--template img_%05d.png --scale 64"
 rm -f -- *.af.onnx
 show afc fit tsm.onnx --videos fit $frames
 show afc verify tsm.af.onnx --videos test $frames --only load,reference,agreement
+show afc explain tsm.af.onnx --source tsm.onnx --videos test $frames -o explain.html
