@@ -6,10 +6,11 @@ set -eu
 cd "$(dirname "$0")/.."
 
 note() { echo "gpu-test: $*" >&2; }
+loader() { ldconfig -p 2>/dev/null | grep -q 'libvulkan\.so\.1'; }
 swiftshader() { find /usr/lib/chromium /usr/lib/chromium-browser -name vk_swiftshader_icd.json 2>/dev/null | head -n 1; }
 
 if [ -z "${VK_ICD_FILENAMES:-}" ] && [ -z "${VK_DRIVER_FILES:-}" ]; then
-	if [ -z "$(swiftshader)" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+	if { [ -z "$(swiftshader)" ] || ! loader; } && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
 		note "installing chromium and the Vulkan loader"
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium libvulkan1; } >/dev/null ||
 			note "apt-get failed"

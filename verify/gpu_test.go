@@ -30,7 +30,7 @@ func TestWebGPU(t *testing.T) {
 		t.Run(string(tt.lowering), func(t *testing.T) {
 			s := converted(t, tt.lowering, half, 2)
 			opt := verify.Options{
-				Only:     []string{"load", "provider", "repeat", "latency"},
+				Only:     []string{"load", "reference", "provider", "repeat", "latency"},
 				Videos:   clips.Random{Count: 2, Seed: 1},
 				Threads:  1,
 				Rounds:   2,
