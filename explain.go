@@ -146,7 +146,7 @@ func (e *explanation) size() afblock.Size {
 	if e.net.Size.Known() {
 		return e.net.Size
 	}
-	return afblock.Size{224, 224}
+	return afblock.Size{afblock.UsualSide, afblock.UsualSide}
 }
 
 // largest is the class of the largest score, -1 of none.
@@ -169,4 +169,4 @@ func bools(bits []uint8) []bool {
 const thumbnailSide = 96
 
 // PageName is where the page about a model goes if nobody says: beside it.
-func PageName(model string) string { return strings.TrimSuffix(model, ".onnx") + ".html" }
+func PageName(model string) string { return strings.TrimSuffix(model, ".onnx") + ".explain.html" }

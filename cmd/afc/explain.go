@@ -34,6 +34,11 @@ func explainOptions(c *cli.Context) (opt afc.ExplainOptions, err error) {
 	if err := afc.Readable(opt.Model); err != nil {
 		return opt, err
 	}
+	if out := c.String("output"); out != "" {
+		if err := afc.Writable(out, opt.Model, opt.Source); err != nil {
+			return opt, err
+		}
+	}
 	if opt.Clips, err = clipOptions(c); err != nil {
 		return opt, err
 	}

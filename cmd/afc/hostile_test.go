@@ -125,7 +125,7 @@ func TestPipes(t *testing.T) {
 func TestNoStandardOutput(t *testing.T) {
 	t.Chdir(t.TempDir())
 	model := modelFile(t, small)
-	for _, args := range [][]string{{"convert", model, "-o", "-"}, {"optimize", model, "-"}, {"export", model, "-o", "-"}} {
+	for _, args := range [][]string{{"convert", model, "-o", "-"}, {"optimize", model, "-"}, {"export", model, "-o", "-"}, {"explain", model, "-o", "-"}} {
 		if o := tryRun(t, args...); o.code != exitUsage || !strings.Contains(o.stderr, "standard output") {
 			t.Errorf("afc %q: exit %d, %s", args, o.code, o.stderr)
 		}
@@ -134,4 +134,19 @@ func TestNoStandardOutput(t *testing.T) {
 		t.Errorf("written: %v, %v", entries, err)
 	}
 	mustRun(t, "convert", model, "-o", "./-")
+}
+
+// TestExplainKeepsTheModel: the page does not take the place of what it is about.
+func TestExplainKeepsTheModel(t *testing.T) {
+	model := modelFile(t, small)
+	before, err := os.ReadFile(model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := tryRun(t, "explain", model, "-o", model); o.code != exitUsage || !strings.Contains(o.stderr, "the output is the input") {
+		t.Errorf("exit %d, %s", o.code, o.stderr)
+	}
+	if after, err := os.ReadFile(model); err != nil || string(after) != string(before) {
+		t.Errorf("the model was changed: %v", err)
+	}
 }
