@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/afc-project/afc/afblock"
@@ -34,6 +35,10 @@ type FitOptions struct {
 	Clips Clips // to fit on, of a file or a folder; labels are not looked at
 	// Fit says how to fit; its Progress is not looked at.
 	Fit fit.Options
+
+	// Resume keeps the fit so far in the folder Output.fit, goes on from what an
+	// interrupted one of the same kind left there, and removes it at the end.
+	Resume bool
 
 	Progress func(step string) // is told what is being done; nil: nobody
 }
@@ -69,6 +74,9 @@ func Fit(ctx context.Context, opt FitOptions) (*FitReport, error) {
 	}
 	if opt.Clips.Input == "" && opt.Clips.Videos == "" {
 		return nil, optionf("Videos", nil, "a fit needs clips, from here or from {Input}")
+	}
+	if opt.Resume && opt.Output == "" {
+		return nil, optionf("Resume", nil, "the fit so far is kept beside the file that {Output} names")
 	}
 	if opt.Output != "" {
 		if err := Writable(opt.Output, opt.Model, opt.Clips.Input, opt.Clips.Frames.List); err != nil {
@@ -111,6 +119,9 @@ func Fit(ctx context.Context, opt FitOptions) (*FitReport, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := opt.forget(); err != nil {
+		return nil, err
+	}
 	r.RewriteReport = *written
 	r.Elapsed = time.Since(start)
 	return r, nil
@@ -122,11 +133,37 @@ func (o *FitOptions) fit(ctx context.Context, source, net *afblock.Network, vide
 	step("running " + o.Model + " on the clips")
 	start := time.Now()
 	fopt := o.Fit
+	fopt.State = o.state()
 	fopt.Progress = func(done, total int, l fit.Layer) {
 		left := time.Since(start) * time.Duration(total-done) / time.Duration(done)
 		step(fmt.Sprintf("fitting %d of %d: %s, residual %.3f; about %v left", done, total, l.Name, l.Residual, left.Round(time.Second)))
 	}
 	return fit.Fit(ctx, fit.Input{Source: source, Net: net, Videos: videos}, fopt)
+}
+
+// state is the folder of the fit so far, "" for none.
+func (o *FitOptions) state() string {
+	if !o.Resume {
+		return ""
+	}
+	return o.Output + ".fit"
+}
+
+// forget removes it.
+func (o *FitOptions) forget() error {
+	if !o.Resume {
+		return nil
+	}
+	return fit.Forget(o.state())
+}
+
+// WriteHTML writes the report as one page that needs nothing else.
+func (r *FitReport) WriteHTML(w io.Writer, model string) error {
+	p := fit.Page{Model: r.Output, Source: model, Program: Program(), Fit: r.Fit}
+	if r.Cost != nil {
+		p.SourceMACs, p.MACs = r.Cost.Source, r.Cost.AFNet
+	}
+	return p.WriteHTML(w)
 }
 
 // fitCost counts a clip of the source and of the AFNet at its schedule.

@@ -21,6 +21,8 @@
 //	rows.go       matrices; positions of maps, and what is read there
 //	runner.go     parts of models run on all clips
 //	cut.go        parts of models
+//	resume.go     the fit so far, kept in a folder and gone on from
+//	page.go       a fit as a web page
 //	stream.go     maps of all clips, in files
 //	network.go    all that this package knows of a Network's insides and of the names in a lowered one
 package fit

@@ -24,6 +24,8 @@ type engine struct {
 
 	layers []Layer
 	total  int
+
+	states *checkpoints // nil: nothing is kept
 }
 
 // TooFewError says that the clips do not tell a layer's weights.
@@ -70,25 +72,36 @@ func (e *engine) note(key string, inputs int, y *matrix, parts []*solution) {
 	}
 }
 
-// fit goes through the stages.
+// fit goes through the stages that no state has.
 func (e *engine) fit() error {
-	h := e.ahead.share()
-	name := stemOutput
+	at, err := e.resume()
+	if err != nil {
+		return err
+	}
 	block := 0
-	var err error
 	for i, s := range e.net.Stages {
+		first := block
 		if s.AF != nil {
-			h, name, err = e.module(i, h, name, block)
 			block += len(s.AF.Focal)
+		}
+		if i < at.stages {
+			continue
+		}
+		if s.AF != nil {
+			at.stream, at.name, err = e.module(i, at.stream, at.name, first)
 		} else {
-			h, name, err = e.plain(i, h, name)
+			at.stream, at.name, err = e.plain(i, at.stream, at.name)
 		}
 		if err != nil {
 			return err
 		}
+		at.stages = i + 1
+		if err := e.keepState(at); err != nil {
+			return err
+		}
 	}
-	err = e.head(h)
-	h.close()
+	err = e.head(at.stream)
+	at.stream.close()
 	return err
 }
 

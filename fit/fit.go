@@ -118,7 +118,8 @@ func (e *engine) start(ctx context.Context, videos clips.Videos) error {
 	}
 	e.aheadName = stemOutput
 	e.select_()
-	return nil
+	e.states, err = e.newCheckpoints()
+	return err
 }
 
 // stem stores what the stem makes of the clips.

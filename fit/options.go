@@ -36,6 +36,10 @@ type Options struct {
 	Seed    uint64 // of positions and random masks
 	Threads int    // of ONNX Runtime; 0: one a core
 
+	// State is a folder to keep the fit so far in, stage by stage, and to go on from
+	// if it holds that of the same fit; "": none. See Forget.
+	State string
+
 	// Progress is told what was fitted, of how much; nil: nobody.
 	Progress func(done, total int, l Layer)
 

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -34,6 +34,8 @@ func (a *app) fitCommand() *cli.Command {
 			&cli.Uint64Flag{Name: "seed", Usage: "seed of positions and of random selections"},
 		}, rewriteFlags()...), inputFlags()...),
 			&cli.IntFlag{Name: "threads", Usage: "threads of ONNX Runtime (default: one a core)"},
+			&cli.BoolFlag{Name: "resume", Usage: "keep the fit so far in AF.onnx.fit (as large as the clips' activations), and go on from an interrupted one"},
+			&cli.StringFlag{Name: "report", Usage: "write what was fitted as a web page to `FILE`.html too"},
 			&cli.DurationFlag{Name: "timeout", Usage: "give up after this time, as in 30m"},
 			inputShapesFlag(),
 			jsonFlag(),
@@ -51,6 +53,7 @@ func fitOptions(c *cli.Context) (opt afc.FitOptions, err error) {
 		Model: c.Args().First(), ExternalData: c.Bool("external-data"), InputShapes: c.StringSlice("input-shapes"),
 		Navigation: c.String("navigation"), StrideAt: c.String("stride-at"), Unselected: c.String("unselected"),
 		Target: codegen.Target(c.String("target")),
+		Resume: c.Bool("resume"),
 		Fit:    fit.Options{Held: c.Int("held"), For: fit.Masks(c.String("for")), Seed: c.Uint64("seed")},
 	}
 	if opt.Output, err = outputBeside(c, c.Args().Get(1), opt.Model); err != nil {
@@ -79,6 +82,11 @@ func fitOptions(c *cli.Context) (opt afc.FitOptions, err error) {
 	if err := timeout(c); err != nil {
 		return opt, err
 	}
+	if report := c.String("report"); report != "" {
+		if err := afc.Writable(report, opt.Model, opt.Output, opt.Clips.Input, opt.Clips.Frames.List); err != nil {
+			return opt, err
+		}
+	}
 	return opt, afc.Readable(opt.Model)
 }
 
@@ -91,6 +99,15 @@ func (a *app) fit(c *cli.Context, opt afc.FitOptions) error {
 		return err
 	}
 	p.Stop()
+	if path := c.String("report"); path != "" {
+		var page bytes.Buffer
+		if err := r.WriteHTML(&page, opt.Model); err != nil {
+			return err
+		}
+		if err := afc.WriteFile(path, page.Bytes()); err != nil {
+			return err
+		}
+	}
 	return a.tellFitted(c, r)
 }
 
@@ -103,8 +120,8 @@ func (a *app) tellFitted(c *cli.Context, r *afc.FitReport) error {
 		fmt.Fprintf(a.stdout, "note: %s\n", terminal.Message(n))
 	}
 	t := table.New("residual left, in parts of the source's spread", "", "", "", "positions")
-	for _, b := range byBlock(r.Fit.Layers) {
-		t.Add(append([]string{b.name}, b.cells...)...)
+	for _, b := range fit.ByBlock(r.Fit.Layers) {
+		t.Add(residualRow(b)...)
 	}
 	if err := t.Write(a.stdout, "  "); err != nil {
 		return err
@@ -158,33 +175,18 @@ func percent(x float64) string { return fmt.Sprintf("%.1f %%", 100*x) }
 
 func macs(n float64) string { return fmt.Sprintf("%.4g G", n/1e9) }
 
-// blockRow is the residuals of a block's layers.
-type blockRow struct {
-	name  string
-	cells []string // three layers, and the positions of the last
-}
-
-// byBlock gathers layers under the block whose name theirs begin with.
-func byBlock(layers []fit.Layer) []blockRow {
-	var rows []blockRow
-	for _, l := range layers {
-		name := l.Name
-		if i := strings.LastIndex(name, ".conv"); i >= 0 {
-			name = name[:i]
+// residualRow is a block's row in the table: three layers, and the positions of
+// the last.
+func residualRow(b fit.BlockLayers) []string {
+	row := make([]string, 5)
+	row[0] = b.Name
+	for i, l := range b.Layers {
+		if i < 3 {
+			row[1+i] = fmt.Sprintf("%.3f", l.Residual)
 		}
-		if len(rows) == 0 || rows[len(rows)-1].name != name {
-			rows = append(rows, blockRow{name: name, cells: make([]string, 4)})
-		}
-		r := &rows[len(rows)-1]
-		for i := range 3 {
-			if r.cells[i] == "" {
-				r.cells[i] = fmt.Sprintf("%.3f", l.Residual)
-				break
-			}
-		}
-		r.cells[3] = count(l.Rows)
+		row[4] = count(l.Rows)
 	}
-	return rows
+	return row
 }
 
 // rewriteFlags shape an AFNet with weights of a source.

@@ -244,7 +244,7 @@ func TestEveryRunFlagIsRead(t *testing.T) {
 		"for": try("--for", "any"), "rows": try("--rows", "99"), "frames": try("--frames", "3"), "source-frames": try("--source-frames", "5"),
 		"navigation": try("--navigation", "all"), "alpha": try("--alpha", "4"), "focal-groups": try("--focal-groups", "1"), "stride-at": try("--stride-at", "source"),
 		"unselected": try("--unselected", "zero"), "target": try("--target", "cuda"), "input-shapes": try("--input-shapes", "1,2"),
-		"input": try("--input", source), "videos": try("--videos", t.TempDir()),
+		"input": try("--input", source), "videos": try("--videos", t.TempDir()), "resume": try("--resume"),
 	})
 	for _, c := range []struct {
 		command string

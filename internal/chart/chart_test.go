@@ -31,8 +31,16 @@ func TestScatter(t *testing.T) {
 	check(t, "scatter.svg", f.WriteSVG)
 }
 
+func TestDots(t *testing.T) {
+	f := Dots{Title: "What each layer leaves <of its target>", X: "squared error, in parts of the target's spread", Parts: []string{"first", "second", "third"}, Rows: []DotRow{
+		{"layer1.refine_module.0", []float64{0.14, 0.19, 0.091}, []string{"conv1: 0.140", "conv2: 0.190", "conv3: 0.091"}},
+		{"new_fc", []float64{0.035}, []string{"0.035"}},
+	}}
+	check(t, "dots.svg", f.WriteSVG)
+}
+
 func TestEmptyFiguresAreDrawn(t *testing.T) {
-	for _, draw := range []func(io.Writer) error{(&Bars{Title: "none"}).WriteSVG, (&Scatter{Title: "none"}).WriteSVG} {
+	for _, draw := range []func(io.Writer) error{(&Bars{Title: "none"}).WriteSVG, (&Scatter{Title: "none"}).WriteSVG, (&Dots{Title: "none"}).WriteSVG} {
 		var b bytes.Buffer
 		if err := draw(&b); err != nil || strings.Contains(b.String(), "NaN") {
 			t.Errorf("%v: %s", err, b.String())

@@ -5,5 +5,6 @@
 //	svg.go      the canvas: text, shapes, colours
 //	bars.go     stacked bars, one a network (costs)
 //	scatter.go  points with error bars on two axes (accuracy against cost)
+//	dots.go     rows of marks on one axis (residuals of layers)
 //	axis.go     round steps of a scale
 package chart
