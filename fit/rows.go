@@ -14,14 +14,23 @@ type matrix struct {
 	v          []float32
 }
 
-func newMatrix(rows, cols int) *matrix { return &matrix{rows, cols, make([]float32, rows*cols)} }
+func newMatrix(rows, cols int) *matrix {
+	if rows*cols > large { // those of the layer before are garbage by now; left to itself the heap grows to twice what is used
+		runtime.GC()
+	}
+	return &matrix{rows, cols, make([]float32, rows*cols)}
+}
+
+// large is a matrix of so many values that another one beside it counts.
+const large = 16 << 20
 
 func (m *matrix) row(i int) []float32 { return m.v[i*m.cols : (i+1)*m.cols] }
 
-// columns returns a copy of the columns [from, to), nil of nil.
+// columns returns a copy of the columns [from, to), the matrix itself where that
+// is all of them, nil of nil.
 func (m *matrix) columns(from, to int) *matrix {
-	if m == nil {
-		return nil
+	if m == nil || from == 0 && to == m.cols {
+		return m
 	}
 	out := newMatrix(m.rows, to-from)
 	for i := range m.rows {
