@@ -8,6 +8,7 @@
 //	template.go  names of frames
 //	arrays.go    NumPy files           random.go  pixels without meaning
 //	prepare.go   resize, crop, normalise; image.go decodes
+//	augment.go   other moments and parts of the frames each time, for training
 //	thumbnails.go  pictures of frames
 //	layout.go    how tensors hold clips; input.go a model's input of them
 package clips

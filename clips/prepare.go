@@ -45,13 +45,10 @@ const maxAspect = 16
 
 // appendFrame resizes, crops and normalises an image to 3·h·w values.
 func (p Preprocessing) appendFrame(clip []float32, img image.Image, h, w int) ([]float32, error) {
+	if err := proportions(img); err != nil {
+		return nil, err
+	}
 	size := img.Bounds().Size()
-	if size.X == 0 || size.Y == 0 {
-		return nil, fmt.Errorf("the image is empty")
-	}
-	if max(size.X, size.Y) > maxAspect*min(size.X, size.Y) {
-		return nil, fmt.Errorf("the image has %d×%d pixels; frames may be %d times as long as wide at most", size.X, size.Y, maxAspect)
-	}
 	short := p.Scale
 	if short == 0 {
 		short = max(h, w) * 256 / 224
@@ -67,7 +64,23 @@ func (p Preprocessing) appendFrame(clip []float32, img image.Image, h, w int) ([
 	}
 	scaled := image.NewRGBA(image.Rect(0, 0, sw, sh))
 	draw.BiLinear.Scale(scaled, scaled.Bounds(), img, img.Bounds(), draw.Src, nil)
-	left, top := (sw-w)/2, (sh-h)/2
+	return p.appendNormalised(clip, scaled, (sw-w)/2, (sh-h)/2, h, w), nil
+}
+
+// proportions refuses images that no frames are.
+func proportions(img image.Image) error {
+	size := img.Bounds().Size()
+	if size.X == 0 || size.Y == 0 {
+		return fmt.Errorf("the image is empty")
+	}
+	if max(size.X, size.Y) > maxAspect*min(size.X, size.Y) {
+		return fmt.Errorf("the image has %d×%d pixels; frames may be %d times as long as wide at most", size.X, size.Y, maxAspect)
+	}
+	return nil
+}
+
+// appendNormalised adds the three channels of a part of an image.
+func (p Preprocessing) appendNormalised(clip []float32, scaled *image.RGBA, left, top, h, w int) []float32 {
 	for c := range 3 {
 		source := c
 		if p.BGR {
@@ -80,5 +93,5 @@ func (p Preprocessing) appendFrame(clip []float32, img image.Image, h, w int) ([
 			}
 		}
 	}
-	return clip, nil
+	return clip
 }

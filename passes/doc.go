@@ -16,4 +16,5 @@
 //   - inline.go, upgrade.go, normalize.go, affine.go, castlike.go, sequences.go, outputs.go, constants.go, widen.go:
 //     a model in one form.
 //   - fold.go, foldbn.go, shapes.go, noops.go, cse.go, dedupe.go, deadcode.go: less of it.
+//   - merge.go: three of these, for graphs that a program put together.
 package passes

@@ -460,6 +460,21 @@ func evalUnary(c *evalCall) ([]*arr, error) {
 	return []*arr{dst}, nil
 }
 
+// evalHardSigmoid is min(max(alpha·x + beta, 0), 1).
+func evalHardSigmoid(c *evalCall) ([]*arr, error) {
+	x := c.in[0]
+	if domainOf(x.dtype) != floatDomain {
+		return nil, fmt.Errorf("afc does not compute HardSigmoid of %s", x.dtype)
+	}
+	dst, err := c.make(x.dtype, x.dims)
+	if err != nil {
+		return nil, err
+	}
+	alpha, beta := float64(c.float("alpha", 0.2)), float64(c.float("beta", 0.5))
+	mapInto(dst, x, func(v float64) float64 { return min(max(alpha*v+beta, 0), 1) })
+	return []*arr{dst}, nil
+}
+
 func mapInto[T number](dst, a *arr, f func(T) T) {
 	parts(dst.n(), func(lo, hi int64) {
 		v := load[T](a.part(lo, hi))

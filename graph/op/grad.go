@@ -62,6 +62,7 @@ type gradCall struct {
 	dy     []*graph.Value // gradients of the outputs
 	wanted []bool         // which inputs' gradients are wanted
 	dx     []*graph.Value // gradients of the inputs, as far as found
+	of     graph.DataType // of what is added; 0: as the node's output
 }
 
 func (c *gradCall) fail(format string, args ...any) {
@@ -85,7 +86,12 @@ func (c *gradCall) dims(v *graph.Value) []int64 {
 	return v.Type.Shape.Dims()
 }
 
-func (c *gradCall) elem() graph.DataType { return c.n.Output(0).Type.Elem }
+func (c *gradCall) elem() graph.DataType {
+	if c.of != graph.Undefined {
+		return c.of
+	}
+	return c.n.Output(0).Type.Elem
+}
 
 // add appends a node whose output has the element type of the node's and the
 // given sizes.

@@ -178,11 +178,12 @@ func gradArithmetic(c *gradCall) {
 		}
 	case "Mul":
 		if c.wants(0) {
-			da = c.mul(dy, b)
+			c.dx[0] = c.mulLike(dy, b, c.dims(a))
 		}
 		if c.wants(1) {
-			db = c.mul(dy, a)
+			c.dx[1] = c.mulLike(dy, a, c.dims(b))
 		}
+		return
 	case "Div":
 		if c.wants(0) {
 			da = c.binary("Div", dy, b)
@@ -199,6 +200,22 @@ func gradArithmetic(c *gradCall) {
 	}
 }
 
+// mulLike is the product of two values, one of which has the sizes of both
+// together, added up to the given sizes. Where sums run over the last axes, it is
+// a product of rows.
+func (c *gradCall) mulLike(x, y *graph.Value, dims []int64) *graph.Value {
+	d := c.dims(x)
+	k := 0
+	for k < len(dims) && len(dims) == len(d) && dims[k] == d[k] {
+		k++
+	}
+	inner := product(d[k:])
+	if slices.Equal(c.dims(y), d) && len(dims) == len(d) && product(dims[k:]) == 1 && inner >= smallPlane {
+		return c.reshape(c.dots(x, y, product(d[:k]), inner), dims...)
+	}
+	return c.like(c.mul(x, y), dims)
+}
+
 // gradUnary is the rule of functions of each element.
 func gradUnary(c *gradCall) {
 	x, y, dy := c.n.Input(0), c.n.Output(0), c.dy[0]
@@ -212,7 +229,8 @@ func gradUnary(c *gradCall) {
 	case "Abs":
 		c.dx[0] = c.mul(dy, c.unary("Sign", x))
 	case "Relu":
-		c.dx[0] = c.mul(dy, c.unary("Sign", y))
+		// 1 where y is above 0, in one pass and without the branches of Sign.
+		c.dx[0] = c.mul(dy, c.add("HardSigmoid", c.dims(y), []*graph.Value{y}, graph.Float("alpha", 1e38), graph.Float("beta", 0)))
 	case "Sigmoid":
 		c.dx[0] = c.mul(dy, c.mul(y, less(y)))
 	case "Tanh":

@@ -119,7 +119,8 @@ func init() {
 	add(1, 2, 2, evalMatMul, inferMatMul, costProduct, nil, by(gradMatMul), "MatMul")
 	add(10, 1, 4, nil, inferResize, costFree, nil, by(gradResize), "Resize")
 	add(7, 1, 2, nil, inferResize, costFree, nil, nil, "Upsample")
-	add(1, 1, 2, nil, inferSame, costPoint, nil, nil, "LeakyRelu", "Elu", "Selu", "Celu", "HardSigmoid", "HardSwish",
+	add(1, 1, 1, evalHardSigmoid, inferSame, costPoint, nil, nil, "HardSigmoid")
+	add(1, 1, 2, nil, inferSame, costPoint, nil, nil, "LeakyRelu", "Elu", "Selu", "Celu", "HardSwish",
 		"Softplus", "Softsign", "ThresholdedRelu", "PRelu", "Gelu", "Mish", "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh",
 		"Asinh", "Acosh", "Atanh", "Shrink")
 	add(24, 1, 1, nil, inferSame, costPoint, nil, nil, "Swish")
