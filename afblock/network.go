@@ -29,6 +29,9 @@ type Network struct {
 
 	// Fit says how the weights were fitted; nil if they were not.
 	Fit *Fitted
+
+	// Tune says how afc trained the weights; nil if it did not.
+	Tune *Tuned
 }
 
 // Unselected is the answer of a focal block's residual branch for a frame that

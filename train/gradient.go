@@ -17,28 +17,24 @@ import (
 // error if a node between the values and the loss is of an operator that afc
 // does not differentiate.
 func Gradient(loss *graph.Value, of []*graph.Value) ([]*graph.Value, error) {
+	return gradient(loss, of, nil)
+}
+
+// gradient is Gradient where some values, which have no derivative of their own,
+// pass theirs straight through to others of the same shape.
+func gradient(loss *graph.Value, of []*graph.Value, straight map[*graph.Value]*graph.Value) ([]*graph.Value, error) {
 	g := loss.Graph()
 	if s := loss.Type.Shape; !s.Static() || slices.ContainsFunc(s.Dims(), func(d int64) bool { return d != 1 }) {
 		return nil, fmt.Errorf("the loss %q is of shape %s, not one number", loss, s)
 	}
-	b := &backward{g: g, path: map[*graph.Value]bool{}, sums: map[*graph.Value]*graph.Value{}}
+	b := &backward{g: g, path: map[*graph.Value]bool{}, sums: map[*graph.Value]*graph.Value{}, straight: straight}
 	for _, v := range of {
 		b.path[v] = true
 	}
 	var nodes []*graph.Node
 	for n := range g.Nodes() {
-		for _, v := range n.Inputs() {
-			if v != nil && b.path[v] {
-				nodes = append(nodes, n)
-				break
-			}
-		}
-		if len(nodes) > 0 && nodes[len(nodes)-1] == n {
-			for _, v := range n.Outputs() {
-				if v != nil && v.Type.Elem.IsFloat() {
-					b.path[v] = true
-				}
-			}
+		if b.enter(n) {
+			nodes = append(nodes, n)
 		}
 	}
 	one, err := op.Cast(graph.Float32s(loss.Type.Shape.Dims(), 1), loss.Type.Elem)
@@ -63,6 +59,24 @@ type backward struct {
 	g    *graph.Graph
 	path map[*graph.Value]bool         // values that depend on those asked for
 	sums map[*graph.Value]*graph.Value // gradients found so far
+
+	straight map[*graph.Value]*graph.Value
+}
+
+// enter reports whether a node is on the way, and notes that its outputs are.
+func (b *backward) enter(n *graph.Node) bool {
+	on := slices.ContainsFunc(n.Inputs(), func(v *graph.Value) bool { return v != nil && b.path[v] })
+	for _, v := range n.Outputs() {
+		if to := b.straight[v]; to != nil && b.path[to] {
+			on = true
+		}
+	}
+	for _, v := range n.Outputs() {
+		if on && v != nil && v.Type.Elem.IsFloat() {
+			b.path[v] = true
+		}
+	}
+	return on
 }
 
 // node adds what a node's outputs' gradients make of its inputs'.
@@ -70,6 +84,10 @@ func (b *backward) node(n *graph.Node) error {
 	dy := make([]*graph.Value, len(n.Outputs()))
 	reached := false
 	for i, v := range n.Outputs() {
+		if to := b.straight[v]; to != nil && b.sums[v] != nil {
+			b.add(to, b.sums[v])
+			continue
+		}
 		if v != nil {
 			dy[i] = b.sums[v]
 			reached = reached || dy[i] != nil
@@ -87,15 +105,20 @@ func (b *backward) node(n *graph.Node) error {
 		return err
 	}
 	for i, v := range n.Inputs() {
-		switch {
-		case !wanted[i] || dx[i] == nil:
-		case b.sums[v] == nil:
-			b.sums[v] = dx[i]
-		default:
-			sum := b.g.NewNode("Add", "grad/"+v.Name()+"/Add", []*graph.Value{b.sums[v], dx[i]}, 1).Output(0)
-			sum.Type = graph.TensorType(v.Type.Elem, graph.ShapeOf(v.Type.Shape.Dims()...))
-			b.sums[v] = sum
+		if wanted[i] && dx[i] != nil {
+			b.add(v, dx[i])
 		}
 	}
 	return nil
+}
+
+// add adds to the gradient of a value.
+func (b *backward) add(v, dv *graph.Value) {
+	if b.sums[v] == nil {
+		b.sums[v] = dv
+		return
+	}
+	sum := b.g.NewNode("Add", "grad/"+v.Name()+"/Add", []*graph.Value{b.sums[v], dv}, 1).Output(0)
+	sum.Type = graph.TensorType(v.Type.Elem, graph.ShapeOf(v.Type.Shape.Dims()...))
+	b.sums[v] = sum
 }

@@ -88,8 +88,9 @@ type AFDescription struct {
 	compiled.FileInfo
 	Unselected string `json:"unselected"`
 	FineTune   bool   `json:"fine_tune,omitempty"` // weights transplanted, not trained
-	Origin     string `json:"origin"`              // of the weights: transplanted, fitted or trained
+	Origin     string `json:"origin"`              // of the weights: transplanted, fitted, tuned or trained
 	Fit        string `json:"fit,omitempty"`       // how they were fitted
+	Tune       string `json:"tune,omitempty"`      // how they were tuned
 }
 
 // Network says what is in a network, and in the model it was recognised in.
@@ -121,6 +122,9 @@ func Network(net *afblock.Network) *Description {
 			d.AF = &AFDescription{Unselected: net.Unselected.String(), FineTune: net.FineTune, Origin: net.Origin()}
 			if net.Fit != nil {
 				d.AF.Fit = net.Fit.String()
+			}
+			if net.Tune != nil {
+				d.AF.Tune = net.Tune.String()
 			}
 		}
 		for _, item := range cost.Items {

@@ -48,7 +48,7 @@ func (d *Description) WriteText(w io.Writer) error {
 	fact("head", "%d → %d classes, %s%s", d.Head.Features, d.Head.Classes, d.Head.Consensus, softmax)
 	if a := d.AF; a != nil {
 		fact("lowering", "%s, unselected frames: %s", cmp.Or(a.Lowering, "none"), a.Unselected)
-		fact("origin", "%s", cmp.Or(a.Fit, a.Origin))
+		fact("origin", "%s", cmp.Or(a.Tune, a.Fit, a.Origin))
 		if a.FineTune {
 			fact("note", "weights were transplanted, not trained: fine-tune before use")
 		}

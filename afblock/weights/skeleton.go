@@ -39,6 +39,7 @@ type structure struct {
 	Unselected string          `json:"unselected"`
 	FineTune   bool            `json:"needs_fine_tuning"`
 	Fit        *afblock.Fitted `json:"fit,omitempty"`
+	Tune       *afblock.Tuned  `json:"tune,omitempty"`
 	Prefix     string          `json:"key_prefix"`
 	FC         string          `json:"fc"`
 	Stem       convJSON        `json:"stem"`
@@ -138,6 +139,8 @@ func (s *structure) check() error {
 	switch {
 	case s.Fit != nil && s.Fit.Check() != nil:
 		return bad("fit", s.Fit.For+" "+s.Fit.Masks)
+	case s.Tune != nil && s.Tune.Check() != nil:
+		return bad("tune", s.Tune.Masks+" "+s.Tune.Pattern)
 	case s.Unselected != afblock.UnselectedBias.String() && s.Unselected != afblock.UnselectedZero.String():
 		return bad("unselected", s.Unselected)
 	case !validPool(s.Pool):
@@ -199,7 +202,7 @@ type outline struct{ exported bool }
 func (o outline) of(net *afblock.Network) *Skeleton {
 	sk := &Skeleton{structure: structure{
 		Frames: net.Frames, Size: net.Size,
-		Unselected: net.Unselected.String(), FineTune: net.FineTune, Fit: net.Fit, Prefix: net.Keys.Prefix, FC: net.Keys.FC,
+		Unselected: net.Unselected.String(), FineTune: net.FineTune, Fit: net.Fit, Tune: net.Tune, Prefix: net.Keys.Prefix, FC: net.Keys.FC,
 		Head: headJSON{net.Head.FC.Key, net.Head.FC.Bias != nil, consensusNames[net.Head.Consensus], net.Head.Softmax},
 	}}
 	var last *afblock.Stage

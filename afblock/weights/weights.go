@@ -88,7 +88,7 @@ func Replace(net *afblock.Network, sd *checkpoint.StateDict) (*afblock.Network, 
 		return nil, notAFResNet(sd)
 	}
 	sk := outline{exported: true}.of(net)
-	sk.Frames, sk.FineTune, sk.Fit = 0, false, nil
+	sk.Frames, sk.FineTune, sk.Fit, sk.Tune = 0, false, nil, nil
 	sk.Prefix, sk.FC = prefix, newCheckpointKeys(prefix, sd.Names()).fc()
 	sk.anyBias = true // training code may have none
 	out, err := sk.Bind(sd)
