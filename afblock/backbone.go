@@ -5,12 +5,14 @@ import (
 	"slices"
 )
 
-// standardBlocks are the blocks of a stage in the ResNets that have a number.
-var standardBlocks = []struct {
+// standardResNet is a ResNet that has a number.
+type standardResNet struct {
 	depth      int
 	bottleneck bool
-	blocks     []int
-}{
+	blocks     []int // of each stage
+}
+
+var standardBlocks = []standardResNet{
 	{18, false, []int{2, 2, 2, 2}}, {34, false, []int{3, 4, 6, 3}}, {50, true, []int{3, 4, 6, 3}},
 	{101, true, []int{3, 4, 23, 3}}, {152, true, []int{3, 8, 36, 3}},
 }
@@ -18,6 +20,9 @@ var standardBlocks = []struct {
 // Backbone names the trunk by its blocks: "ResNet-50", or "ResNet [2 3 4 2]"
 // where no ResNet of a number has them.
 func (net *Network) Backbone() string {
+	if net.Head.Last != nil {
+		return "AF-MobileNetV3"
+	}
 	var blocks []int
 	bottleneck := true
 	for _, s := range net.Stages {

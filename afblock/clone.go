@@ -4,6 +4,13 @@ package afblock
 func (net *Network) Clone() *Network {
 	out := *net
 	out.Stem.Conv, out.Head.FC = *net.Stem.Conv.copy(), net.Head.FC
+	if h := &out.Head; h.Last != nil {
+		h.Last = h.Last.copy()
+	}
+	if h := &out.Head; h.Hidden != nil {
+		hidden := *h.Hidden
+		h.Hidden = &hidden
+	}
 	if p := net.Stem.Pool; p != nil {
 		pool := *p
 		out.Stem.Pool = &pool
@@ -29,7 +36,9 @@ func (s *Stage) empty() *Stage {
 	if s.AF != nil {
 		m := *s.AF
 		m.Ample, m.Focal, m.Navigation = nil, nil, nil
-		m.Transform = *m.Transform.copy()
+		if m.Transform != nil {
+			m.Transform = m.Transform.copy()
+		}
 		out.AF = &m
 	}
 	return out

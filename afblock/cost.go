@@ -18,7 +18,8 @@ const (
 	// of convolutions, 9·C·H·W a pool, C·H·W a global pool, nothing for batch
 	// normalisation, ReLU, additions. Two oddities of it are kept, since
 	// published numbers have them: navigation's second convolution is counted
-	// once a frame, though it runs once a clip, and the gate's sigmoid counts C.
+	// once a frame, though it runs once a clip, and the gate's sigmoid counts C,
+	// as that of squeeze-and-excitation does.
 	CountAuthors
 )
 

@@ -112,9 +112,13 @@ func (m *meter) navigation(u Unit) {
 // map, and their mix: a+f for the gate, g·a, (1−g)·f, their sum, the activation.
 func (m *meter) mix(u Unit) {
 	gate, f := &u.Stage.AF.Gate, u.Focal
-	ops := u.Stage.AF.Transform.Cost(u.In).plus(globalPool(f)).plus(gate.Squeeze.Cost(f)).plus(gate.Excite.Cost(f))
+	ops := gate.Squeeze.Cost(f).plus(gate.Excite.Cost(f))
+	ops.Authors = authorsAttention(f.C, 16)
+	ops = ops.plus(globalPool(f))
+	if t := u.Stage.AF.Transform; t != nil {
+		ops = ops.plus(t.Cost(u.In))
+	}
 	hidden := float64(gate.Squeeze.Out())
-	ops.Authors += float64(f.C)
 	ops.Elementwise += hidden + 2*float64(f.C) // ReLU, sigmoid, 1−g
 	ops.Elementwise += 4 * f.Elements()
 	ops.Activations += hidden + 2*float64(f.C) + 5*f.Elements() // the enlarged map too
@@ -124,10 +128,15 @@ func (m *meter) mix(u Unit) {
 func (m *meter) head(u Unit) {
 	h := &m.net.Head
 	frames := float64(m.table.Frames)
-	fc := h.FC.Cost(u.In)
-	ops := globalPool(u.In).times(frames)
+	x, ops := path(u.In, h.Before())
+	pool := globalPool(x)
+	if h.Last != nil {
+		pool.Authors = 0 // not counted in their AF-MobileNetV3
+	}
+	ops = ops.plus(pool).times(frames)
+	_, fc := path(Map{x.C, Size{1, 1}}, h.Classify())
 	if h.Consensus == MeanBeforeFC {
-		ops = ops.plus(fc).plus(elementwise(float64(u.In.C) * frames))
+		ops = ops.plus(fc).plus(elementwise(float64(x.C) * frames))
 	} else {
 		ops = ops.plus(fc.times(frames))
 	}

@@ -86,7 +86,7 @@ func (s shapes) afnet(blocks []int) *Network {
 			net.Stages = append(net.Stages, stage)
 			break
 		}
-		m := &AFModule{Alpha: 2, Groups: 2, Act: ReLU, Transform: *s.conv("", out, out/2, 1, 1, 1), Fusion: s.block(false, out, out, []int{2, 2, 1}[i], 1, true)}
+		m := &AFModule{Alpha: 2, Groups: 2, Act: ReLU, Transform: s.conv("", out, out/2, 1, 1, 1), Fusion: s.block(false, out, out, []int{2, 2, 1}[i], 1, true)}
 		m.Gate = Gate{
 			Squeeze: Linear{Weight: &graph.Tensor{Dims: []int64{int64(out / 16), int64(out)}}},
 			Excite:  Linear{Weight: &graph.Tensor{Dims: []int64{int64(out), int64(out / 16)}}},

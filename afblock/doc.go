@@ -4,6 +4,7 @@
 //
 //	network.go        the types: Network, Stage, Block, AFModule …
 //	layer.go          the kinds of layer: what each has and makes, what it costs
+//	squeeze.go        squeeze-and-excitation, one of them
 //	walk.go           from stem to head: units, layers, tensors
 //	size.go           the sizes of the maps on the way
 //	clone.go          copies
@@ -15,6 +16,7 @@
 //	pattern.go        fixed selections of frames
 //	origin.go         how weights came about
 //	identity.go       an AFNet that computes what its source computes
+//	architecture*.go  networks that have a name, without elements: AF-ResNet, AF-MobileNetV3
 //	cost*.go          what a clip costs
 //	zero_response.go  F(0), a block's answer to a zero image
 //

@@ -3,6 +3,7 @@ package afblock
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/afc-project/afc/graph"
 )
@@ -30,7 +31,7 @@ type Layer interface {
 }
 
 // Conv is a 2-D convolution with its batch normalisation, if the source keeps
-// them apart. Key is its name in the authors' state dict, without prefix and
+// them apart; with as many groups as channels it is depthwise. Key is its name in the authors' state dict, without prefix and
 // without ".weight" ("layer1.refine_module.0.conv1").
 type Conv struct {
 	Key    string
@@ -47,6 +48,9 @@ func (c *Conv) Out() int { return int(c.Weight.Dims[0]) }
 
 // In returns the input channels.
 func (c *Conv) In() int { return int(c.Weight.Dims[1]) * c.Groups }
+
+// Depthwise reports whether each output channel reads one of its own.
+func (c *Conv) Depthwise() bool { return c.Groups > 1 && c.Groups == c.In() && c.Groups == c.Out() }
 
 // Kernel returns the window's height (= width).
 func (c *Conv) Kernel() int { return int(c.Weight.Dims[2]) }
@@ -132,13 +136,33 @@ type Act int
 const (
 	Identity Act = iota
 	ReLU
+	HSwish   // x·HSigmoid(x)
+	HSigmoid // relu6(x+3)/6
 )
 
-func (a Act) String() string {
-	if a == ReLU {
-		return "relu"
+var actNames = []string{Identity: "identity", ReLU: "relu", HSwish: "h-swish", HSigmoid: "h-sigmoid"}
+
+func (a Act) String() string { return actNames[a] }
+
+// ParseAct reads what String writes.
+func ParseAct(s string) (Act, error) {
+	if i := slices.Index(actNames, s); i >= 0 {
+		return Act(i), nil
 	}
-	return "identity"
+	return Identity, fmt.Errorf("activation %q: expected one of %v", s, actNames)
+}
+
+// of is the activation of one element.
+func (a Act) of(x float64) float64 {
+	switch a {
+	case ReLU:
+		return max(x, 0)
+	case HSwish:
+		return x * HSigmoid.of(x)
+	case HSigmoid:
+		return min(max(x+3, 0), 6) / 6
+	}
+	return x
 }
 
 func (a Act) Through(x Map) (Map, error) { return x, nil }
@@ -146,17 +170,18 @@ func (a Act) Through(x Map) (Map, error) { return x, nil }
 func (a Act) Tensors(func(string, **graph.Tensor, bool) bool) bool { return true }
 
 func (a Act) Cost(x Map) Ops {
-	if a == Identity {
+	switch a {
+	case Identity:
 		return Ops{}
+	case HSwish: // the product, too
+		return elementwise(2 * x.Elements())
 	}
 	return elementwise(x.Elements())
 }
 
 func (a Act) respond(x *image) (*image, error) {
-	if a == ReLU {
-		for i, v := range x.v {
-			x.v[i] = max(v, 0)
-		}
+	for i, v := range x.v {
+		x.v[i] = a.of(v)
 	}
 	return x, nil
 }

@@ -1,5 +1,7 @@
 package afblock
 
+import "slices"
+
 // Network is a video ResNet as afc understands it: a trunk of stem and stages
 // run on [N·T, C, H, W], N clips of T frames folded into the batch axis, and a
 // head that turns frames into one answer a clip. Recognition and checkpoints
@@ -79,10 +81,12 @@ type Stage struct {
 }
 
 // Block is a residual block: in ResNets basic (two 3×3 convolutions) or
-// bottleneck (1×1, 3×3, 1×1), with ReLU between them.
+// bottleneck (1×1, 3×3, 1×1), with ReLU between them; in MobileNetV3 an inverted
+// residual (1×1, depthwise, 1×1), with squeeze-and-excitation behind the
+// depthwise convolution or without.
 type Block struct {
 	Key      string
-	Main     []Layer // the main path; the residual path is summed to its end
+	Main     []Layer // the main path, convolutions at its ends; the residual path is summed to its end
 	Residual Residual
 	Shift    *Shift // nil: none
 	Act      Act    // behind the sum
@@ -113,6 +117,11 @@ func (b *Block) Convs() []*Conv {
 
 // Bottleneck reports whether the block has three convolutions.
 func (b *Block) Bottleneck() bool { return len(b.Convs()) == 3 }
+
+// Inverted reports whether the block has a depthwise convolution.
+func (b *Block) Inverted() bool {
+	return slices.ContainsFunc(b.Convs(), (*Conv).Depthwise)
+}
 
 // In returns the block's input channels.
 func (b *Block) In() int { return b.Convs()[0].In() }
@@ -181,7 +190,7 @@ type AFModule struct {
 	Ample      []*Block
 	Focal      []*Block
 	Navigation []*Navigation
-	Transform  Conv // 1×1 with BN, ample out → module out
+	Transform  *Conv // 1×1 with BN, ample out → module out; nil: the ample branch has full width
 	Gate       Gate
 	Act        Act // behind the mix
 	Fusion     *Block
@@ -206,6 +215,23 @@ func (n *Navigation) Layers() []Layer { return []Layer{&n.Look, ReLU, &n.Choice}
 // Dense reports whether frames see each other.
 func (n *Navigation) Dense() bool { return n.Choice.Groups == 1 }
 
+// MixKey names the mix by its first layer.
+func (m *AFModule) MixKey() string {
+	if m.Transform != nil {
+		return m.Transform.Key
+	}
+	return m.Gate.Squeeze.Key
+}
+
+// MixLayers returns the layers that mix the branches.
+func (m *AFModule) MixLayers() []Layer {
+	layers := []Layer{&m.Gate.Squeeze, &m.Gate.Excite}
+	if m.Transform != nil {
+		layers = append([]Layer{m.Transform}, layers...)
+	}
+	return layers
+}
+
 // Gate mixes the branches: g = sigmoid(Excite(relu(Squeeze(GAP(a+f))))),
 // y = act(g·a + (1−g)·f).
 type Gate struct {
@@ -213,17 +239,46 @@ type Gate struct {
 	Excite  Linear // out/16 → out
 }
 
-// Head turns the trunk's output into the answer: global average pool, a linear
-// layer, consensus over the frames.
+// Head turns the last stage's output into the answer: global average pool, a
+// linear layer, consensus over the frames. MobileNetV3 has a convolution before
+// the pool and a linear layer behind it.
 type Head struct {
-	FC Linear // its key is "new_fc" or "fc"
+	Last   *Conv   // 1×1, before the pool; nil: none
+	Hidden *Linear // before FC; nil: none
+	Act    Act     // behind each of them
+	FC     Linear  // its key is "new_fc", "fc" or "fc.3"
 	// Consensus is how frames become a clip.
 	Consensus Consensus
 	Softmax   bool
 }
 
-// Layers returns the layers behind the global average pool.
-func (h *Head) Layers() []Layer { return []Layer{&h.FC} }
+// Before returns the layers before the global average pool, which the trunk ends
+// in.
+func (h *Head) Before() []Layer {
+	if h.Last == nil {
+		return nil
+	}
+	return []Layer{h.Last, h.Act}
+}
+
+// Classify returns the layers behind the global average pool.
+func (h *Head) Classify() []Layer {
+	if h.Hidden == nil {
+		return []Layer{&h.FC}
+	}
+	return []Layer{h.Hidden, h.Act, &h.FC}
+}
+
+// Features returns the channels that the pool makes a vector of.
+func (h *Head) Features() int64 {
+	if h.Hidden != nil {
+		return h.Hidden.Weight.Dims[1]
+	}
+	return h.FC.Weight.Dims[1]
+}
+
+// Layers returns all layers.
+func (h *Head) Layers() []Layer { return slices.Concat(h.Before(), h.Classify()) }
 
 // Consensus is the place of the mean over frames.
 type Consensus int

@@ -178,7 +178,8 @@ func (r *rewriter) module(name string, blocks []*Block, first, last int) *AFModu
 		m.Focal, m.Ample = append(m.Focal, focal), append(m.Ample, ample)
 		a = out / r.opt.Alpha
 	}
-	m.Transform = passOn(name+".base_transform.0", out, a)
+	transform := passOn(name+".base_transform.0", out, a)
+	m.Transform = &transform
 	m.Gate = r.gate(name+".att_gen", out)
 	m.Fusion = r.block(blocks[n], name+".fusion.0", last)
 	return m

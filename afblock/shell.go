@@ -123,7 +123,7 @@ func StandardSuffix(g *graph.Graph, trunkOut *graph.Value, net *Network, name st
 	}
 	pooled := g.NewNode("GlobalAveragePool", "afc.pool", []*graph.Value{trunkOut}, 1).Output(0)
 	x := g.NewNode("Flatten", "afc.features", []*graph.Value{pooled}, 1, graph.Int("axis", 1)).Output(0)
-	classes, channels := head.FC.Weight.Dims[0], head.FC.Weight.Dims[1]
+	classes, channels := head.FC.Weight.Dims[0], head.Features()
 	if head.Consensus == MeanBeforeFC {
 		x = meanOverFrames(g, x, net.Frames, channels)
 	}
@@ -145,13 +145,41 @@ func StandardSuffix(g *graph.Graph, trunkOut *graph.Value, net *Network, name st
 	return x, nil
 }
 
-// Gemm applies the head's linear layer to rows of features.
+// Gemm applies the head's linear layers to rows of features.
 func (head *Head) Gemm(g *graph.Graph, x *graph.Value) *graph.Value {
-	in := []*graph.Value{x, HeadInitializer(g, head.FC.Key+".weight", head.FC.Weight)}
-	if head.FC.Bias != nil {
-		in = append(in, HeadInitializer(g, head.FC.Key+".bias", head.FC.Bias))
+	for _, l := range head.Classify() {
+		switch l := l.(type) {
+		case *Linear:
+			x = l.gemm(g, x)
+		case Act:
+			x = l.rows(g, x)
+		}
 	}
-	return g.NewNode("Gemm", head.FC.Key, in, 1, graph.Int("transB", 1)).Output(0)
+	return x
+}
+
+func (l *Linear) gemm(g *graph.Graph, x *graph.Value) *graph.Value {
+	in := []*graph.Value{x, HeadInitializer(g, l.Key+".weight", l.Weight)}
+	if l.Bias != nil {
+		in = append(in, HeadInitializer(g, l.Key+".bias", l.Bias))
+	}
+	return g.NewNode("Gemm", l.Key, in, 1, graph.Int("transB", 1)).Output(0)
+}
+
+// rows applies an activation to rows of features.
+func (a Act) rows(g *graph.Graph, x *graph.Value) *graph.Value {
+	node := func(op string, in []*graph.Value, attrs ...*graph.Attribute) *graph.Value {
+		return g.NewNode(op, "afc."+a.String(), in, 1, attrs...).Output(0)
+	}
+	switch a {
+	case ReLU:
+		return node("Relu", []*graph.Value{x})
+	case HSigmoid:
+		return node("HardSigmoid", []*graph.Value{x}, graph.Float("alpha", 1./6), graph.Float("beta", 0.5))
+	case HSwish:
+		return node("Mul", []*graph.Value{x, HSigmoid.rows(g, x)})
+	}
+	return x
 }
 
 // HeadInitializer returns a head's tensor under its key, made at first use.

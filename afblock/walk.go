@@ -124,7 +124,7 @@ func (w *walker) module(s *Stage, x Map) Map {
 		a = w.block(s, PartAmple, m.Ample[i], a)
 		f = w.block(s, PartFocal, focal, f)
 	}
-	w.unit(Unit{Stage: s, Part: PartMix, Key: m.Transform.Key, In: a, Focal: f, Layers: []Layer{&m.Transform, &m.Gate.Squeeze, &m.Gate.Excite}})
+	w.unit(Unit{Stage: s, Part: PartMix, Key: m.MixKey(), In: a, Focal: f, Layers: m.MixLayers()})
 	return w.block(s, PartFusion, m.Fusion, f)
 }
 

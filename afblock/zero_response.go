@@ -10,7 +10,8 @@ import (
 // ZeroResponse is F(0): what a block's main path answers to a zero image. Batch
 // norm keeps it from being zero, and each 3×3 convolution, which pads with
 // zeros, makes it differ along the border. Inside it is constant, so that a few
-// rows and columns stand for all.
+// rows and columns stand for all. Squeeze-and-excitation, which sees the mean of
+// the map, counts each as often as it stands there.
 type ZeroResponse struct {
 	Values *graph.Tensor // float32 [1, C, r, s]: the distinct rows and columns
 	// Rows and Cols say, for each row and column of the full map, which of
@@ -40,7 +41,9 @@ func (b *Block) ZeroResponse(size Size) (*ZeroResponse, error) {
 		reach += c.Kernel() / 2
 	}
 	small := b.smallSize(size, reach)
-	m, err := b.respond(zeros(b.In(), small[0], small[1]))
+	x := zeros(b.In(), small[0], small[1])
+	x.full, x.reach = size, reach
+	m, err := b.respond(x)
 	if err != nil {
 		return nil, err
 	}
@@ -98,13 +101,34 @@ func borderClasses(n, small, reach int) []int64 {
 	return classes
 }
 
-// image is a map [c, h, w] in float64.
+// image is a map [c, h, w] in float64. Its rows and columns stand for those of a
+// larger one, full, that see the same borders (borderClasses by reach).
 type image struct {
 	c, h, w int
 	v       []float64
+
+	full  Size
+	reach int
 }
 
-func zeros(c, h, w int) *image { return &image{c, h, w, make([]float64, c*h*w)} }
+func zeros(c, h, w int) *image { return &image{c: c, h: h, w: w, v: make([]float64, c*h*w)} }
+
+// means is each channel's mean over the map that the image stands for.
+func (m *image) means() []float64 {
+	times := func(full, small int) []float64 {
+		n := make([]float64, small)
+		for _, class := range borderClasses(full, small, m.reach) {
+			n[class] += 1 / float64(full)
+		}
+		return n
+	}
+	rows, cols := times(m.full[0], m.h), times(m.full[1], m.w)
+	means := make([]float64, m.c)
+	for i, x := range m.v {
+		means[i/(m.h*m.w)] += x * rows[i/m.w%m.h] * cols[i%m.w]
+	}
+	return means
+}
 
 func (m *image) float32s() []float32 {
 	out := make([]float32, len(m.v))
@@ -127,6 +151,7 @@ func (c *Conv) respond(m *image) (*image, error) {
 	k := c.Kernel()
 	size := Size{m.h, m.w}.Through(c.Window())
 	out := zeros(c.Out(), size[0], size[1])
+	out.full, out.reach = m.full.Through(c.Window()), m.reach
 	each := c.In() / c.Groups // input channels an output channel reads
 	silent := m.silent()
 	for o := range out.c {

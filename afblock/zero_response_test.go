@@ -70,9 +70,44 @@ func TestZeroResponse(t *testing.T) {
 	}
 }
 
+// TestZeroResponseExcited: squeeze-and-excitation sees the whole map, so F(0)
+// depends on its size: on odd ones too, and where the border's classes stand for
+// very different numbers of pixels. What it sees is told by a full map.
+func TestZeroResponseExcited(t *testing.T) {
+	const tolerance = 1e-6 // float64 sums stored as float32
+	rng := rand.New(rand.NewPCG(5, 6))
+	for _, kernel := range []int{3, 5} {
+		for _, stride := range []int{1, 2} {
+			wide := randomConv(rng, "conv1", 1, 1, 2)
+			deep := randomConv(rng, "conv2", kernel, stride, 4)
+			narrow := randomConv(rng, "conv3", 1, 1, 2)
+			excite := &SqueezeExcite{Linear{Weight: randomConv(rng, "", 1, 1, 1).Weight.Reshaped(4, 4)}, Linear{Weight: randomConv(rng, "", 1, 1, 1).Weight.Reshaped(4, 4)}}
+			blk := &Block{Key: "block", Main: []Layer{wide, HSwish, deep, excite, HSwish, narrow}}
+			for _, size := range []Size{{1, 1}, {2, 9}, {5, 5}, {6, 7}, {11, 4}, {13, 29}, {28, 28}, {57, 31}} {
+				z, err := blk.ZeroResponse(size)
+				if err != nil {
+					t.Fatal(err)
+				}
+				full := fullZeroResponse(t, blk, size[0], size[1])
+				for i, want := range full.v {
+					c, y, x := i/(full.h*full.w), i/full.w%full.h, i%full.w
+					if got := float64(z.At(c, y, x)); math.Abs(got-want) > tolerance {
+						t.Fatalf("kernel %d, stride %d, %s, channel %d, row %d, column %d: %g, want %g", kernel, stride, size, c, y, x, got, want)
+					}
+				}
+				if limit := int64(kernel + 1); z.Values.Dims[2] > limit && int64(full.h) > limit {
+					t.Errorf("kernel %d, stride %d, %s keeps %v values", kernel, stride, size, z.Values.Dims)
+				}
+			}
+		}
+	}
+}
+
 func fullZeroResponse(t *testing.T, blk *Block, h, w int) *image {
 	t.Helper()
-	m, err := blk.respond(zeros(blk.In(), h, w))
+	x := zeros(blk.In(), h, w)
+	x.full = Size{h, w}
+	m, err := blk.respond(x)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/graph"
 )
 
 // blocks emits a run of blocks, on a split stream where there is a shift, and
@@ -86,6 +87,8 @@ func (b *builder) layers(x feature, layers []afblock.Layer, key string) feature 
 			x, key = b.conv(x, convOf(l)), l.Key
 		case afblock.Act:
 			x = b.act(x, l, key)
+		case *afblock.SqueezeExcite:
+			x = b.squeezeExcite(x, l)
 		case afblock.MaxPool:
 			x = b.maxPool(x, afblock.Window(l), "maxpool")
 		default:
@@ -102,12 +105,28 @@ func (b *builder) act(x feature, a afblock.Act, key string) feature {
 		return x
 	case afblock.ReLU:
 		return b.relu(x, key+".relu")
+	case afblock.HSwish:
+		return x.with(b.node("Mul", key+".hswish", in(x.v, b.act(x, afblock.HSigmoid, key).v)))
+	case afblock.HSigmoid:
+		return x.with(b.node("HardSigmoid", key+".hsigmoid", in(x.v), graph.Float("alpha", 1./6), graph.Float("beta", 0.5)))
 	}
 	panic(fmt.Sprintf("BUG: activation %s", a))
 }
 
+// squeezeExcite weighs the channels of x. Its linear layers are written as
+// convolutions of maps of one pixel, which keep ONNX Runtime's blocked layout.
+func (b *builder) squeezeExcite(x feature, l *afblock.SqueezeExcite) feature {
+	seen := b.globalPool(x, l.Squeeze.Key+".pool")
+	hidden := b.act(b.conv(seen, gateConv(&l.Squeeze)), afblock.ReLU, l.Squeeze.Key)
+	scale := b.act(b.conv(hidden, gateConv(&l.Excite)), afblock.HSigmoid, l.Excite.Key)
+	return x.with(b.node("Mul", l.Excite.Key+".scaled", in(x.v, scale.v)))
+}
+
 // join ends a block with the sum of its paths.
 func (b *builder) join(main, residual feature, blk *afblock.Block) feature {
+	if blk.Residual.None {
+		return b.end(main, blk)
+	}
 	return b.end(b.add(main, residual, blk.Key+".add"), blk)
 }
 

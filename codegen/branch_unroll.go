@@ -78,6 +78,9 @@ func (l branch) unrolls(m *afblock.AFModule, size afblock.Size) bool {
 // inPieces reports whether a block can be written over pieces: the channels that
 // move belong to its first group, and stay where they are on the residual path.
 func inPieces(blk *afblock.Block) bool {
+	if blk.Residual.None || excites(blk) {
+		return false
+	}
 	groups := blk.Convs()[0].Groups
 	if slices.ContainsFunc(blk.Convs(), func(c *afblock.Conv) bool { return c.Groups != groups }) {
 		return false
@@ -435,7 +438,11 @@ func (b *builder) mixedPieces(a feature, f stream, s *afblock.Stage) stream {
 	}
 	low, pooled := make([]feature, len(f)), make(stream, len(f))
 	for i, p := range f {
-		low[i] = b.conv(a, convOf(&s.AF.Transform).outputs(p.span))
+		if t := s.AF.Transform; t != nil {
+			low[i] = b.conv(a, convOf(t).outputs(p.span))
+		} else {
+			low[i] = b.cut(streamOf(a), p.span, s.Name+".ample")
+		}
 		pooled[i] = piece{b.add(b.globalPool(low[i], hint("ample_pool")), b.globalPool(p.feature, hint("focal_pool")), hint("pool")), p.span, 0}
 	}
 	z := b.gateHidden(b.joined(pooled, hint("pools")), gate)
@@ -444,7 +451,7 @@ func (b *builder) mixedPieces(a feature, f stream, s *afblock.Stage) stream {
 		part := last.outputs(p.span)
 		g := b.sigmoid(b.conv(z, part), hint("gate"))
 		rest := b.node("Sub", hint("rest"), in(b.floats(1), g.v))
-		y[i].feature = b.weighted(low[i], p.feature, g, rest, s.Name, hint(fmt.Sprintf("focal_cast%d", i)))
+		y[i].feature = b.weighted(low[i], p.feature, g, rest, s, hint(fmt.Sprintf("focal_cast%d", i)))
 	}
 	return y
 }

@@ -8,28 +8,32 @@ import (
 // mixed emits a module's mix of the ends of its ample and its focal branch.
 // blocked says that f is in ONNX Runtime's blocked layout.
 func (b *builder) mixed(a, f feature, s *afblock.Stage, blocked bool) feature {
-	a = b.conv(a, convOf(&s.AF.Transform))
-	if !b.opt.takes(LowGate) || !a.sized() || f.h%a.h != 0 || f.w%a.w != 0 {
-		return b.mix(a, f, &s.AF.Gate, s.Name)
+	if t := s.AF.Transform; t != nil {
+		a = b.conv(a, convOf(t))
 	}
-	return b.mixLow(a, f, &s.AF.Gate, s.Name, blocked)
+	if !b.opt.takes(LowGate) || !a.sized() || f.h%a.h != 0 || f.w%a.w != 0 {
+		return b.mix(a, f, s)
+	}
+	return b.mixLow(a, f, s, blocked)
 }
 
-// mix emits relu(g·a + (1−g)·f), g the gate of GAP(a+f), as the
+// mix emits act(g·a + (1−g)·f), g the gate of GAP(a+f), as the
 // authors' network spells it: everything at f's resolution.
-func (b *builder) mix(a, f feature, gate *afblock.Gate, stage string) feature {
-	hint := gateHint(stage)
-	a = b.upsample(a, f, stage+".upsample")
-	g, rest := b.gates(b.globalPool(b.add(a, f, hint("sum")), hint("pool")), gate, stage)
+func (b *builder) mix(a, f feature, s *afblock.Stage) feature {
+	hint := gateHint(s.Name)
+	a = b.upsample(a, f, s.Name+".upsample")
+	g, rest := b.gates(b.globalPool(b.add(a, f, hint("sum")), hint("pool")), &s.AF.Gate, s.Name)
 	y := b.node("Add", hint("mix"), in(
 		b.node("Mul", hint("ample"), in(g, a.v)),
 		b.node("Mul", hint("focal"), in(rest, f.v))))
-	return b.relu(f.with(y), hint("relu"))
+	return b.act(f.with(y), s.AF.Act, gateName(s.Name))
 }
 
-// gateHint names the values of a stage's gate.
+// gateName is before the names of a stage's gate, which gateHint makes.
+func gateName(stage string) string { return stage + ".att_gen" }
+
 func gateHint(stage string) func(string) string {
-	return func(s string) string { return stage + ".att_gen." + s }
+	return func(s string) string { return gateName(stage) + "." + s }
 }
 
 // gates emits g and 1−g, [batch, c, 1, 1], of the average of both branches.

@@ -1,6 +1,7 @@
 package codegen
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/afc-project/afc/afblock"
@@ -25,6 +26,9 @@ func (l *lowerer) interleaves(size afblock.Size, blocks []*afblock.Block) bool {
 		return false
 	}
 	for i, blk := range blocks {
+		if excites(blk) { // it would see the mean of all frames
+			return false
+		}
 		if s := blk.Shift; s != nil && (s.Residual || !splits(blk) || !l.opt.takes(SplitStream)) {
 			return false
 		}
@@ -34,6 +38,14 @@ func (l *lowerer) interleaves(size afblock.Size, blocks []*afblock.Block) bool {
 		}
 	}
 	return blocks[0].Through(size)[1] < minRow
+}
+
+// excites reports whether a block weighs channels by what it sees of the map.
+func excites(b *afblock.Block) bool {
+	return slices.ContainsFunc(b.Main, func(l afblock.Layer) bool {
+		_, ok := l.(*afblock.SqueezeExcite)
+		return ok
+	})
 }
 
 // strides reports whether a block makes maps smaller, on either path: a file may

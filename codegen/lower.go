@@ -190,7 +190,7 @@ func (l *lowerer) trunk(x feature) (feature, error) {
 			y = l.blocksOf(y, s.Blocks, ends, l.net.Frames, nil)
 		}
 	}
-	return l.joined(y, "trunk"), nil
+	return l.layers(l.joined(y, "trunk"), l.net.Head.Before(), ""), nil
 }
 
 // wanted is how stage i would have what it reads cut.

@@ -13,8 +13,8 @@ import (
 // way it and its product with a keep ONNX Runtime's blocked layout, in which no
 // product broadcasts. So is 1−g = sigmoid(−logits) for f, if f is in that layout;
 // if not, a product that broadcasts is the cheaper one.
-func (b *builder) mixLow(a, f feature, gate *afblock.Gate, stage string, blocked bool) feature {
-	hint := gateHint(stage)
+func (b *builder) mixLow(a, f feature, s *afblock.Stage, blocked bool) feature {
+	gate, hint := &s.AF.Gate, gateHint(s.Name)
 	pooled := b.add(b.globalPool(a, hint("ample_pool")), b.globalPool(f, hint("focal_pool")), hint("pool"))
 	z := b.gateHidden(pooled, gate)
 	last := gateConv(&gate.Excite)
@@ -28,16 +28,16 @@ func (b *builder) mixLow(a, f feature, gate *afblock.Gate, stage string, blocked
 	} else {
 		rest = b.node("Sub", hint("rest"), in(b.floats(1), g.v))
 	}
-	return b.weighted(a, f, g, rest, stage, hint("focal_cast"))
+	return b.weighted(a, f, g, rest, s, hint("focal_cast"))
 }
 
-// weighted emits relu(g·a + rest·f), where a is smaller than f.
-func (b *builder) weighted(a, f, g feature, rest *graph.Value, stage, cast string) feature {
-	hint := gateHint(stage)
+// weighted emits act(g·a + rest·f), where a is smaller than f.
+func (b *builder) weighted(a, f, g feature, rest *graph.Value, s *afblock.Stage, cast string) feature {
+	hint := gateHint(s.Name)
 	a = a.with(b.node("Mul", hint("ample"), in(a.v, b.upsample(g, a, hint("gate_map")).v)))
-	a = b.upsample(a, f, stage+".upsample")
+	a = b.upsample(a, f, s.Name+".upsample")
 	f = b.layoutCast(f.with(b.node("Mul", hint("focal"), in(f.v, rest))), cast)
-	return b.relu(b.add(a, f, hint("mix")), hint("relu"))
+	return b.act(b.add(a, f, hint("mix")), s.AF.Act, gateName(s.Name))
 }
 
 // gateHidden emits the gate's first layer, of maps of one pixel.

@@ -105,7 +105,7 @@ func (r *randomNet) module(name string, in, planes, expansion, blocks int, halve
 		m.Focal = append(m.Focal, r.block(fmt.Sprintf("%s.refine_module.%d", name, n), f, planes, out, focalStride, r.groups, !last))
 		a, f, focalStride = out/alpha, out, 1
 	}
-	m.Transform = *r.conv(name+".base_transform.0", name+".base_transform.1", out/alpha, out, 1, 1, 1)
+	m.Transform = r.conv(name+".base_transform.0", name+".base_transform.1", out/alpha, out, 1, 1, 1)
 	hidden := int64(max(out/16, 1))
 	m.Gate = afblock.Gate{
 		Squeeze: afblock.Linear{Key: name + ".att_gen.fc.0", Weight: r.normal(math.Sqrt(2/float64(out)), hidden, int64(out))},

@@ -399,7 +399,7 @@ func (w *moduleFit) mix() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", key, err)
 	}
-	setRows(&w.m.Transform, []*solution{sol}, 0, a.cols, true)
+	setRows(w.m.Transform, []*solution{sol}, 0, a.cols, true)
 	w.dirty()
 	for i := range f.rows { // of the mix, not of the transform alone
 		for c := range f.cols {

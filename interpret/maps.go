@@ -136,6 +136,16 @@ func (m *Map) relu() *Map {
 	return m
 }
 
+// each applies a function to every number, in place.
+func (m *Map) each(f function) *Map {
+	if f != nil {
+		for i, x := range m.V {
+			m.V[i] = f(x)
+		}
+	}
+	return m
+}
+
 // plus is the sum of two maps.
 func (m *Map) plus(other *Map) *Map {
 	out := m.clone()

@@ -61,7 +61,9 @@ func Randomised(net *afblock.Network, v Variant) *afblock.Network {
 		if excite.Bias != nil {
 			excite.Bias = gaussian(r, 1, excite.Bias.Dims)
 		}
-		randomConv(r, &m.Transform)
+		if m.Transform != nil {
+			randomConv(r, m.Transform)
+		}
 	}
 	return out
 }

@@ -16,11 +16,15 @@ type Network struct {
 
 	channels int // of a frame
 	stem     conv
-	pool     window
+	act      function // behind the stem's convolution
+	pool     window   // of a kernel of 0: none
 	stages   []stage
 	zero     bool // a frame that is not selected adds nothing, not F(0)
 	head     head
 }
+
+// function is an activation, number by number; nil: none.
+type function func(float64) float64
 
 // conv is a convolution and what follows it channel by channel.
 type conv struct {
@@ -38,13 +42,24 @@ type window struct{ kernel, stride, pad int }
 type block struct {
 	key           string
 	convs         []conv
-	pool          *window // of the residual path, nil: none
-	residual      *conv   // of the residual path, nil: none
-	fold          int     // channels shifted each way; 0: none
-	pastFirst     bool    // the first of them from the frame before
-	shiftResidual bool    // the residual path reads the shifted maps
-	relu          bool    // behind the sum
+	behind        [][]step // behind each of the convolutions
+	alone         bool     // there is no residual path, and no sum
+	pool          *window  // of the residual path, nil: none
+	residual      *conv    // of the residual path, nil: none
+	fold          int      // channels shifted each way; 0: none
+	pastFirst     bool     // the first of them from the frame before
+	shiftResidual bool     // the residual path reads the shifted maps
+	act           function // behind the sum
 }
+
+// step is what stands between convolutions: an activation, or channels weighed.
+type step struct {
+	act   function
+	weigh *excitation
+}
+
+// excitation weighs channels by what two linear layers make of their means.
+type excitation struct{ squeeze, excite linear }
 
 // stage is a run of blocks, or a module.
 type stage struct {
@@ -57,8 +72,9 @@ type stage struct {
 type module struct {
 	ample, focal []block
 	navigation   []navigation
-	transform    conv
+	transform    *conv // nil: none
 	gate         gate
+	act          function // behind the mix
 	fusion       block
 }
 
@@ -78,6 +94,9 @@ type linear struct {
 }
 
 type head struct {
+	last   *conv   // before the mean of each channel; nil: none
+	hidden *linear // behind it; nil: none
+	act    function
 	linear
 	mean    afblock.Consensus
 	softmax bool
@@ -96,8 +115,10 @@ func New(net *afblock.Network) (_ *Network, err error) {
 	}()
 	n := &Network{
 		Frames: net.Frames, channels: net.Stem.Conv.In(), zero: net.Unselected == afblock.UnselectedZero,
-		stem: convOf(&net.Stem.Conv), pool: *windowOf(net.Stem.Pool),
-		head: head{linearOf(&net.Head.FC), net.Head.Consensus, net.Head.Softmax},
+		stem: convOf(&net.Stem.Conv), act: functionOf(net.Stem.Act), head: headOf(&net.Head),
+	}
+	if p := windowOf(net.Stem.Pool); p != nil {
+		n.pool = *p
 	}
 	n.Classes = n.head.out
 	for _, s := range net.Stages {
@@ -115,8 +136,8 @@ func New(net *afblock.Network) (_ *Network, err error) {
 
 func moduleOf(m *afblock.AFModule) *module {
 	read := &module{
-		ample: blocksOf(m.Ample), focal: blocksOf(m.Focal), transform: convOf(&m.Transform), fusion: blockOf(m.Fusion),
-		gate: gate{linearOf(&m.Gate.Squeeze), linearOf(&m.Gate.Excite)},
+		ample: blocksOf(m.Ample), focal: blocksOf(m.Focal), transform: optional(m.Transform), fusion: blockOf(m.Fusion),
+		gate: gate{linearOf(&m.Gate.Squeeze), linearOf(&m.Gate.Excite)}, act: functionOf(m.Act),
 	}
 	for _, n := range m.Navigation {
 		read.navigation = append(read.navigation, navigation{n.Key, convOf(&n.Look), choiceOf(&n.Choice)})
@@ -133,18 +154,63 @@ func blocksOf(blocks []*afblock.Block) []block {
 }
 
 func blockOf(b *afblock.Block) block {
-	read := block{key: b.Key, relu: b.Act == afblock.ReLU, pool: windowOf(b.Residual.Pool)}
-	for _, c := range b.Convs() {
-		read.convs = append(read.convs, convOf(c))
+	read := block{
+		key: b.Key, act: functionOf(b.Act),
+		alone: b.Residual.None, pool: windowOf(b.Residual.Pool), residual: optional(b.Residual.Conv),
 	}
-	if c := b.Residual.Conv; c != nil {
-		residual := convOf(c)
-		read.residual = &residual
+	for _, l := range b.Main {
+		last := len(read.behind) - 1
+		switch l := l.(type) {
+		case *afblock.Conv:
+			read.convs, read.behind = append(read.convs, convOf(l)), append(read.behind, nil)
+		case afblock.Act:
+			read.behind[last] = append(read.behind[last], step{act: functionOf(l)})
+		case *afblock.SqueezeExcite:
+			read.behind[last] = append(read.behind[last], step{weigh: &excitation{linearOf(&l.Squeeze), linearOf(&l.Excite)}})
+		default:
+			panic(fmt.Sprintf("BUG: %T in a block", l))
+		}
 	}
 	if s := b.Shift; s != nil {
 		read.fold, read.pastFirst, read.shiftResidual = s.Fold, s.PastFirst, s.Residual
 	}
 	return read
+}
+
+// functionOf is an activation's formula, as its papers give it.
+func functionOf(a afblock.Act) function {
+	switch a {
+	case afblock.Identity:
+		return nil
+	case afblock.ReLU:
+		return func(x float64) float64 {
+			if x < 0 {
+				return 0
+			}
+			return x // a NaN stays
+		}
+	case afblock.HSwish: // Howard et al., Searching for MobileNetV3, section 5.2
+		return func(x float64) float64 { return x * math.Min(math.Max(x+3, 0), 6) / 6 }
+	}
+	panic("BUG: activation " + a.String())
+}
+
+func headOf(h *afblock.Head) head {
+	read := head{last: optional(h.Last), act: functionOf(h.Act), linear: linearOf(&h.FC), mean: h.Consensus, softmax: h.Softmax}
+	if h.Hidden != nil {
+		hidden := linearOf(h.Hidden)
+		read.hidden = &hidden
+	}
+	return read
+}
+
+// optional reads a convolution that may not be there.
+func optional(c *afblock.Conv) *conv {
+	if c == nil {
+		return nil
+	}
+	read := convOf(c)
+	return &read
 }
 
 func windowOf(p *afblock.Window) *window {

@@ -77,7 +77,13 @@ func (n *Network) Clip(pixels []float32, h, w int, given Given) (*Answer, error)
 // trunk runs stem and stages.
 func (r *run) trunk(x []*Map) []*Map {
 	n := r.net
-	x = each(x, func(_ int, m *Map) *Map { return n.pool.maximum(n.stem.apply(m).relu()) })
+	x = each(x, func(_ int, m *Map) *Map {
+		m = n.stem.apply(m).each(n.act)
+		if n.pool.kernel > 0 {
+			m = n.pool.maximum(m)
+		}
+		return m
+	})
 	r.given.See("maxpool", x)
 	for _, s := range n.stages {
 		if s.af != nil {
@@ -87,6 +93,9 @@ func (r *run) trunk(x []*Map) []*Map {
 		for i := range s.blocks {
 			x = r.block(&s.blocks[i], x, nil)
 		}
+	}
+	if c := n.head.last; c != nil {
+		x = each(x, func(_ int, m *Map) *Map { return c.apply(m).each(n.head.act) })
 	}
 	return x
 }
@@ -100,14 +109,18 @@ func (r *run) module(name string, m *module, x []*Map) []*Map {
 		ample = r.block(&m.ample[i], ample, nil)
 		focal = r.block(&m.focal[i], focal, chosen)
 	}
-	ample = each(ample, func(_ int, a *Map) *Map { return m.transform.apply(a) })
-	r.given.See(name+".base_transform", ample)
-	mixed := each(ample, func(t int, a *Map) *Map { return m.gate.mix(a.nearest(focal[t].H, focal[t].W), focal[t]) })
+	if m.transform != nil {
+		ample = each(ample, func(_ int, a *Map) *Map { return m.transform.apply(a) })
+		r.given.See(name+".base_transform", ample)
+	}
+	mixed := each(ample, func(t int, a *Map) *Map {
+		return m.gate.mix(a.nearest(focal[t].H, focal[t].W), focal[t]).each(m.act)
+	})
 	r.given.See(name+".att_gen", mixed)
 	return r.block(&m.fusion, mixed, nil)
 }
 
-// mix is relu(g·a + (1−g)·f), g = sigmoid(W2·relu(W1·mean(a+f))).
+// mix is g·a + (1−g)·f, g = sigmoid(W2·relu(W1·mean(a+f))).
 func (g *gate) mix(a, f *Map) *Map {
 	hidden := g.squeeze.apply(a.plus(f).means())
 	for i, x := range hidden {
@@ -121,7 +134,7 @@ func (g *gate) mix(a, f *Map) *Map {
 			to[i] = share*ample[i] + (1-share)*focal[i]
 		}
 	}
-	return out.relu()
+	return out
 }
 
 // block runs a residual block; chosen, if given, says which frames its main
@@ -140,6 +153,9 @@ func (r *run) block(b *block, x []*Map, chosen []bool) []*Map {
 		if chosen == nil || chosen[t] {
 			main = b.main(shifted[t])
 		}
+		if b.alone {
+			return main.clone().each(b.act)
+		}
 		if b.shiftResidual {
 			m = shifted[t]
 		}
@@ -149,25 +165,40 @@ func (r *run) block(b *block, x []*Map, chosen []bool) []*Map {
 		if b.residual != nil {
 			m = b.residual.apply(m)
 		}
-		sum := main.plus(m)
-		if b.relu {
-			sum.relu()
-		}
-		return sum
+		return main.plus(m).each(b.act)
 	})
 	r.given.See(b.key, out)
 	return out
 }
 
-// main is F: the block's convolutions with ReLU between them.
+// main is F: the block's convolutions with what stands behind each.
 func (b *block) main(m *Map) *Map {
 	for i := range b.convs {
-		if i > 0 {
-			m.relu()
-		}
 		m = b.convs[i].apply(m)
+		for _, s := range b.behind[i] {
+			if s.weigh != nil {
+				s.weigh.apply(m)
+			}
+			m.each(s.act)
+		}
 	}
 	return m
+}
+
+// apply weighs a map's channels, in place: by a sigmoid of straight pieces, 0 up
+// to −3 and 1 from 3 on.
+func (e *excitation) apply(m *Map) {
+	hidden := e.squeeze.apply(m.means())
+	for i, x := range hidden {
+		hidden[i] = max(x, 0)
+	}
+	for c, x := range e.excite.apply(hidden) {
+		weight := math.Min(math.Max(x/6+0.5, 0), 1)
+		p := m.plane(c)
+		for i := range p {
+			p[i] *= weight
+		}
+	}
 }
 
 // shift gives each frame its channels [0, fold) from the frame behind it and
@@ -310,6 +341,9 @@ func (h *head) scores(x []*Map) [][]float64 {
 		rows = average(rows)
 	}
 	for i := range rows {
+		if h.hidden != nil {
+			rows[i] = (&Map{h.hidden.out, 1, 1, h.hidden.apply(rows[i])}).each(h.act).V
+		}
 		rows[i] = h.apply(rows[i])
 	}
 	if h.mean == afblock.MeanAfterFC {

@@ -79,7 +79,7 @@ func loadWeights(s *State) error {
 		opt := weights.OptionsFrom(source)
 		opt.StrideAt, opt.Unselected = s.opt.Checkpoint.StrideAt, s.opt.Checkpoint.Unselected
 		if s.Network, err = s.described(opt); err == nil {
-			s.Network.Adopt(source)
+			err = s.Network.Adopt(source)
 		}
 	}
 	return err
@@ -101,7 +101,12 @@ func (s *State) assume() {
 		s.Network.Size = [2]int{afblock.UsualSide, afblock.UsualSide}
 		s.note(nil, "%s does not say how large frames are: taking %d×%d (--size)", s.weights.File, afblock.UsualSide, afblock.UsualSide)
 	}
-	if s.weights.Structure == "" && s.opt.Checkpoint.ShiftDiv == 0 {
+	if s.weights.Structure != "" || s.opt.Checkpoint.ShiftDiv > 0 {
+		return
+	}
+	if slices.ContainsFunc(s.Network.Stages, shifts) {
+		s.note(nil, "%s does not say whether the network shifts: an %s shifts 1/8 of the channels in every block (--shift-div)", s.weights.File, s.Network.Backbone())
+	} else {
 		s.note(nil, "%s does not say whether the network shifts: taking no temporal shift (--shift)", s.weights.File)
 	}
 }

@@ -230,8 +230,11 @@ func (f *forward) moved(x *graph.Value, channels int64, next bool, name string) 
 // mix writes f + g·(a − f), which is g·a + (1 − g)·f, of a module's branches.
 func (f *forward) mix(a, focal *graph.Value, u afblock.Unit) (*graph.Value, error) {
 	m, key := u.Stage.AF, u.Stage.Name+".att_gen"
-	low := u.In.Size.Through(m.Transform.Window())
-	a = f.upsample(f.conv(a, &m.Transform), low, u.Focal.Size, u.Stage.Name+".upsample")
+	low := u.In.Size
+	if t := m.Transform; t != nil {
+		a, low = f.conv(a, t), low.Through(t.Window())
+	}
+	a = f.upsample(a, low, u.Focal.Size, u.Stage.Name+".upsample")
 	pooled := f.unary("GlobalAveragePool", key+".pool", f.binary("Add", key+".sum", a, focal))
 	g := f.reshape(pooled, key+".rows", -1, int64(u.Focal.C))
 	g = f.relu(f.linear(g, &m.Gate.Squeeze), m.Gate.Squeeze.Key+".relu")

@@ -47,12 +47,12 @@ type PortDescription struct {
 // focal blocks and the fusion block.
 type StageDescriptor struct {
 	Name     string            `json:"name"`
-	Kind     string            `json:"kind"` // "basic", "bottleneck"
+	Kind     string            `json:"kind"` // "basic", "bottleneck", "inverted residual"
 	Blocks   int               `json:"blocks"`
 	In       int               `json:"in_channels"`
 	Out      int               `json:"out_channels"`
 	Stride   int               `json:"stride"`
-	StrideAt string            `json:"stride_at,omitempty"` // "3×3", "first 1×1", "last block"
+	StrideAt string            `json:"stride_at,omitempty"` // "3×3", "first 1×1", "depthwise", "last block", "several blocks"
 	Shift    *ShiftDescription `json:"shift,omitempty"`
 	Params   int64             `json:"parameters"`
 	MACs     float64           `json:"macs_per_clip,omitempty"` // likewise
@@ -99,7 +99,7 @@ func Network(net *afblock.Network) *Description {
 		Method: "TSN", Backbone: net.Backbone(), Frames: net.Frames,
 		Weights: net.Stem.Conv.Weight.DType.String(), BN: batchNorms(net), Channels: net.Stem.Conv.In(),
 		Head: HeadDescription{
-			Classes: net.Head.FC.Weight.Dims[0], Features: net.Head.FC.Weight.Dims[1],
+			Classes: net.Head.FC.Weight.Dims[0], Features: net.Head.Features(),
 			Consensus: net.Head.Consensus.String(), Softmax: net.Head.Softmax,
 		},
 	}
@@ -206,7 +206,10 @@ func describeStage(s *afblock.Stage) StageDescriptor {
 		Name: s.Name, Kind: "basic", Blocks: len(blocks), In: blocks[0].In(), Out: blocks[len(blocks)-1].Out(),
 		Stride: 1, Shift: describeShift(blocks),
 	}
-	if blocks[0].Bottleneck() {
+	switch {
+	case blocks[0].Inverted():
+		d.Kind = "inverted residual"
+	case blocks[0].Bottleneck():
 		d.Kind = "bottleneck"
 	}
 	for i, b := range blocks {
@@ -215,8 +218,12 @@ func describeStage(s *afblock.Stage) StageDescriptor {
 		}
 		d.Stride *= b.Stride()
 		switch {
+		case i > 0 && d.StrideAt != "":
+			d.StrideAt = "several blocks"
 		case i > 0:
 			d.StrideAt = "last block"
+		case b.Inverted():
+			d.StrideAt = "depthwise"
 		case b.Convs()[0].Stride > 1 && b.Bottleneck():
 			d.StrideAt = "first 1×1"
 		default:

@@ -1,6 +1,7 @@
 package weights
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -79,8 +80,8 @@ func (b *binder) result(file string, extra []string) error {
 	}
 	var reason []string
 	if n > 0 {
-		reason = append(reason, fmt.Sprintf("%d of its tensors do not fit an AF-ResNet of its depth (%d missing, %d extra, %d misshapen)",
-			n, len(b.missing), len(extra), len(b.misshapen)))
+		reason = append(reason, fmt.Sprintf("%d of its tensors do not fit %s (%d missing, %d extra, %d misshapen)",
+			n, cmp.Or(b.sk.kind, "an AF-ResNet of its depth"), len(b.missing), len(extra), len(b.misshapen)))
 	}
 	return &checkpoint.Error{File: file, Reason: strings.Join(append(reason, b.problems...), "; "),
 		Missing: b.missing, Extra: extra, Misshapen: b.misshapen}
@@ -95,20 +96,19 @@ func (b *binder) network() *afblock.Network {
 	if sk.Unselected == afblock.UnselectedZero.String() {
 		net.Unselected = afblock.UnselectedZero
 	}
-	stem, c := b.conv(&sk.Stem, anySize, anySize, 7) // of RGB, flow or RGB differences
-	net.Stem = afblock.Stem{Conv: *stem, Act: afblock.ReLU, Pool: pool(&sk.Pool)}
+	stem, c := b.conv(&sk.Stem, anySize, anySize, stemKernel) // of RGB, flow or RGB differences
+	net.Stem = afblock.Stem{Conv: *stem, Act: act(cmp.Or(sk.StemAct, afblock.ReLU.String())), Pool: pool(&sk.Pool)}
 	for i := range sk.Stages {
 		j := &sk.Stages[i]
 		stage := &afblock.Stage{Name: j.Name}
-		if j.Transform != nil {
+		if j.Fusion != nil {
 			stage.AF, c = b.afModule(j, c)
 		} else {
 			stage.Blocks, c = b.blocks(j.Blocks, c)
 		}
 		net.Stages = append(net.Stages, stage)
 	}
-	fc := b.linear(sk.Head.Key, anySize, c, sk.Head.Bias)
-	net.Head = afblock.Head{FC: fc, Consensus: afblock.Consensus(slices.Index(consensusNames, sk.Head.Consensus)), Softmax: sk.Head.Softmax}
+	net.Head = b.head(&sk.Head, c)
 	if net.Frames = b.frames; b.frames == 0 {
 		b.problems = append(b.problems, "its frames a clip (T) cannot be read from it: give them with --frames")
 	}
@@ -120,8 +120,44 @@ func (b *binder) network() *afblock.Network {
 	return net
 }
 
+// head makes the head over in channels.
+func (b *binder) head(j *headJSON, in int64) afblock.Head {
+	h := afblock.Head{Act: act(j.Act), Consensus: afblock.Consensus(slices.Index(consensusNames, j.Consensus)), Softmax: j.Softmax}
+	if j.Last != nil {
+		h.Last, in = b.conv(j.Last, in, anySize, 1)
+	}
+	if j.Hidden != nil {
+		hidden := b.linear(j.Hidden.Key, outOf(j.Hidden.out), in, j.Hidden.Bias)
+		h.Hidden, in = &hidden, rowsOf(hidden.Weight)
+	}
+	h.FC = b.linear(j.Key, anySize, in, j.Bias)
+	return h
+}
+
+// rowsOf is a matrix's first dimension, anySize if there is none.
+func rowsOf(t *graph.Tensor) int64 {
+	if t == nil {
+		return anySize
+	}
+	return t.Dims[0]
+}
+
+// outOf is how many outputs a layer shall have.
+func outOf(out int) int64 {
+	if out == 0 {
+		return anySize
+	}
+	return int64(out)
+}
+
+// act is an activation that a check has seen; "" is none.
+func act(s string) afblock.Act {
+	a, _ := afblock.ParseAct(s)
+	return a
+}
+
 func pool(p *[3]int) *afblock.Window {
-	if p == nil {
+	if p == nil || *p == [3]int{} {
 		return nil
 	}
 	return &afblock.Window{Kernel: p[0], Stride: p[1], Pad: p[2]}
@@ -187,6 +223,12 @@ func (b *binder) float32(key string, t *graph.Tensor) *graph.Tensor {
 // output channels, anySize if they are not known.
 func (b *binder) conv(j *convJSON, in, out, k int64) (*afblock.Conv, int64) {
 	c := &afblock.Conv{Key: j.Key, Stride: max(j.Stride, 1), Pad: max(j.Pad, 0), Groups: max(j.Groups, 1)}
+	if j.Kernel > 0 {
+		k = int64(j.Kernel)
+	}
+	if j.out > 0 {
+		out = int64(j.out)
+	}
 	perGroup := in
 	if c.Groups != 1 || j.grouped {
 		perGroup = anySize // checked below
@@ -246,21 +288,13 @@ func (b *binder) block(j *blockJSON, in int64) (*afblock.Block, int64) {
 	if j.NoReLU {
 		block.Act = afblock.Identity
 	}
-	kernels := []int64{3, 3}
-	if len(j.Convs) == 3 {
-		kernels = []int64{1, 3, 1}
-	}
-	c := in
-	var convs []*afblock.Conv
-	for i := range j.Convs {
-		var conv *afblock.Conv
-		conv, c = b.conv(&j.Convs[i], c, anySize, kernels[i])
-		convs = append(convs, conv)
-	}
-	block.Main, block.Shift = afblock.Chain(afblock.ReLU, convs...), b.shift(j, in)
+	block.Residual.None = j.NoResidual
+	var c int64
+	block.Main, c = b.main(j, in)
+	block.Shift = b.shift(j, in)
 	if j.Conv != nil {
 		block.Residual.Conv, _ = b.conv(j.Conv, in, c, 1)
-	} else if in != c && in != anySize && c != anySize {
+	} else if !j.NoResidual && in != c && in != anySize && c != anySize {
 		index := 0
 		if j.Pool != nil {
 			index = 1
@@ -268,6 +302,38 @@ func (b *binder) block(j *blockJSON, in int64) (*afblock.Block, int64) {
 		b.missing = append(b.missing, b.full(fmt.Sprintf("%s.downsample.%d.weight", j.Key, index)))
 	}
 	return block, c
+}
+
+// main makes a block's main path over in channels, and returns its output
+// channels.
+func (b *binder) main(j *blockJSON, in int64) ([]afblock.Layer, int64) {
+	var convs []*afblock.Conv
+	for i := range j.Convs {
+		var conv *afblock.Conv
+		conv, in = b.conv(&j.Convs[i], in, anySize, kernels(len(j.Convs))[i])
+		convs = append(convs, conv)
+	}
+	layers := afblock.Chain(afblock.ReLU, convs...)
+	for _, l := range j.Layers {
+		switch {
+		case l.Conv != nil:
+			var conv *afblock.Conv
+			conv, in = b.conv(l.Conv, in, anySize, 1)
+			layers = append(layers, conv)
+		case l.Excite != nil:
+			layers = append(layers, b.excite(l.Excite, in))
+		default:
+			layers = append(layers, act(l.Act))
+		}
+	}
+	return layers, in
+}
+
+// excite makes squeeze-and-excitation of channels.
+func (b *binder) excite(j *exciteJSON, channels int64) *afblock.SqueezeExcite {
+	s := &afblock.SqueezeExcite{Squeeze: b.linear(j.Squeeze.Key, outOf(j.Squeeze.out), channels, j.Squeeze.Bias)}
+	s.Excite = b.linear(j.Excite.Key, channels, rowsOf(s.Squeeze.Weight), j.Excite.Bias)
+	return s
 }
 
 // shift is a block's temporal shift, by its own word or by the share of
@@ -299,6 +365,9 @@ func (b *binder) blocks(list []blockJSON, in int64) ([]*afblock.Block, int64) {
 func (b *binder) afModule(j *stageJSON, in int64) (*afblock.AFModule, int64) {
 	b.sameLength(j)
 	m := &afblock.AFModule{Groups: j.Groups, Act: afblock.ReLU}
+	if j.NoReLU {
+		m.Act = afblock.Identity
+	}
 	a := in
 	for i := range j.Ample {
 		if i < len(j.Navigation) {
@@ -315,13 +384,14 @@ func (b *binder) afModule(j *stageJSON, in int64) (*afblock.AFModule, int64) {
 			if m.Groups == 0 {
 				m.Groups = c.Groups
 			}
-			if c.Groups != m.Groups && c.Weight != nil {
+			if c.Weight != nil && c.Groups != m.Groups && !c.Depthwise() {
 				b.problems = append(b.problems, fmt.Sprintf("%s: %d groups in a module of %d", c.Key, c.Groups, m.Groups))
 			}
 		}
 	}
-	transform, _ := b.conv(j.Transform, a, f, 1)
-	m.Transform = *transform
+	if j.Transform != nil {
+		m.Transform, _ = b.conv(j.Transform, a, f, 1)
+	}
 	if a > 0 && f > 0 {
 		if m.Alpha = int(f / a); f%a != 0 {
 			b.problems = append(b.problems, fmt.Sprintf("%s: %d channels of the focal branch are no multiple of the ample branch's %d", j.Name, f, a))

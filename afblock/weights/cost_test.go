@@ -14,7 +14,7 @@ import (
 // the masks it was run with.
 func TestAuthorsCounter(t *testing.T) {
 	const tolerance = 1e-6 // of the count: theirs adds in float32; the rule is 1e-4
-	for name, opt := range map[string]Options{"afr50_tsn_t4": {}, "afr50_tsm_t8": {ShiftDiv: 8}} {
+	for name, opt := range map[string]Options{"afr50_tsn_t4": {}, "afr50_tsm_t8": {ShiftDiv: 8}, "afmbv3_tsm_t4": {}} {
 		net, err := FromStateDict(readFixture(t, name), opt)
 		if err != nil {
 			t.Fatal(err)
@@ -25,7 +25,8 @@ func TestAuthorsCounter(t *testing.T) {
 		if err != nil || len(raw) != 8 {
 			t.Fatalf("gmacs: %d bytes, %v", len(raw), err)
 		}
-		cost, err := net.Cost(afblock.CostOptions{Size: [2]int{64, 64}, Ratios: ratios})
+		clip := rec["clip"].Dims
+		cost, err := net.Cost(afblock.CostOptions{Size: afblock.Size{int(clip[3]), int(clip[4])}, Ratios: ratios})
 		if err != nil {
 			t.Fatal(err)
 		}

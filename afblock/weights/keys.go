@@ -38,9 +38,12 @@ func (c checkpointKeys) children(list string) int { return c.lists[c.prefix+list
 // "base_model.".
 var stemKey = regexp.MustCompile(`^((?:[A-Za-z_]\w*\.)*)conv1\.weight$`)
 
-// stemPrefix returns what stands before the backbone's keys, and whether there
-// are any. Blocks have a conv1, too; their keys hold a number ("layer4.0.").
-func stemPrefix(names []string) (prefix string, ok bool) {
+// backbonePrefix returns what stands before the backbone's keys, and whether
+// there are any. Blocks have a conv1, too; their keys hold a number ("layer4.0.").
+func backbonePrefix(names []string) (prefix string, ok bool) {
+	if prefix, ok = mobilePrefix(names); ok {
+		return prefix, true
+	}
 	for _, n := range names {
 		if m := stemKey.FindStringSubmatch(n); m != nil {
 			return m[1], true
@@ -49,14 +52,50 @@ func stemPrefix(names []string) (prefix string, ok bool) {
 	return "", false
 }
 
+// mobilePrefix is the prefix of an AF-MobileNetV3's keys, by the one that its
+// first blocks have.
+func mobilePrefix(names []string) (prefix string, ok bool) {
+	for _, n := range names {
+		if prefix, _, ok := strings.Cut(n, mobileKey); ok {
+			return prefix, true
+		}
+	}
+	return "", false
+}
+
+const mobileKey = "features_head.0."
+
+// mobileFromKeys makes the skeleton of the authors' AF-MobileNetV3, which is one
+// network: its tensors shall have the channels and windows that it has.
+func mobileFromKeys(sd *checkpoint.StateDict, prefix string, opt Options) (*Skeleton, error) {
+	if opt.StrideAt != afblock.StrideFusion {
+		return nil, &checkpoint.Error{File: sd.File, Reason: "an AF-MobileNetV3 halves in its fusion blocks; its strides cannot be moved"}
+	}
+	net, err := afblock.Architecture("af-mobilenetv3", 1, 1)
+	if err != nil {
+		return nil, err
+	}
+	net.Frames, net.Size, net.Unselected = opt.Frames, opt.Size, opt.Unselected
+	net.Keys = afblock.KeyStyle{Prefix: prefix, FC: prefix + net.Head.FC.Key}
+	sk := outline{widths: true}.of(net)
+	sk.kind = "an AF-MobileNetV3"
+	if opt.ShiftDiv > 0 { // else that of the architecture
+		sk.shiftDiv, sk.pastFirst = opt.ShiftDiv, opt.PastFirst
+	}
+	return sk, nil
+}
+
 func notAFResNet(sd *checkpoint.StateDict) error {
 	return &checkpoint.Error{File: sd.File,
 		Reason: "not an AF-ResNet: expected the keys conv1.weight and layer1.… behind some prefix, " + found(sd.Names())}
 }
 
-// fromKeys makes the skeleton of an AF-ResNet, from the keys.
+// fromKeys makes the skeleton of an AFNet, from the keys.
 func fromKeys(sd *checkpoint.StateDict, opt Options) (*Skeleton, error) {
-	prefix, ok := stemPrefix(sd.Names())
+	if prefix, ok := mobilePrefix(sd.Names()); ok {
+		return mobileFromKeys(sd, prefix, opt)
+	}
+	prefix, ok := backbonePrefix(sd.Names())
 	ck := newCheckpointKeys(prefix, sd.Names())
 	if !ok || !ck.has("layer1") {
 		return nil, notAFResNet(sd)

@@ -23,11 +23,16 @@ type Skeleton struct {
 	pastFirst bool // of those shifts
 	// anyBias lets every bias be absent.
 	anyBias bool
+	// kind is what the network is, "an AF-MobileNetV3"; "": an AF-ResNet.
+	kind string
 }
 
-// format is the version of the JSON under names.NetworkKey. A reader refuses newer
-// ones.
-const format = 1
+// Versions of the JSON under names.NetworkKey. A reader refuses newer ones; what
+// a ResNet needs is written in the first.
+const (
+	format       = 1
+	formatLayers = 2 // other layers, and networks without some that ResNets have
+)
 
 // structure is a skeleton as the files that afc writes carry it. Numbers that
 // are mostly the same are left out where they are.
@@ -43,7 +48,8 @@ type structure struct {
 	Prefix     string          `json:"key_prefix"`
 	FC         string          `json:"fc"`
 	Stem       convJSON        `json:"stem"`
-	Pool       [3]int          `json:"max_pool"` // kernel, stride, pad
+	StemAct    string          `json:"stem_act,omitempty"` // "": relu
+	Pool       [3]int          `json:"max_pool"`           // kernel, stride, pad; zeros: none
 	Stages     []stageJSON     `json:"stages"`
 	Head       headJSON        `json:"head"`
 }
@@ -54,6 +60,8 @@ type convJSON struct {
 	Pad     int     `json:"pad,omitempty"`
 	Groups  int     `json:"groups,omitempty"` // 0: 1
 	grouped bool    // its shape says how many groups
+	Kernel  int     `json:"kernel,omitempty"` // 0: as its place has it
+	out     int     // its output channels; 0: any
 	Bias    bool    `json:"bias,omitempty"` // it must be there; else it may
 	BN      string  `json:"bn,omitempty"`   // its key
 	Eps     float32 `json:"eps,omitempty"`
@@ -61,14 +69,34 @@ type convJSON struct {
 }
 
 type blockJSON struct {
-	Key           string     `json:"key"`
-	Convs         []convJSON `json:"convs"`
-	Pool          *[3]int    `json:"residual_pool,omitempty"`
-	Conv          *convJSON  `json:"residual_conv,omitempty"`
-	Fold          int        `json:"shift,omitempty"` // channels either way
-	PastFirst     bool       `json:"shift_past_first,omitempty"`
-	ShiftResidual bool       `json:"shift_residual,omitempty"`
-	NoReLU        bool       `json:"no_relu,omitempty"`
+	Key           string      `json:"key"`
+	Convs         []convJSON  `json:"convs"`            // with ReLU between them, or
+	Layers        []layerJSON `json:"layers,omitempty"` // the main path, layer by layer
+	Pool          *[3]int     `json:"residual_pool,omitempty"`
+	Conv          *convJSON   `json:"residual_conv,omitempty"`
+	NoResidual    bool        `json:"no_residual,omitempty"`
+	Fold          int         `json:"shift,omitempty"` // channels either way
+	PastFirst     bool        `json:"shift_past_first,omitempty"`
+	ShiftResidual bool        `json:"shift_residual,omitempty"`
+	NoReLU        bool        `json:"no_relu,omitempty"`
+}
+
+// layerJSON is one of its fields.
+type layerJSON struct {
+	Conv   *convJSON   `json:"conv,omitempty"`
+	Act    string      `json:"act,omitempty"`
+	Excite *exciteJSON `json:"squeeze_excite,omitempty"`
+}
+
+type exciteJSON struct {
+	Squeeze linearJSON `json:"squeeze"`
+	Excite  linearJSON `json:"excite"`
+}
+
+type linearJSON struct {
+	Key  string `json:"key"`
+	Bias bool   `json:"bias,omitempty"`
+	out  int    // its outputs; 0: any
 }
 
 type stageJSON struct {
@@ -82,6 +110,7 @@ type stageJSON struct {
 	Navigation []navigationJSON `json:"navigation,omitempty"`
 	Transform  *convJSON        `json:"transform,omitempty"`
 	Gate       *gateJSON        `json:"gate,omitempty"`
+	NoReLU     bool             `json:"no_relu,omitempty"` // behind the mix
 }
 
 type navigationJSON struct {
@@ -98,10 +127,13 @@ type gateJSON struct {
 }
 
 type headJSON struct {
-	Key       string `json:"key"`
-	Bias      bool   `json:"bias"`
-	Consensus string `json:"consensus"`
-	Softmax   bool   `json:"softmax,omitempty"`
+	Key       string      `json:"key"`
+	Bias      bool        `json:"bias"`
+	Consensus string      `json:"consensus"`
+	Softmax   bool        `json:"softmax,omitempty"`
+	Last      *convJSON   `json:"last,omitempty"`   // before the pool
+	Hidden    *linearJSON `json:"hidden,omitempty"` // behind it
+	Act       string      `json:"act,omitempty"`    // behind both; "": none
 }
 
 var consensusNames = []string{afblock.MeanAfterFC: "mean-after-fc", afblock.MeanBeforeFC: "mean-before-fc", afblock.PerFrame: "per-frame"}
@@ -110,7 +142,7 @@ var consensusNames = []string{afblock.MeanAfterFC: "mean-after-fc", afblock.Mean
 // not nil. Equal networks give equal text.
 func (sk *Skeleton) JSON(file json.RawMessage) string {
 	s := sk.structure
-	s.Format, s.File = format, file
+	s.Format, s.File = max(s.Format, format), file
 	b, err := json.Marshal(s)
 	if err != nil {
 		panic("BUG: " + err.Error())
@@ -124,8 +156,8 @@ func Parse(text string) (*Skeleton, json.RawMessage, error) {
 	if err := json.NewDecoder(bytes.NewReader([]byte(text))).Decode(&sk.structure); err != nil {
 		return nil, nil, fmt.Errorf("metadata %s: %w", names.NetworkKey, err)
 	}
-	if sk.Format < 1 || sk.Format > format {
-		return nil, nil, fmt.Errorf("metadata %s: format %d; this afc reads up to %d", names.NetworkKey, sk.Format, format)
+	if sk.Format < 1 || sk.Format > formatLayers {
+		return nil, nil, fmt.Errorf("metadata %s: format %d; this afc reads up to %d", names.NetworkKey, sk.Format, formatLayers)
 	}
 	if err := sk.check(); err != nil {
 		return nil, nil, fmt.Errorf("metadata %s: %w", names.NetworkKey, err)
@@ -143,10 +175,17 @@ func (s *structure) check() error {
 		return bad("tune", s.Tune.Masks+" "+s.Tune.Pattern)
 	case s.Unselected != afblock.UnselectedBias.String() && s.Unselected != afblock.UnselectedZero.String():
 		return bad("unselected", s.Unselected)
-	case !validPool(s.Pool):
+	case !validPool(s.Pool) && s.Pool != [3]int{}:
 		return bad("max_pool", fmt.Sprint(s.Pool))
+	case !validAct(s.StemAct):
+		return bad("stem_act", s.StemAct)
+	case !validAct(s.Head.Act):
+		return bad("act", s.Head.Act)
 	case !slices.Contains(consensusNames, s.Head.Consensus):
 		return bad("consensus", s.Head.Consensus)
+	}
+	if len(s.Stages) == 0 {
+		return fmt.Errorf("a network without stages")
 	}
 	for _, stage := range s.Stages {
 		if err := stage.check(); err != nil {
@@ -170,7 +209,7 @@ func (j *stageJSON) check() error {
 		return nil
 	}
 	n := len(j.Focal)
-	if j.Transform == nil || j.Gate == nil || n == 0 || len(j.Ample) != n || len(j.Navigation) != n || !j.Fusion.valid() {
+	if j.Gate == nil || n == 0 || len(j.Ample) != n || len(j.Navigation) != n || !j.Fusion.valid() {
 		return incomplete
 	}
 	for _, nav := range j.Navigation {
@@ -187,7 +226,31 @@ func (j *stageJSON) check() error {
 }
 
 func (j *blockJSON) valid() bool {
-	return (len(j.Convs) == 2 || len(j.Convs) == 3) && (j.Pool == nil || validPool(*j.Pool))
+	if j.Pool != nil && !validPool(*j.Pool) || j.NoResidual && (j.Pool != nil || j.Conv != nil) {
+		return false
+	}
+	if len(j.Layers) == 0 {
+		return len(j.Convs) == 2 || len(j.Convs) == 3
+	}
+	return len(j.Convs) == 0 && j.Layers[0].Conv != nil && j.Layers[len(j.Layers)-1].Conv != nil &&
+		!slices.ContainsFunc(j.Layers, func(l layerJSON) bool { return !l.valid() })
+}
+
+func (j *layerJSON) valid() bool {
+	switch {
+	case j.Conv != nil:
+		return j.Act == "" && j.Excite == nil
+	case j.Excite != nil:
+		return j.Act == ""
+	}
+	return j.Act != "" && validAct(j.Act)
+}
+
+// validAct reports whether an activation can stand in a network: none, or one
+// that there is.
+func validAct(s string) bool {
+	a, err := afblock.ParseAct(s)
+	return s == "" || err == nil && a != afblock.HSigmoid // only within squeeze-and-excitation
 }
 
 func validPool(p [3]int) bool { return p[0] > 0 && p[1] > 0 && p[2] >= 0 && p[2] < p[0] }
@@ -197,18 +260,24 @@ func Of(net *afblock.Network) *Skeleton { return outline{}.of(net) }
 
 // outline draws skeletons: of networks as they are, or as Export writes them,
 // with batch normalisation behind every convolution.
-type outline struct{ exported bool }
+type outline struct {
+	exported bool
+	widths   bool // with the channels that tensors shall have
+}
 
 func (o outline) of(net *afblock.Network) *Skeleton {
 	sk := &Skeleton{structure: structure{
 		Frames: net.Frames, Size: net.Size,
 		Unselected: net.Unselected.String(), FineTune: net.FineTune, Fit: net.Fit, Tune: net.Tune, Prefix: net.Keys.Prefix, FC: net.Keys.FC,
-		Head: headJSON{net.Head.FC.Key, net.Head.FC.Bias != nil, consensusNames[net.Head.Consensus], net.Head.Softmax},
+		Head: o.head(&net.Head),
 	}}
+	if extended(net) {
+		sk.Format = formatLayers
+	}
 	var last *afblock.Stage
 	for _, u := range net.Units() {
 		if u.Part == afblock.PartStem {
-			sk.Stem, sk.Pool = *o.conv(&net.Stem.Conv), *toPool(net.Stem.Pool)
+			sk.stem(o, &net.Stem)
 		}
 		if u.Stage == nil {
 			continue
@@ -220,6 +289,84 @@ func (o outline) of(net *afblock.Network) *Skeleton {
 		sk.Stages[len(sk.Stages)-1].add(o, u)
 	}
 	return sk
+}
+
+// extended reports whether a network has what the first format does not know.
+func extended(net *afblock.Network) bool {
+	h := &net.Head
+	if net.Stem.Act != afblock.ReLU || net.Stem.Pool == nil || h.Last != nil || h.Hidden != nil {
+		return true
+	}
+	for b := range net.Blocks() {
+		if b.Residual.None || !chained(b) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(net.Stages, func(s *afblock.Stage) bool {
+		return s.AF != nil && (s.AF.Transform == nil || s.AF.Act != afblock.ReLU)
+	})
+}
+
+// kernels are those of the convolutions of a ResNet's block.
+func kernels(convs int) []int64 {
+	if convs == 3 {
+		return []int64{1, 3, 1}
+	}
+	return []int64{3, 3}
+}
+
+// chained reports whether a block's main path is that of a ResNet's, as far as
+// the first format tells: convolutions with ReLU between them.
+func chained(b *afblock.Block) bool {
+	convs := b.Convs()
+	if len(convs) != 2 && len(convs) != 3 || len(b.Main) != 2*len(convs)-1 {
+		return false
+	}
+	for i, l := range b.Main {
+		if c, ok := l.(*afblock.Conv); ok != (i%2 == 0) || ok && int64(c.Kernel()) != kernels(len(convs))[i/2] || !ok && l != afblock.ReLU {
+			return false
+		}
+	}
+	return true
+}
+
+func (sk *Skeleton) stem(o outline, s *afblock.Stem) {
+	sk.Stem, sk.Pool = *o.conv(&s.Conv), [3]int{}
+	if s.Pool != nil {
+		sk.Pool = *toPool(s.Pool)
+	}
+	if s.Act != afblock.ReLU {
+		sk.StemAct = s.Act.String()
+	}
+	if k := s.Conv.Kernel(); k != stemKernel {
+		sk.Stem.Kernel = k
+	}
+}
+
+// stemKernel is that of a ResNet's stem.
+const stemKernel = 7
+
+func (o outline) head(h *afblock.Head) headJSON {
+	j := headJSON{Key: h.FC.Key, Bias: h.FC.Bias != nil, Consensus: consensusNames[h.Consensus], Softmax: h.Softmax}
+	if h.Last != nil {
+		j.Last = o.conv(h.Last)
+	}
+	if h.Hidden != nil {
+		hidden := o.linear(h.Hidden)
+		j.Hidden = &hidden
+	}
+	if h.Act != afblock.Identity {
+		j.Act = h.Act.String()
+	}
+	return j
+}
+
+func (o outline) linear(l *afblock.Linear) linearJSON {
+	j := linearJSON{Key: l.Key, Bias: l.Bias != nil}
+	if o.widths {
+		j.out = l.Out()
+	}
+	return j
 }
 
 // add notes a unit of the stage.
@@ -240,7 +387,10 @@ func (j *stageJSON) add(o outline, u afblock.Unit) {
 		j.Focal = append(j.Focal, *o.block(u.Block))
 	case afblock.PartMix:
 		m := u.Stage.AF
-		j.Alpha, j.Groups, j.Transform = m.Alpha, m.Groups, o.conv(&m.Transform)
+		j.Alpha, j.Groups, j.NoReLU = m.Alpha, m.Groups, m.Act != afblock.ReLU
+		if m.Transform != nil {
+			j.Transform = o.conv(m.Transform)
+		}
 		j.Gate = &gateJSON{m.Gate.Squeeze.Key, m.Gate.Excite.Key, [2]bool{m.Gate.Squeeze.Bias != nil, m.Gate.Excite.Bias != nil}}
 	case afblock.PartFusion:
 		j.Fusion = o.block(u.Block)
@@ -258,6 +408,9 @@ func (o outline) conv(c *afblock.Conv) *convJSON {
 	if j.Groups == 1 {
 		j.Groups = 0
 	}
+	if o.widths {
+		j.out = c.Out()
+	}
 	if c.BN != nil {
 		j.BN, j.Eps = c.BN.Key, c.BN.Eps
 		if c.BN.Batches != nil {
@@ -272,9 +425,15 @@ func (o outline) conv(c *afblock.Conv) *convJSON {
 func toPool(p *afblock.Window) *[3]int { return &[3]int{p.Kernel, p.Stride, p.Pad} }
 
 func (o outline) block(b *afblock.Block) *blockJSON {
-	j := &blockJSON{Key: b.Key, NoReLU: b.Act != afblock.ReLU}
-	for _, c := range b.Convs() {
-		j.Convs = append(j.Convs, *o.conv(c))
+	j := &blockJSON{Key: b.Key, NoReLU: b.Act != afblock.ReLU, NoResidual: b.Residual.None}
+	if chained(b) {
+		for _, c := range b.Convs() {
+			j.Convs = append(j.Convs, *o.conv(c))
+		}
+	} else {
+		for _, l := range b.Main {
+			j.Layers = append(j.Layers, o.layer(l))
+		}
 	}
 	if p := b.Residual.Pool; p != nil {
 		j.Pool = toPool(p)
@@ -286,4 +445,18 @@ func (o outline) block(b *afblock.Block) *blockJSON {
 		j.Fold, j.PastFirst, j.ShiftResidual = b.Shift.Fold, b.Shift.PastFirst, b.Shift.Residual
 	}
 	return j
+}
+
+func (o outline) layer(l afblock.Layer) layerJSON {
+	switch l := l.(type) {
+	case *afblock.Conv:
+		c := o.conv(l)
+		c.Kernel = l.Kernel()
+		return layerJSON{Conv: c}
+	case afblock.Act:
+		return layerJSON{Act: l.String()}
+	case *afblock.SqueezeExcite:
+		return layerJSON{Excite: &exciteJSON{o.linear(&l.Squeeze), o.linear(&l.Excite)}}
+	}
+	panic(fmt.Sprintf("BUG: %T on a main path", l))
 }

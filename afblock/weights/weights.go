@@ -83,7 +83,7 @@ func fromStructure(sd *checkpoint.StateDict, opt Options) (*afblock.Network, err
 // Everything but the weights, T and the classes is the network's. It fails as
 // FromStateDict does.
 func Replace(net *afblock.Network, sd *checkpoint.StateDict) (*afblock.Network, error) {
-	prefix, ok := stemPrefix(sd.Names())
+	prefix, ok := backbonePrefix(sd.Names())
 	if !ok {
 		return nil, notAFResNet(sd)
 	}

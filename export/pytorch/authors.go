@@ -9,10 +9,7 @@ import (
 // AuthorsKeys returns the network with the keys that the authors' training code
 // gives its state dict: a wrapped backbone, and the video model's linear layer.
 func AuthorsKeys(net *afblock.Network) *afblock.Network {
-	out := net.Clone()
-	out.Keys = afblock.KeyStyle{Prefix: "module.base_model.", FC: "module." + headKey}
-	out.Head.FC.Key = headKey
-	return out
+	return keyed(net, "module.base_model.", "module.")
 }
 
 // AuthorsCommand is how the authors' code starts from weights in its format.
@@ -21,9 +18,20 @@ func AuthorsCommand(net *afblock.Network, weights string) string {
 	if shifted(net) {
 		shift = " --shift"
 	}
-	return fmt.Sprintf("python main.py DATASET RGB --arch_file AF_ResNet --arch AF_resnet%d --num_segments %d%s --rt 0.5 --tune_from %s"+
-		" (it takes the linear layer only if DATASET stands in the path)", depth(net), net.Frames, shift, weights)
+	return fmt.Sprintf("python main.py DATASET RGB %s --num_segments %d%s --rt 0.5 --tune_from %s"+
+		" (it takes the linear layer only if DATASET stands in the path)", authorsArch(net), net.Frames, shift, weights)
 }
+
+// authorsArch is how the authors' code is told which network to build.
+func authorsArch(net *afblock.Network) string {
+	if mobile(net) {
+		return "--arch_file AF_MobileNetv3 --arch AF_mobilenetv3 --model_path models_mobilenet"
+	}
+	return fmt.Sprintf("--arch_file AF_ResNet --arch AF_resnet%d", depth(net))
+}
+
+// mobile reports whether a network is an AF-MobileNetV3.
+func mobile(net *afblock.Network) bool { return net.Head.Last != nil }
 
 func shifted(net *afblock.Network) bool {
 	for b := range net.Blocks() {
@@ -51,8 +59,8 @@ func depth(net *afblock.Network) int {
 	return n
 }
 
-// AuthorsCannot lists what the authors' AF_ResNet.py cannot express of a
-// network: its widths, strides, groups and depths are fixed.
+// AuthorsCannot lists what the authors' code cannot express of a network: its
+// widths, strides, groups and depths are fixed. An AF-MobileNetV3's are theirs.
 func AuthorsCannot(net *afblock.Network) []string {
 	var out []string
 	say := func(ok bool, format string, args ...any) {
@@ -60,13 +68,15 @@ func AuthorsCannot(net *afblock.Network) []string {
 			out = append(out, fmt.Sprintf(format, args...))
 		}
 	}
-	d := depth(net)
-	say(d == 50 || d == 101, "%d layers: it has 50 and 101", d)
-	say(net.Stem.Conv.Out() == 64, "%d channels behind the stem: it has 64", net.Stem.Conv.Out())
+	if !mobile(net) {
+		d := depth(net)
+		say(d == 50 || d == 101, "%d layers: it has 50 and 101", d)
+		say(net.Stem.Conv.Out() == 64, "%d channels behind the stem: it has 64", net.Stem.Conv.Out())
+	}
 	say(net.Unselected == afblock.UnselectedBias, "skipped frames that answer zero: its answer the weights' bias")
 	say(net.Head.Consensus == afblock.MeanAfterFC, "a mean of frames elsewhere than behind the linear layer")
 	for i, s := range net.Stages {
-		if s.AF != nil {
+		if s.AF != nil && !mobile(net) {
 			authorsModule(say, i, s)
 		}
 	}

@@ -3,6 +3,7 @@ package pytorch
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/weights"
@@ -14,20 +15,19 @@ const format = 1
 // config is what afnet.py builds a network from. Every convolution says all of
 // its sizes, so that the Python has no rules of its own.
 type config struct {
-	Format     int       `json:"format"`
-	AFC        string    `json:"afc"`  // version of afc
-	Kind       string    `json:"kind"` // "afnet" or "source"
-	Frames     int       `json:"frames"`
-	Size       [2]int    `json:"size"` // 0: any
-	Input      input     `json:"input"`
-	Unselected string    `json:"unselected"`
-	Stem       stem      `json:"stem"`
-	Stages     []stage   `json:"stages"`
-	Head       head      `json:"head"`
-	Renames    noRenames `json:"renames"` // afnet.py's names by those of the checkpoint, where they differ
+	Format     int     `json:"format"`
+	AFC        string  `json:"afc"`  // version of afc
+	Kind       string  `json:"kind"` // "afnet" or "source"
+	Frames     int     `json:"frames"`
+	Size       [2]int  `json:"size"` // 0: any
+	Input      input   `json:"input"`
+	Unselected string  `json:"unselected"`
+	Stem       stem    `json:"stem"`
+	Stages     []stage `json:"stages"`
+	Head       head    `json:"head"`
+	// Renames is the checkpoint's names by those of afnet.py, where they differ.
+	Renames map[string]string `json:"renames"`
 }
-
-type noRenames struct{}
 
 type input struct {
 	Channels int `json:"channels"`
@@ -139,26 +139,60 @@ func configOf(net *afblock.Network, version string) *config {
 		Input: input{net.Stem.Conv.In()}, Unselected: net.Unselected.String(),
 		Stem: stem{convOf(&net.Stem.Conv), activation(net.Stem.Act), poolOf(net.Stem.Pool)},
 		Head: head{
-			Features: int(net.Head.FC.Weight.Dims[1]), Classes: net.Head.FC.Out(), Bias: net.Head.FC.Bias != nil,
-			Consensus: consensus[net.Head.Consensus], Softmax: net.Head.Softmax, Activation: "none",
+			Features: int(net.Head.Features()), Classes: net.Head.FC.Out(), Bias: net.Head.FC.Bias != nil,
+			Consensus: consensus[net.Head.Consensus], Softmax: net.Head.Softmax, Activation: activation(net.Head.Act),
 		},
+		Renames: map[string]string{},
 	}
+	if l := net.Head.Last; l != nil {
+		c.Head.Conv = convOf(l)
+	}
+	if h := net.Head.Hidden; h != nil {
+		c.Head.Hidden = h.Out()
+		c.rename("new_fc.0", h.Key)
+		c.rename("new_fc.3", net.Head.FC.Key)
+	}
+	c.rename("conv1", net.Stem.Conv.Key)
+	c.rename("bn1", weights.Normalised(&net.Stem.Conv).BN.Key)
 	for _, s := range net.Stages {
 		out := stage{Name: s.Name, Blocks: blocksOf(s.Blocks)}
 		if s.AF != nil {
 			c.Kind = "afnet"
 			out.AF = moduleOf(s.AF)
+			c.renameModule(s)
 		}
 		c.Stages = append(c.Stages, out)
 	}
 	return c
 }
 
+// rename notes that what afnet.py calls ours bears another name in the checkpoint.
+func (c *config) rename(ours, theirs string) {
+	if ours != theirs {
+		c.Renames[ours] = theirs
+	}
+}
+
+// renameModule notes the checkpoint's names of a module's parts, of which the
+// first of each list tells.
+func (c *config) renameModule(s *afblock.Stage) {
+	m := s.AF
+	for _, part := range []struct{ ours, key, last string }{
+		{".list_gen", m.Navigation[0].Key, ".0"}, {".base_module", m.Ample[0].Key, ".0"}, {".refine_module", m.Focal[0].Key, ".0"},
+		{".fusion", m.Fusion.Key, ".0"}, {".att_gen", m.Gate.Squeeze.Key, ".fc.0"},
+	} {
+		c.rename(s.Name+part.ours, strings.TrimSuffix(part.key, part.last))
+	}
+}
+
 func moduleOf(m *afblock.AFModule) *afModule {
 	out := &afModule{
 		Ample: blocksOf(m.Ample), Focal: blocksOf(m.Focal), Fusion: blockOf(m.Fusion),
-		Transform: convOf(&m.Transform), Mixed: activation(m.Act),
-		Gate: gate{m.Gate.Excite.Out(), m.Gate.Squeeze.Out(), [2]bool{m.Gate.Squeeze.Bias != nil, m.Gate.Excite.Bias != nil}},
+		Mixed: activation(m.Act),
+		Gate:  gate{m.Gate.Excite.Out(), m.Gate.Squeeze.Out(), [2]bool{m.Gate.Squeeze.Bias != nil, m.Gate.Excite.Bias != nil}},
+	}
+	if m.Transform != nil {
+		out.Transform = convOf(m.Transform)
 	}
 	for _, n := range m.Navigation {
 		out.Navigation = append(out.Navigation, &navigation{Look: convOf(&n.Look), Dense: n.Dense()})
@@ -183,6 +217,8 @@ func blockOf(b *afblock.Block) *block {
 			out.Activations = append(out.Activations, activation(afblock.Identity))
 		case afblock.Act:
 			out.Activations[len(out.Activations)-1] = activation(l)
+		case *afblock.SqueezeExcite:
+			out.Squeeze = &squeeze{len(out.Convs) - 1, l.Squeeze.Out()}
 		default:
 			panic(fmt.Sprintf("BUG: afnet.py has no %T in a block", l))
 		}
@@ -194,6 +230,9 @@ func blockOf(b *afblock.Block) *block {
 		out.Residual.Kind, out.Residual.Pool = "path", poolOf(r.Pool)
 		if r.Conv != nil {
 			out.Residual.Conv = convOf(r.Conv)
+			if key := strings.TrimPrefix(r.Conv.Key, b.Key+"."); key != r.Conv.Key { // "downsample.1", "res_connect.0"
+				out.Residual.Key, _, _ = strings.Cut(key, ".")
+			}
 		}
 	}
 	if b.Shift != nil {
@@ -204,8 +243,11 @@ func blockOf(b *afblock.Block) *block {
 
 // activation is afnet.py's name of an activation.
 func activation(a afblock.Act) string {
-	if a == afblock.ReLU {
+	switch a {
+	case afblock.ReLU:
 		return "relu"
+	case afblock.HSwish:
+		return "hswish"
 	}
 	return "none"
 }

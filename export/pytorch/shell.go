@@ -53,11 +53,12 @@ func plainSuffix(net *afblock.Network) error {
 	if len(last) == 0 || net.Head.FC.Weight == nil {
 		return fmt.Errorf("the network has no plain last stage with a linear layer behind it")
 	}
-	trunk := g.AddInput("trunk", graph.TensorType(graph.Float32, graph.ShapeOf(int64(net.Frames), int64(last[0].Out()), open, open+1)))
+	channels := net.Head.Features()
+	trunk := g.AddInput("trunk", graph.TensorType(graph.Float32, graph.ShapeOf(int64(net.Frames), channels, open, open+1)))
 	if err := net.Shell.Suffix(g, trunk, net); err != nil {
 		return err
 	}
-	features := numbers([]int64{int64(net.Frames), int64(last[0].Out()), open, open + 1})
+	features := numbers([]int64{int64(net.Frames), channels, open, open + 1})
 	got, err := evaluate(map[*graph.Value]*graph.Tensor{trunk: features}, g.Outputs()[0])
 	if err != nil {
 		return fmt.Errorf("what lies behind the last block: %w", err)
@@ -139,45 +140,84 @@ func answer(h *afblock.Head, x *graph.Tensor, frames int) (*graph.Tensor, error)
 	if err != nil {
 		return nil, err
 	}
-	w, err := h.FC.Weight.Float32s()
-	if err != nil {
-		return nil, err
+	channels := int(h.Features())
+	area := len(v) / frames / channels
+	rows := make([][]float64, frames)
+	for t := range rows {
+		rows[t] = make([]float64, channels)
+		for i, x := range v[t*channels*area:][:channels*area] {
+			rows[t][i/area] += float64(x) / float64(area)
+		}
 	}
-	classes, channels := int(h.FC.Weight.Dims[0]), int(h.FC.Weight.Dims[1])
-	bias := make([]float32, classes)
-	if h.FC.Bias != nil {
-		if bias, err = h.FC.Bias.Float32s(); err != nil {
+	if h.Consensus == afblock.MeanBeforeFC {
+		rows = [][]float64{mean(rows)}
+	}
+	for t := range rows {
+		if rows[t], err = classify(h, rows[t]); err != nil {
 			return nil, err
 		}
 	}
-	area := len(v) / frames / channels
-	rows := 1
-	if h.Consensus == afblock.PerFrame {
-		rows = frames
+	if h.Consensus == afblock.MeanAfterFC {
+		rows = [][]float64{mean(rows)}
 	}
-	scores := make([]float64, rows*classes)
-	for t := range frames {
-		row := scores[t%rows*classes:][:classes]
-		for c := range channels {
-			mean := 0.0
-			for _, x := range v[(t*channels+c)*area:][:area] {
-				mean += float64(x) / float64(area)
-			}
-			for k := range row {
-				row[k] += float64(w[k*channels+c]) * mean * float64(rows) / float64(frames)
-			}
+	classes := h.FC.Out()
+	out := make([]float32, 0, len(rows)*classes)
+	for _, row := range rows {
+		for _, x := range row {
+			out = append(out, float32(x))
+		}
+		if h.Softmax {
+			softmax(out[len(out)-classes:])
 		}
 	}
-	out := make([]float32, len(scores))
-	for i := range out {
-		out[i] = float32(scores[i] + float64(bias[i%classes]))
-	}
-	if h.Softmax {
-		for r := range rows {
-			softmax(out[r*classes:][:classes])
+	return graph.Float32s([]int64{int64(len(rows)), int64(classes)}, out...), nil
+}
+
+func mean(rows [][]float64) []float64 {
+	out := make([]float64, len(rows[0]))
+	for _, row := range rows {
+		for i, x := range row {
+			out[i] += x / float64(len(rows))
 		}
 	}
-	return graph.Float32s([]int64{int64(rows), int64(classes)}, out...), nil
+	return out
+}
+
+// classify is what afnet.py's linear layers make of a frame's features.
+func classify(h *afblock.Head, x []float64) ([]float64, error) {
+	if h.Hidden != nil {
+		var err error
+		if x, err = linear(h.Hidden, x); err != nil {
+			return nil, err
+		}
+		for i, v := range x { // afnet.py's HSwish
+			x[i] = v * math.Min(math.Max(v+3, 0), 6) / 6
+		}
+	}
+	return linear(&h.FC, x)
+}
+
+func linear(l *afblock.Linear, x []float64) ([]float64, error) {
+	w, err := l.Weight.Float32s()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]float64, l.Out())
+	if l.Bias != nil {
+		bias, err := l.Bias.Float32s()
+		if err != nil {
+			return nil, err
+		}
+		for k, b := range bias {
+			out[k] = float64(b)
+		}
+	}
+	for k := range out {
+		for c, v := range x {
+			out[k] += float64(w[k*len(x)+c]) * v
+		}
+	}
+	return out, nil
 }
 
 func softmax(x []float32) {

@@ -55,9 +55,7 @@ func describe(content map[string][]byte, config, file string, net *afblock.Netwo
 	if err := plain(net); err != nil {
 		return err
 	}
-	bare := net.Clone()
-	bare.Keys = afblock.KeyStyle{FC: headKey}
-	bare.Head.FC.Key = headKey
+	bare := keyed(net, "", "")
 	sd, err := weights.Export(bare)
 	if err != nil {
 		return err
@@ -69,6 +67,19 @@ func describe(content map[string][]byte, config, file string, net *afblock.Netwo
 	content[file+".safetensors"] = b.Bytes()
 	content[config+".json"] = configOf(bare, version).json()
 	return nil
+}
+
+// keyed returns the network with prefixes before the keys of its backbone and of
+// its head, where that is the video model's own: one linear layer.
+func keyed(net *afblock.Network, backbone, video string) *afblock.Network {
+	out := net.Clone()
+	out.Keys.Prefix = backbone
+	if out.Head.Hidden != nil { // a part of the backbone
+		out.Keys.FC = backbone + out.Head.FC.Key
+		return out
+	}
+	out.Keys.FC, out.Head.FC.Key = video+headKey, headKey
+	return out
 }
 
 // headKey is afnet.py's name of the linear layer, which the authors' video

@@ -109,7 +109,7 @@ func (r *Reference) module(t testing.TB, m *afblock.AFModule, x []*Image) []*Ima
 		f = r.block(t, m.Focal[n], f, mask)
 	}
 	for i := range a {
-		up := upsample(must(t, a[i], &m.Transform), f[i].h, f[i].w)
+		up := upsample(must(t, a[i], m.Transform), f[i].h, f[i].w)
 		g := gateOf(t, &m.Gate, gap(sum(up, f[i])))
 		y := scaled(f[i], 1)
 		for k := range y.v {

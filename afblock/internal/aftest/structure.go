@@ -59,7 +59,7 @@ func Structure(net *afblock.Network) string {
 			for _, x := range m.Focal {
 				block("focal", x)
 			}
-			conv("  ", &m.Transform)
+			conv("  ", m.Transform)
 			fmt.Fprintf(&b, "  %s %v, %s %v\n", m.Gate.Squeeze.Key, m.Gate.Squeeze.Weight.Dims, m.Gate.Excite.Key, m.Gate.Excite.Weight.Dims)
 			block("fusion", m.Fusion)
 		}
