@@ -144,7 +144,7 @@ func ExampleSame() {
 func ExampleMeasure() {
 	r, err := afc.Measure(context.Background(), afc.MeasureOptions{
 		Model: "af.onnx",
-		Clips: afc.Clips{Videos: "frames", Frames: clips.FrameOptions{List: "val.txt"}},
+		Clips: afc.Clips{Videos: "frames", Read: clips.Options{List: "val.txt"}},
 		Run:   afc.Runtime{Provider: ort.Provider{Name: "cuda"}},
 	})
 	if err != nil {
@@ -157,7 +157,7 @@ func ExampleMeasure() {
 func ExampleFit() {
 	r, err := afc.Fit(context.Background(), afc.FitOptions{
 		Model: "model.onnx", Output: "af.onnx",
-		Clips: afc.Clips{Videos: "frames", Frames: clips.FrameOptions{Preprocessing: clips.Preprocessing{Scale: 256}}},
+		Clips: afc.Clips{Videos: "frames", Read: clips.Options{Preprocessing: clips.Preprocessing{Scale: 256}}},
 		Fit:   fit.Options{For: fit.Any},
 	})
 	if err != nil {

@@ -37,7 +37,7 @@ func Explain(ctx context.Context, opt ExplainOptions) (*explain.Report, error) {
 	}
 	e := &explanation{opt: opt, net: net, subject: s}
 	e.run = opt.Run.options()
-	if e.run.Videos, err = opt.Clips.videos(s); err != nil {
+	if e.run.Videos, err = opt.Clips.videos(ctx, s, step); err != nil {
 		return nil, err
 	}
 	e.run.Progress = func(what string, done, total int) { step(fmt.Sprintf("%s %d of %d", what, done+1, total)) }

@@ -79,7 +79,7 @@ func Fit(ctx context.Context, opt FitOptions) (*FitReport, error) {
 		return nil, optionf("Resume", nil, "the fit so far is kept beside the file that {Output} names")
 	}
 	if opt.Output != "" {
-		if err := Writable(opt.Output, opt.Model, opt.Clips.Input, opt.Clips.Frames.List); err != nil {
+		if err := Writable(opt.Output, opt.Model, opt.Clips.Input, opt.Clips.Read.List); err != nil {
 			return nil, err
 		}
 	}
@@ -98,9 +98,12 @@ func Fit(ctx context.Context, opt FitOptions) (*FitReport, error) {
 	}
 	r := &FitReport{}
 	popt.Fit = func(source, net *afblock.Network) (*afblock.Network, error) {
-		videos, err := opt.Clips.videos(&verify.Subject{Frames: source.Frames, Channels: source.Stem.Conv.In()})
+		videos, err := opt.clips().videos(ctx, &verify.Subject{Frames: source.Frames, Channels: source.Stem.Conv.In()}, conv.step)
 		if err != nil {
 			return nil, err
+		}
+		if clips.Views(videos) > 1 {
+			return nil, optionf("Read", nil, "a fit looks at one clip of a video, cropped in the middle")
 		}
 		if r.Fit, err = opt.fit(ctx, source, net, videos); err != nil {
 			return nil, err
@@ -125,6 +128,16 @@ func Fit(ctx context.Context, opt FitOptions) (*FitReport, error) {
 	r.RewriteReport = *written
 	r.Elapsed = time.Since(start)
 	return r, nil
+}
+
+// clips are those that the fit can use: of a long list of files no more are
+// looked at.
+func (o *FitOptions) clips() Clips {
+	c := o.Clips
+	if o.Fit.Clips > 0 {
+		c.Read.Most = o.Fit.Clips + fit.HeldAtMost(o.Fit.Held)
+	}
+	return c
 }
 
 // fit runs the regressions, and tells how long they will take.

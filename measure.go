@@ -34,7 +34,7 @@ func Measure(ctx context.Context, opt MeasureOptions) (*MeasureReport, error) {
 		return nil, filef("%s: no block of it selects frames; measure takes an AFNet that afc wrote", opt.Model)
 	}
 	vopt := opt.Run.options()
-	if vopt.Videos, err = opt.Clips.videos(s); err != nil {
+	if vopt.Videos, err = opt.Clips.videos(ctx, s, step); err != nil {
 		return nil, err
 	}
 	net, _, err := compiled.ReadModel(s.Model)

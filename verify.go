@@ -2,6 +2,7 @@ package afc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/afc-project/afc/afblock/compiled"
 	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/clips"
+	"github.com/afc-project/afc/clips/ffmpeg"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/numpy"
 	"github.com/afc-project/afc/passes"
@@ -33,14 +35,16 @@ func (r Runtime) options() verify.Options {
 type Clips struct {
 	Input string // path of a .npy or .npz of clips as the network takes them, with "labels" if it has them
 
-	Videos string             // folder of frames, CLASS/VIDEO/img_00001.jpg
-	Frames clips.FrameOptions // how they are listed, named and prepared
+	// Videos is a folder of frames, CLASS/VIDEO/img_00001.jpg, or of video files,
+	// CLASS/VIDEO.mp4, which ffmpeg decodes; or one video file.
+	Videos string
+	Read   clips.Options // how they are listed, named, sampled and prepared
 
 	Random clips.Random // Count 0: 4
 }
 
-// videos returns the clips for a model.
-func (c Clips) videos(s *verify.Subject) (clips.Videos, error) {
+// videos returns the clips for a model, and tells step how far it is.
+func (c Clips) videos(ctx context.Context, s *verify.Subject, step func(string)) (clips.Videos, error) {
 	switch {
 	case c.Input != "" && c.Videos != "":
 		return nil, optionf("Input", nil, "it gives clips, and {Videos} too: choose one")
@@ -51,8 +55,12 @@ func (c Clips) videos(s *verify.Subject) (clips.Videos, error) {
 		}
 		return v, nil
 	case c.Videos != "":
-		v, err := clips.ReadFrames(c.Videos, c.Frames)
-		if err != nil {
+		c.Read.Progress = func(done, total int) { step(fmt.Sprintf("looking at video %d of %d", done, total)) }
+		v, err := clips.Read(ctx, c.Videos, c.Read)
+		switch {
+		case errors.As(err, new(*ffmpeg.MissingError)), ctx.Err() != nil:
+			return nil, err
+		case err != nil:
 			return nil, filef("%v", err)
 		}
 		return v, nil
@@ -101,7 +109,7 @@ func Verify(ctx context.Context, opt VerifyOptions) (*verify.Report, error) {
 		return nil, err
 	}
 	vopt := opt.Run.options()
-	if vopt.Videos, err = opt.Clips.videos(s); err != nil {
+	if vopt.Videos, err = opt.Clips.videos(ctx, s, step); err != nil {
 		return nil, err
 	}
 	if opt.Source != "" {

@@ -30,7 +30,7 @@ func (f *Frames) Sample(ctx context.Context, i int, form Form, rng *rand.Rand) (
 	if err != nil {
 		return nil, err
 	}
-	v := f.videos[i]
+	v, _, _ := f.of(i)
 	crop := randomCrop(rng)
 	clip := make([]float32, 0, form.Frames*form.values())
 	for t := range form.Frames {
@@ -38,7 +38,7 @@ func (f *Frames) Sample(ctx context.Context, i int, form Form, rng *rand.Rand) (
 			return nil, err
 		}
 		at := float64(v.frames) * (float64(t) + rng.Float64()) / float64(form.Frames)
-		path := f.template.path(v.path, f.firstOf(v)+min(int(at), v.frames-1))
+		path := f.template.path(v.path, f.firstOf(*v)+min(int(at), v.frames-1))
 		img, err := readImage(path)
 		if err != nil {
 			return nil, err
@@ -70,5 +70,5 @@ func (c crop) of(size image.Point, form Form) image.Rectangle {
 func (p Preprocessing) appendPart(clip []float32, img image.Image, part image.Rectangle, form Form) []float32 {
 	scaled := image.NewRGBA(image.Rect(0, 0, form.Width, form.Height))
 	draw.BiLinear.Scale(scaled, scaled.Bounds(), img, part.Add(img.Bounds().Min), draw.Src, nil)
-	return p.appendNormalised(clip, scaled, 0, 0, form.Height, form.Width)
+	return p.appendNormalised(clip, scaled, cutout{}, form.Height, form.Width)
 }

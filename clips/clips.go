@@ -5,7 +5,8 @@ import "context"
 // Videos are clips to run models on. Models of different frame counts see the
 // same videos, sampled each in its own way.
 type Videos interface {
-	// Len returns the number of videos.
+	// Len returns the number of videos, of clips where a video has several (see
+	// Views).
 	Len() int
 	// Clip returns video i as [T, C, H, W] values of the form, R before G
 	// before B where there are three channels.

@@ -132,7 +132,7 @@ func TestFrames(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, labels := range map[string][]int{list: {7, 3}, "": {0, 1}} {
-		f, err := ReadFrames(root, FrameOptions{List: name, Template: pngTemplate, Preprocessing: Preprocessing{Scale: 8}})
+		f, err := ReadFrames(root, Options{List: name, Template: pngTemplate, Preprocessing: Preprocessing{Scale: 8}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +161,7 @@ func TestFrames(t *testing.T) {
 func TestFramesAsPixels(t *testing.T) {
 	root := frameTree(t)
 	form := Form{Frames: 3, Channels: 3, Height: 8, Width: 8, Pixels: true}
-	f, err := ReadFrames(root, FrameOptions{Template: pngTemplate, Preprocessing: Preprocessing{Scale: 8}})
+	f, err := ReadFrames(root, Options{Template: pngTemplate, Preprocessing: Preprocessing{Scale: 8}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestFramesAsPixels(t *testing.T) {
 	if want := []float32{3, 100, 200}; clip[0] != want[0] || clip[64] != want[1] || clip[128] != want[2] {
 		t.Errorf("the first frame is %g, %g, %g; want %g", clip[0], clip[64], clip[128], want)
 	}
-	if f, err = ReadFrames(root, FrameOptions{Template: pngTemplate, Preprocessing: Preprocessing{Scale: 8, Std: [3]float32{1, 1, 1}}}); err != nil {
+	if f, err = ReadFrames(root, Options{Template: pngTemplate, Preprocessing: Preprocessing{Scale: 8, Std: [3]float32{1, 1, 1}}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.Clip(t.Context(), 0, form); err == nil || !strings.Contains(err.Error(), "normalises them itself") {
@@ -184,6 +184,11 @@ func TestFramesAsPixels(t *testing.T) {
 	}
 }
 
+// middleCrop places crops of h×w.
+func middleCrop(h, w int) func(height, width int) cutout {
+	return func(height, width int) cutout { return Sampling{Crops: 1}.crop(0, height, width, h, w) }
+}
+
 func TestPreprocessing(t *testing.T) {
 	// Left half black, right half white: the crop of the middle has both.
 	img := image.NewRGBA(image.Rect(0, 0, 32, 16))
@@ -192,7 +197,7 @@ func TestPreprocessing(t *testing.T) {
 		img.SetRGBA(i%32, i/32, color.RGBA{v, v / 2, 0, 255})
 	}
 	pre := Preprocessing{Scale: 16, Std: [3]float32{1, 1, 1}, BGR: true}
-	got, err := pre.appendFrame(nil, img, 16, 16)
+	got, err := pre.appendFrame(nil, img, 16, 16, middleCrop(16, 16))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +210,7 @@ func TestPreprocessing(t *testing.T) {
 			t.Errorf("channel %d, column %d: %g, want %g", tt.channel, tt.column, g, tt.want)
 		}
 	}
-	if _, err := pre.appendFrame(nil, img, 17, 17); err == nil || !strings.Contains(err.Error(), "larger scale") {
+	if _, err := pre.appendFrame(nil, img, 17, 17, middleCrop(17, 17)); err == nil || !strings.Contains(err.Error(), "larger scale") {
 		t.Errorf("a crop larger than the image: %v", err)
 	}
 }
@@ -216,7 +221,7 @@ func TestPreprocessingPillow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Preprocessing{Scale: 28, Std: [3]float32{1, 1, 1}}.appendFrame(nil, img, 24, 24)
+	got, err := Preprocessing{Scale: 28, Std: [3]float32{1, 1, 1}}.appendFrame(nil, img, 24, 24, middleCrop(24, 24))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,14 +250,14 @@ func TestFramesRefused(t *testing.T) {
 		if err := os.WriteFile(list, []byte("run/c 4 3\n"+bad+"\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ReadFrames(root, FrameOptions{List: list}); err == nil || !strings.Contains(err.Error(), "list.txt:2:") {
+		if _, err := ReadFrames(root, Options{List: list}); err == nil || !strings.Contains(err.Error(), "list.txt:2:") {
 			t.Errorf("line %q: %v", bad, err)
 		}
 	}
-	if _, err := ReadFrames(t.TempDir(), FrameOptions{}); err == nil || !strings.Contains(err.Error(), "no videos") {
+	if _, err := ReadFrames(t.TempDir(), Options{}); err == nil || !strings.Contains(err.Error(), "no videos") {
 		t.Errorf("an empty folder: %v", err)
 	}
-	f, err := ReadFrames(root, FrameOptions{Template: pngTemplate})
+	f, err := ReadFrames(root, Options{Template: pngTemplate})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,33 +10,17 @@ import (
 
 // Frames are videos that were unpacked to folders of images.
 type Frames struct {
-	root     string
+	listed
 	template template
-	pre      Preprocessing
 	first    int // number of the first frame; −1: found out for each video
-	videos   []video
 }
 
 // FrameTemplate is how TSN's tools name the frames of a video, from 1 on.
 const FrameTemplate = "img_%05d.jpg"
 
-// FrameOptions say which folders of frames are videos and how they are read.
-type FrameOptions struct {
-	// List is an annotation file with lines "path frames label", path relative to
-	// the root; "": every folder CLASS/VIDEO, classes numbered in the order of
-	// their names.
-	List string
-	ListOptions
-	Template string // of frames' names; "": FrameTemplate
-	// First is the number of a video's first frame; nil: 1, or 0 where there is a
-	// frame of that number and the list leaves no other way.
-	First *int
-	Preprocessing
-}
-
 // ReadFrames lists videos under root.
-func ReadFrames(root string, opt FrameOptions) (*Frames, error) {
-	f := &Frames{root: root, pre: opt.Preprocessing, first: -1}
+func ReadFrames(root string, opt Options) (*Frames, error) {
+	f := &Frames{listed: listed{root: root, pre: opt.Preprocessing}, first: -1}
 	if opt.Template == "" {
 		opt.Template = FrameTemplate
 	}
@@ -44,6 +28,9 @@ func ReadFrames(root string, opt FrameOptions) (*Frames, error) {
 		f.first = *opt.First
 	}
 	var err error
+	if f.sampling, err = opt.Sampling.filled(); err != nil {
+		return nil, err
+	}
 	if f.template, err = parseTemplate(opt.Template); err != nil {
 		return nil, err
 	}
@@ -125,53 +112,25 @@ func folders(dir string) ([]string, error) {
 	return names, nil
 }
 
-// Len returns the number of videos.
-func (f *Frames) Len() int { return len(f.videos) }
-
-// Label returns the class of video i, −1 where the list tells none or several.
-func (f *Frames) Label(i int) int {
-	if l := f.videos[i].labels; len(l) == 1 {
-		return l[0]
-	}
-	return -1
-}
-
-func (f *Frames) String() string {
-	s := fmt.Sprintf("%d videos from %s", len(f.videos), f.root)
-	several := 0
-	for _, v := range f.videos {
-		if len(v.labels) > 1 {
-			several++
-		}
-	}
-	if several > 0 {
-		s += fmt.Sprintf(", %d of several labels, which count for none", several)
-	}
-	return s
-}
-
-// Clip reads the middle frames of equal segments of video i and prepares them.
+// Clip reads the frames of clip i and prepares them.
 func (f *Frames) Clip(ctx context.Context, i int, form Form) ([]float32, error) {
-	if form.Channels != 3 {
-		return nil, fmt.Errorf("%s holds images, the model takes frames of %d channels: give prepared clips", f.root, form.Channels)
-	}
-	pre, err := f.pre.filled(form.Pixels)
+	pre, err := f.fits(form)
 	if err != nil {
 		return nil, err
 	}
-	v := f.videos[i]
-	first := f.firstOf(v)
+	v, k, crop := f.of(i)
+	first := f.firstOf(*v)
 	clip := make([]float32, 0, form.Frames*form.values())
-	for t := range form.Frames {
+	for _, n := range f.sampling.frames(k, form.Frames, v.frames) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		path := f.template.path(v.path, first+middle(t, form.Frames, v.frames))
+		path := f.template.path(v.path, first+n)
 		img, err := readImage(path)
 		if err != nil {
 			return nil, err
 		}
-		if clip, err = pre.appendFrame(clip, img, form.Height, form.Width); err != nil {
+		if clip, err = f.appendFrame(clip, pre, img, form, crop); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 	}

@@ -2,6 +2,7 @@ package clips
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,9 +22,16 @@ type ListOptions struct {
 	Offset bool
 	// Anywhere lets lines name videos outside of the folder of videos.
 	Anywhere bool
+	// Labels is a file that numbers classes by name: a JSON object, as
+	// Something-Something's, or a name a line, from 0 on. "": a list of names
+	// numbers them in the order of the alphabet.
+	Labels string
+	// Subset is the part of a data set that is taken, as its list calls it
+	// ("validation"); "": all of it.
+	Subset string
 }
 
-// video is one line of a list: a folder of frames.
+// video is one line of a list: a folder of frames, or a file.
 type video struct {
 	path   string
 	first  int // number of its first frame; −1: to be found out
@@ -33,6 +41,9 @@ type video struct {
 }
 
 func readList(root, list string, opt ListOptions) ([]video, error) {
+	if opt.Labels != "" || opt.Subset != "" {
+		return nil, fmt.Errorf("%s: its lines hold numbers of classes and no subsets: a file of labels and a subset are for lists of names", list)
+	}
 	file, err := regular.Open(list)
 	if err != nil {
 		return nil, err
@@ -105,6 +116,8 @@ func splitFields(line string) []string {
 	return strings.Fields(line)
 }
 
+var errMixed = errors.New("a video file in a list of folders of frames: make two lists of it")
+
 func parseLine(line, root string, opt ListOptions, exists func(string) bool) (video, error) {
 	form := "path frames label"
 	if opt.Offset {
@@ -113,12 +126,12 @@ func parseLine(line, root string, opt ListOptions, exists func(string) bool) (vi
 	rests, numbers := trailing(line)
 	if len(numbers) == 0 {
 		if isVideoFile(line) || isVideoFile(splitFields(line)[0]) {
-			return video{}, fmt.Errorf("a video file: unpack it to frames, ffmpeg -i VIDEO img_%%05d.jpg")
+			return video{}, errMixed
 		}
 		return video{}, fmt.Errorf("expected %q, found no number of frames", form)
 	}
 	if isVideoFile(rests[len(rests)-1]) {
-		return video{}, fmt.Errorf("a video file: unpack it to frames, ffmpeg -i VIDEO img_%%05d.jpg")
+		return video{}, errMixed
 	}
 	// All numbers belong behind the path, unless a longer path exists.
 	least := 1
@@ -192,13 +205,4 @@ func place(root, path string, opt ListOptions) (string, error) {
 		return path, nil
 	}
 	return filepath.Join(root, path), nil
-}
-
-// isVideoFile reports whether a path is named like a video.
-func isVideoFile(path string) bool {
-	switch strings.ToLower(filepath.Ext(path)) {
-	case ".mp4", ".avi", ".webm", ".mkv", ".mov", ".m4v":
-		return true
-	}
-	return false
 }

@@ -90,7 +90,7 @@ func TestFirstFrame(t *testing.T) {
 	offset := filepath.Join(root, "offset.txt")
 	writeFile(t, offset, "walk/one 1 6 0\nwalk/zero 0 6 0\n")
 	zero := 0
-	for name, opt := range map[string]FrameOptions{"folders": {}, "list": {List: list}, "offsets": {List: offset, ListOptions: ListOptions{Offset: true}}} {
+	for name, opt := range map[string]Options{"folders": {}, "list": {List: list}, "offsets": {List: offset, ListOptions: ListOptions{Offset: true}}} {
 		opt.Template, opt.Preprocessing = pngTemplate, Preprocessing{Scale: 8}
 		f, err := ReadFrames(root, opt)
 		if err != nil {
@@ -108,7 +108,7 @@ func TestFirstFrame(t *testing.T) {
 			}
 		}
 	}
-	f, err := ReadFrames(root, FrameOptions{List: list, Template: pngTemplate, First: &zero})
+	f, err := ReadFrames(root, Options{List: list, Template: pngTemplate, First: &zero})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func TestSeveralLabels(t *testing.T) {
 	root := frameTree(t)
 	list := filepath.Join(root, "list.txt")
 	writeFile(t, list, "jump/a b 12 7 3\nrun/c 4\nrun/c 4 2\n")
-	f, err := ReadFrames(root, FrameOptions{List: list, Template: pngTemplate})
+	f, err := ReadFrames(root, Options{List: list, Template: pngTemplate})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,8 +43,9 @@ func (p Preprocessing) filled(pixels bool) (Preprocessing, error) {
 // by the longer side.
 const maxAspect = 16
 
-// appendFrame resizes, crops and normalises an image to 3·h·w values.
-func (p Preprocessing) appendFrame(clip []float32, img image.Image, h, w int) ([]float32, error) {
+// appendFrame resizes, crops and normalises an image to 3·h·w values. Place says
+// where the crop lies in the resized image.
+func (p Preprocessing) appendFrame(clip []float32, img image.Image, h, w int, place func(height, width int) cutout) ([]float32, error) {
 	if err := proportions(img); err != nil {
 		return nil, err
 	}
@@ -64,7 +65,7 @@ func (p Preprocessing) appendFrame(clip []float32, img image.Image, h, w int) ([
 	}
 	scaled := image.NewRGBA(image.Rect(0, 0, sw, sh))
 	draw.BiLinear.Scale(scaled, scaled.Bounds(), img, img.Bounds(), draw.Src, nil)
-	return p.appendNormalised(clip, scaled, (sw-w)/2, (sh-h)/2, h, w), nil
+	return p.appendNormalised(clip, scaled, place(sh, sw), h, w), nil
 }
 
 // proportions refuses images that no frames are.
@@ -80,16 +81,20 @@ func proportions(img image.Image) error {
 }
 
 // appendNormalised adds the three channels of a part of an image.
-func (p Preprocessing) appendNormalised(clip []float32, scaled *image.RGBA, left, top, h, w int) []float32 {
+func (p Preprocessing) appendNormalised(clip []float32, scaled *image.RGBA, at cutout, h, w int) []float32 {
 	for c := range 3 {
 		source := c
 		if p.BGR {
 			source = 2 - c
 		}
 		for y := range h {
-			row := scaled.Pix[scaled.PixOffset(left, top+y):]
+			row := scaled.Pix[scaled.PixOffset(at.x, at.y+y):]
 			for x := range w {
-				clip = append(clip, (float32(row[4*x+source])-p.Mean[source])/p.Std[source])
+				column := x
+				if at.mirrored {
+					column = w - 1 - x
+				}
+				clip = append(clip, (float32(row[4*column+source])-p.Mean[source])/p.Std[source])
 			}
 		}
 	}

@@ -41,6 +41,7 @@ func newFeeder(m *graph.Model, net *afblock.Network) (*feeder, error) {
 // each shows visit the videos, a batch at a time as the input takes it; of a
 // batch, use are videos, and the last is repeated to fill it.
 func (f *feeder) each(ctx context.Context, videos clips.Videos, visit func(first, use int, input *graph.Tensor) error) error {
+	videos = clips.Parallel(videos)
 	for i := 0; i < videos.Len(); i += f.samples {
 		var batch [][]float32
 		for k := range f.samples {

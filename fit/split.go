@@ -86,6 +86,14 @@ func shown(net *afblock.Network, on clips.Videos) clips.Videos {
 // maxHeld is the most clips that are held back unless asked for.
 const maxHeld = 100
 
+// HeldAtMost is how many clips a fit holds back at most, asked for as Options.Held.
+func HeldAtMost(held int) int {
+	if held == 0 {
+		return maxHeld
+	}
+	return max(held, 0)
+}
+
 // split parts the videos into those to fit on and those held back, both spread
 // evenly over the list, which may be sorted by class. Numbers of zero are
 // chosen: all, and a tenth of the list; held below zero is none.

@@ -10,7 +10,7 @@ mkdir -p build
 #   G103 unsafe: tensors alias mapped files (graph), checked for alignment
 #   G104 unhandled errors: staticcheck and review look after them
 #   G115 integer conversion: sizes are checked where they are read
-#   G204 subprocess: afc runs itself and Graphviz
+#   G204 subprocess: afc runs itself and ffmpeg
 #   G301 G302 G306 permissions: outputs are the user's, the umask decides
 #   G304 G703 file path from variable: paths come from the command line and AFC_ORT_LIBRARY
 #   G602 slice index: it cannot follow lengths that are equal by construction; the compiler's own

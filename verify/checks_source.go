@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/afc-project/afc/afblock/compiled/names"
+	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/interpret"
 )
@@ -83,6 +84,7 @@ func (p *prover) checkAgreement() (Check, error) {
 	if err != nil {
 		return Check{}, err
 	}
+	got, want = clips.OfVideos(p.opt.Videos, got), clips.OfVideos(p.opt.Videos, want)
 	a, err := Agree(got, want, p.s.Probabilities)
 	if err != nil {
 		return Check{}, err
@@ -118,9 +120,9 @@ func trains(g *graph.Graph) *graph.Node {
 
 // accuracy scores both models where the videos have labels.
 func (p *prover) accuracy(got, want [][]float64) error {
-	labels := make([]int, p.opt.Videos.Len())
+	labels := make([]int, len(got))
 	for i := range labels {
-		if labels[i] = p.opt.Videos.Label(i); labels[i] < 0 {
+		if labels[i] = p.opt.Videos.Label(i * clips.Views(p.opt.Videos)); labels[i] < 0 {
 			return nil
 		}
 	}

@@ -205,6 +205,7 @@ func newProver(ctx context.Context, s *Subject, opt Options) (*prover, error) {
 	if _, random := opt.Videos.(clips.Random); random && size == [2]int{} && in.Size("H") == 0 && in.Size("W") == 0 {
 		size = openSize
 	}
+	p.opt.Videos = clips.Parallel(opt.Videos)
 	p.h, p.w = in.FrameSize(size)
 	p.pixels = in.Pixels()
 	p.perSample, p.frames, p.crops = in.Sample(), in.Sample(), 1

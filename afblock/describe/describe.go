@@ -2,6 +2,7 @@ package describe
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,6 +30,7 @@ type Description struct {
 	Channels int               `json:"input_channels"`
 	Params   int64             `json:"parameters"`
 	MACs     float64           `json:"macs_per_clip,omitempty"` // every frame selected; 0 where the size is open
+	StemMACs float64           `json:"stem_macs_per_clip,omitempty"`
 	Stages   []StageDescriptor `json:"stages"`
 	Head     HeadDescription   `json:"head"`
 	AF       *AFDescription    `json:"af,omitempty"`
@@ -56,6 +58,7 @@ type StageDescriptor struct {
 	Shift    *ShiftDescription `json:"shift,omitempty"`
 	Params   int64             `json:"parameters"`
 	MACs     float64           `json:"macs_per_clip,omitempty"` // likewise
+	Map      []int             `json:"map,omitempty"`           // height, width of what it makes; absent where any goes
 	AF       *ModuleDescriptor `json:"af,omitempty"`
 }
 
@@ -73,6 +76,12 @@ type ModuleDescriptor struct {
 	Groups     int    `json:"groups"`
 	Navigation string `json:"navigation"` // "trained", or the fixed pattern
 	Dense      bool   `json:"dense,omitempty"`
+	// Of a clip, every frame selected; 0 where the size is open. Fusion is the
+	// last block; Rest are navigation and the mix of the branches.
+	AmpleMACs  float64 `json:"ample_macs_per_clip,omitempty"`
+	FocalMACs  float64 `json:"focal_macs_per_clip,omitempty"`
+	FusionMACs float64 `json:"fusion_macs_per_clip,omitempty"`
+	RestMACs   float64 `json:"rest_macs_per_clip,omitempty"`
 }
 
 // HeadDescription is the linear layer and the consensus.
@@ -81,6 +90,8 @@ type HeadDescription struct {
 	Features  int64  `json:"features"`
 	Consensus string `json:"consensus"`
 	Softmax   bool   `json:"softmax,omitempty"`
+
+	MACs float64 `json:"macs_per_clip,omitempty"` // likewise
 }
 
 // AFDescription is what a file that afc wrote says of itself.
@@ -139,11 +150,34 @@ func Network(net *afblock.Network) *Description {
 	}
 	if net.Size.Known() {
 		d.MACs = cost.Total().MACs
-		for i := range d.Stages {
-			d.Stages[i].MACs = cost.Sum(func(c afblock.CostItem) bool { return c.Stage == d.Stages[i].Name }).MACs
+		sizes, err := net.Sizes()
+		if err != nil {
+			panic("BUG: a network that does not hold together: " + err.Error())
 		}
+		for i := range d.Stages {
+			d.Stages[i].count(cost)
+			d.Stages[i].Map = sizes[i+1][:]
+		}
+		of := func(name string) float64 {
+			return cost.Sum(func(c afblock.CostItem) bool { return c.Stage == name }).MACs
+		}
+		d.StemMACs, d.Head.MACs = of("stem"), of("head")
 	}
 	return d
+}
+
+// count fills in what a stage and its parts cost.
+func (d *StageDescriptor) count(cost *afblock.CostTable) {
+	of := func(parts ...afblock.Part) float64 {
+		return cost.Sum(func(c afblock.CostItem) bool {
+			return c.Stage == d.Name && (parts == nil || slices.Contains(parts, c.Part))
+		}).MACs
+	}
+	d.MACs = of()
+	if d.AF != nil {
+		d.AF.AmpleMACs, d.AF.FocalMACs = of(afblock.PartAmple), of(afblock.PartFocal, afblock.PartResidual)
+		d.AF.FusionMACs, d.AF.RestMACs = of(afblock.PartFusion), of(afblock.PartNavigation, afblock.PartMix)
+	}
 }
 
 // costOf counts a clip; where the network takes any size of frame, the count is

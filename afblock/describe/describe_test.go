@@ -3,6 +3,7 @@ package describe
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"path/filepath"
 	"testing"
 
@@ -37,11 +38,34 @@ func TestDescribe(t *testing.T) {
 			}
 			testutil.Golden(t, "describe_"+name+".txt", text.String())
 			testutil.Golden(t, "describe_"+name+".dot", d.DOT())
+			var drawing bytes.Buffer
+			if err := d.WriteSVG(&drawing); err != nil {
+				t.Fatal(err)
+			}
+			testutil.Golden(t, "describe_"+name+".svg", drawing.String())
+			checkSums(t, d)
 			j, err := json.MarshalIndent(d, "", "  ")
 			if err != nil {
 				t.Fatal(err)
 			}
 			testutil.Golden(t, "describe_"+name+".json", string(j)+"\n")
 		})
+	}
+}
+
+// checkSums: what is on the boxes of a drawing adds up.
+func checkSums(t *testing.T, d *Description) {
+	t.Helper()
+	total := d.StemMACs + d.Head.MACs
+	for _, s := range d.Stages {
+		total += s.MACs
+		if m := s.AF; m != nil {
+			if sum := m.AmpleMACs + m.FocalMACs + m.FusionMACs + m.RestMACs; math.Abs(sum-s.MACs) > 1e-9*s.MACs || min(m.AmpleMACs, m.FocalMACs, m.FusionMACs, m.RestMACs) <= 0 {
+				t.Errorf("%s: parts of %g, the stage costs %g", s.Name, sum, s.MACs)
+			}
+		}
+	}
+	if math.Abs(total-d.MACs) > 1e-9*d.MACs {
+		t.Errorf("parts of %g, the network costs %g", total, d.MACs)
 	}
 }

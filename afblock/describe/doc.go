@@ -2,5 +2,5 @@
 //
 //	describe.go  Network, Model: a Description, which is JSON, too
 //	text.go      as text
-//	dot.go       as a drawing
+//	svg.go       as a drawing; dot.go as one for Graphviz
 package describe

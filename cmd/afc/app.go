@@ -111,8 +111,8 @@ Start here:
   afc flops estimate model.onnx         what it costs, and what the AFNet will
 
 Exit codes: 0 done, 1 verification failed, 2 usage or file access, 3 invalid or
-unsupported model, 4 not recognised as a TSN or TSM ResNet, 5 ONNX Runtime or a
-provider is not available, 130 interrupted.`),
+unsupported model, 4 not recognised as a TSN or TSM ResNet, 5 ONNX Runtime, a
+provider or ffmpeg is not available, 130 interrupted.`),
 		Commands:                  a.commands(),
 		Reader:                    a.stdin,
 		Writer:                    a.stdout,

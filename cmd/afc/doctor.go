@@ -3,11 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os/exec"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/afc-project/afc"
+	"github.com/afc-project/afc/clips/ffmpeg"
 	"github.com/afc-project/afc/internal/terminal"
 	"github.com/afc-project/afc/verify/ort"
 )
@@ -17,7 +17,7 @@ type diagnosis struct {
 	Version   string          `json:"version"`
 	Runtime   runtimeState    `json:"onnxruntime"`
 	Providers []providerState `json:"providers"`
-	Graphviz  string          `json:"graphviz"` // path of dot, "" if not installed
+	FFmpeg    ffmpegState     `json:"ffmpeg"`
 }
 
 type runtimeState struct {
@@ -27,6 +27,12 @@ type runtimeState struct {
 	Missing string `json:"missing,omitempty"` // why it cannot be used, and what to do
 
 	Looked []ort.Place `json:"looked"` // where it was looked for, in order
+}
+
+type ffmpegState struct {
+	Path    string `json:"path,omitempty"`
+	Version string `json:"version,omitempty"`
+	Missing string `json:"missing,omitempty"` // why it cannot be used, and what to do
 }
 
 type providerState struct {
@@ -60,8 +66,10 @@ func (a *app) doctorCommand() *cli.Command {
 // diagnose looks for everything; the error is that of a missing ONNX Runtime.
 func diagnose() (diagnosis, error) {
 	d := diagnosis{Version: afc.Program()}
-	if path, err := exec.LookPath("dot"); err == nil {
-		d.Graphviz = path
+	if tool, err := ffmpeg.Find(); err == nil {
+		d.FFmpeg = ffmpegState{Path: tool.Path, Version: tool.Version}
+	} else {
+		d.FFmpeg.Missing = err.Error()
 	}
 	d.Runtime.Looked = ort.Places()
 	lib, err := ort.Find()
@@ -106,9 +114,9 @@ func (d diagnosis) print(a *app) {
 			fmt.Fprintf(a.stdout, "  %-10s  → %s\n", "", p.Do)
 		}
 	}
-	if d.Graphviz == "" {
-		fmt.Fprintln(a.stdout, "Graphviz      missing; inspect --svg needs it (install the package graphviz)")
+	if d.FFmpeg.Missing != "" {
+		fmt.Fprintf(a.stdout, "ffmpeg        no: %s\n", d.FFmpeg.Missing)
 	} else {
-		fmt.Fprintf(a.stdout, "Graphviz      %s\n", d.Graphviz)
+		fmt.Fprintf(a.stdout, "ffmpeg        %s, %s\n", d.FFmpeg.Version, d.FFmpeg.Path)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/afc-project/afc"
 	"github.com/afc-project/afc/afblock/recognize"
+	"github.com/afc-project/afc/clips/ffmpeg"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/verify/ort"
 )
@@ -19,7 +20,7 @@ const (
 	exitUsage         = 2 // flags, arguments, files that cannot be read or written
 	exitInvalid       = 3 // invalid or unsupported model
 	exitNotRecognized = 4 // not a TSN or TSM ResNet
-	exitUnavailable   = 5 // ONNX Runtime or a provider is not there
+	exitUnavailable   = 5 // ONNX Runtime, a provider or ffmpeg is not there
 	exitInterrupted   = 130
 )
 
@@ -51,6 +52,7 @@ func exitCode(err error) int {
 		mismatch      *mismatchError
 		notRecognized *recognize.Error
 		unavailable   *ort.UnavailableError
+		missing       *ffmpeg.MissingError
 		crash         *ort.CrashError
 		model         *graph.Error
 		child         *childError
@@ -67,7 +69,7 @@ func exitCode(err error) int {
 		return exitMismatch
 	case errors.As(err, &notRecognized):
 		return exitNotRecognized
-	case errors.As(err, &unavailable):
+	case errors.As(err, &unavailable), errors.As(err, &missing):
 		return exitUnavailable
 	case errors.As(err, &model):
 		return exitInvalid // also where its cause is a file, such as external data

@@ -49,7 +49,7 @@ func explainOptions(c *cli.Context) (opt afc.ExplainOptions, err error) {
 func (a *app) explain(c *cli.Context, opt afc.ExplainOptions) error {
 	p := a.progress()
 	defer p.Stop()
-	opt.Progress = p.Say
+	opt.Progress, opt.Clips.Read.Broken = p.Say, tellBroken(p)
 	r, err := afc.Explain(c.Context, opt)
 	if err != nil {
 		return err

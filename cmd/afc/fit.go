@@ -62,6 +62,9 @@ func fitOptions(c *cli.Context) (opt afc.FitOptions, err error) {
 	if opt.Clips, err = givenClips(c); err != nil {
 		return opt, err
 	}
+	if err := refuseFlags(c, true, "a fit looks at one clip of a video, cropped in the middle", []string{"clips-per-video", "crops", "dense"}); err != nil {
+		return opt, err
+	}
 	if opt.Clips.Input == "" && opt.Clips.Videos == "" {
 		return opt, usagef("what to fit on? Give clips with --videos DIR (and --list FILE), or --input CLIPS.npz")
 	}
@@ -83,7 +86,7 @@ func fitOptions(c *cli.Context) (opt afc.FitOptions, err error) {
 		return opt, err
 	}
 	if report := c.String("report"); report != "" {
-		if err := afc.Writable(report, opt.Model, opt.Output, opt.Clips.Input, opt.Clips.Frames.List); err != nil {
+		if err := afc.Writable(report, opt.Model, opt.Output, opt.Clips.Input, opt.Clips.Read.List); err != nil {
 			return opt, err
 		}
 	}
@@ -93,7 +96,7 @@ func fitOptions(c *cli.Context) (opt afc.FitOptions, err error) {
 func (a *app) fit(c *cli.Context, opt afc.FitOptions) error {
 	p := a.progress()
 	defer p.Stop()
-	opt.Progress = p.Say
+	opt.Progress, opt.Clips.Read.Broken = p.Say, tellBroken(p)
 	r, err := afc.Fit(c.Context, opt)
 	if err != nil {
 		return err

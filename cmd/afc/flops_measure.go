@@ -30,7 +30,7 @@ func measureOptions(c *cli.Context) (opt afc.MeasureOptions, err error) {
 func (a *app) flopsMeasure(c *cli.Context, opt afc.MeasureOptions) error {
 	p := a.progress()
 	defer p.Stop()
-	opt.Progress = p.Say
+	opt.Progress, opt.Clips.Read.Broken = p.Say, tellBroken(p)
 	r, err := afc.Measure(c.Context, opt)
 	if err != nil {
 		return err

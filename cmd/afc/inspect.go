@@ -4,14 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/afc-project/afc"
 	"github.com/afc-project/afc/afblock/recognize"
-	"github.com/afc-project/afc/internal/terminal"
 )
 
 func (a *app) inspectCommand() *cli.Command {
@@ -22,7 +19,7 @@ func (a *app) inspectCommand() *cli.Command {
 		Flags: []cli.Flag{
 			sourceFramesFlag(),
 			&cli.StringFlag{Name: "dot", Usage: "write the stage structure as a Graphviz `FILE`, - for standard output"},
-			&cli.StringFlag{Name: "svg", Usage: "draw the stage structure to `FILE` (needs Graphviz)"},
+			&cli.StringFlag{Name: "svg", Usage: "draw the structure with sizes and costs to `FILE`"},
 			inputShapesFlag(),
 			jsonFlag(),
 		},
@@ -68,7 +65,10 @@ func (a *app) inspect(c *cli.Context) error {
 		err = afc.WriteFile(dot, []byte(d.DOT()))
 	}
 	if err == nil && svg != "" {
-		err = a.draw(c, svg, d.DOT())
+		var drawing bytes.Buffer
+		if err = d.WriteSVG(&drawing); err == nil {
+			err = afc.WriteFile(svg, drawing.Bytes())
+		}
 	}
 	return err
 }
@@ -76,22 +76,4 @@ func (a *app) inspect(c *cli.Context) error {
 // refusal is inspect's JSON for a model that is not recognised.
 type refusal struct {
 	Refused *recognize.Error `json:"not_recognized"`
-}
-
-// draw has Graphviz lay out a drawing.
-func (a *app) draw(c *cli.Context, path, dot string) error {
-	graphviz, err := exec.LookPath("dot")
-	if err != nil {
-		return usagef("--svg needs Graphviz, whose program dot is not installed; install the package graphviz, or use --dot")
-	}
-	cmd := exec.CommandContext(c.Context, graphviz, "-Tsvg")
-	cmd.Stdin = bytes.NewReader([]byte(dot))
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
-	var problems bytes.Buffer
-	cmd.Stderr = &problems
-	svg, err := cmd.Output()
-	if err != nil {
-		return fmt.Errorf("graphviz: %w: %s", err, terminal.Message(problems.String()))
-	}
-	return afc.WriteFile(path, svg)
 }

@@ -141,7 +141,8 @@ func theAFNetHere() (string, error) {
 
 // ofClips are the flags about checks on clips, which --same has none of.
 var ofClips = []string{
-	"clips", "videos", "list", "template", "scale", "mean", "std", "bgr", "only", "skip", "require", "rounds", "min-top1", "alone",
+	"clips", "videos", "list", "labels", "subset", "clips-per-video", "crops", "dense", "strict", "template", "first-frame", "scale", "mean", "std", "bgr",
+	"only", "skip", "require", "rounds", "min-top1", "alone",
 }
 
 // refuseFlags refuses flags that are set, on a condition and for the reason.
@@ -209,6 +210,7 @@ func (a *app) verify(c *cli.Context, run verifyRun) error {
 			fmt.Fprintf(a.stderr, "afc: %s\n", text)
 		}
 		run.verify.Progress = p.Say
+		run.verify.Clips.Read.Broken = tellBroken(p)
 		subject = run.verify.Model
 		report, err = afc.Verify(c.Context, run.verify)
 	}

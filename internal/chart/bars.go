@@ -38,10 +38,10 @@ const (
 // WriteSVG draws the bars.
 func (f *Bars) WriteSVG(w io.Writer) error {
 	c := &Canvas{}
-	c.Text(margin, 28, Start, "title", f.Title)
-	left, longest := margin+60.0, 0.0
+	c.Text(Margin, 28, Start, "title", f.Title)
+	left, longest := Margin+60.0, 0.0
 	for _, b := range f.Bars {
-		left = max(left, margin+TextWidth(b.Name, 13)+10)
+		left = max(left, Margin+TextWidth(b.Name, 13)+10)
 		longest = max(longest, b.Total())
 	}
 	top := 48.0

@@ -27,10 +27,10 @@ const (
 // WriteSVG draws the rows. The axis begins at zero.
 func (f *Dots) WriteSVG(w io.Writer) error {
 	c := &Canvas{}
-	c.Text(margin, 28, Start, "title", f.Title)
-	left, most := margin+60.0, 0.0
+	c.Text(Margin, 28, Start, "title", f.Title)
+	left, most := Margin+60.0, 0.0
 	for _, r := range f.Rows {
-		left = max(left, margin+TextWidth(r.Name, 13)+10)
+		left = max(left, Margin+TextWidth(r.Name, 13)+10)
 		for _, v := range r.Values {
 			most = max(most, v)
 		}

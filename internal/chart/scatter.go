@@ -35,8 +35,8 @@ const (
 // WriteSVG draws the points.
 func (f *Scatter) WriteSVG(w io.Writer) error {
 	c := &Canvas{}
-	c.Text(margin, 28, Start, "title", f.Title)
-	left, top := margin+56.0, 60.0
+	c.Text(Margin, 28, Start, "title", f.Title)
+	left, top := Margin+56.0, 60.0
 	x, y := f.scales(left, top)
 	for _, tick := range x.Ticks() {
 		c.Line(x.At(tick), top, x.At(tick), top+scatterHeight, "axis")
@@ -47,7 +47,7 @@ func (f *Scatter) WriteSVG(w io.Writer) error {
 		c.Text(left-6, y.At(tick)+4, End, "dim small", Number(tick))
 	}
 	c.Text(left+scatterWidth/2, top+scatterHeight+36, Middle, "dim", f.X)
-	c.Text(margin, top-12, Start, "dim small", f.Y)
+	c.Text(Margin, top-12, Start, "dim small", f.Y)
 	for i, s := range f.Series {
 		s.draw(c, x, y, Colour(i+1))
 	}

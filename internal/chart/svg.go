@@ -16,10 +16,11 @@ var Colours = []string{"#8a8f96", "#56b4e9", "#009e73", "#e69f00", "#0072b2", "#
 func Colour(i int) string { return Colours[i%len(Colours)] }
 
 const style = `<style>
-svg { --ink: #1b1f24; --dim: #5b6570; --line: #d5dae0; --paper: #fff; --on: #fff; background: var(--paper); }
-@media (prefers-color-scheme: dark) { svg { --ink: #e6eaee; --dim: #9aa5b1; --line: #39424c; --paper: #14181c; --on: #14181c; } }
+svg { --ink: #1b1f24; --dim: #5b6570; --line: #d5dae0; --paper: #fff; --on: #fff; --box: #f6f8fa; background: var(--paper); max-width: 100%; height: auto; }
+@media (prefers-color-scheme: dark) { svg { --ink: #e6eaee; --dim: #9aa5b1; --line: #39424c; --paper: #14181c; --on: #14181c; --box: #1d2329; } }
 text { font: 13px system-ui, sans-serif; fill: var(--ink); } .dim { fill: var(--dim); } .title { font-size: 16px; font-weight: 600; }
-.small { font-size: 11px; } .on { fill: var(--on); font-size: 11px; } .axis { stroke: var(--line); } .mark { stroke: var(--ink); }
+.small { font-size: 11px; } .bold { font-weight: 600; } .box { fill: var(--box); stroke: var(--line); } .flow { stroke: var(--dim); fill: none; }
+.dashed { stroke-dasharray: 4 4; } .head { fill: var(--dim); } .on { fill: var(--on); font-size: 11px; } .axis { stroke: var(--line); } .mark { stroke: var(--ink); }
 </style>
 `
 
@@ -43,6 +44,15 @@ const (
 // so it errs on the wide side.
 func TextWidth(s string, size float64) float64 {
 	return 0.6 * size * float64(utf8.RuneCountInString(s))
+}
+
+// Fit cuts a text short so that it is no wider than so many pixels.
+func Fit(s string, size, width float64) string {
+	if TextWidth(s, size) <= width {
+		return s
+	}
+	runes := []rune(s)
+	return string(runes[:max(int(width/(0.6*size))-1, 0)]) + "…"
 }
 
 func (c *Canvas) reach(x, y float64) { c.width, c.height = max(c.width, x), max(c.height, y) }
@@ -69,6 +79,27 @@ func (c *Canvas) Rect(x, y, w, h float64, fill, title string) {
 	c.reach(x+w, y+h)
 	fmt.Fprintf(&c.b, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="2" fill="%s"><title>%s</title></rect>`+"\n",
 		x, y, w, h, fill, html.EscapeString(title))
+}
+
+// Box draws a rectangle that holds text.
+func (c *Canvas) Box(x, y, w, h float64) {
+	c.reach(x+w, y+h)
+	fmt.Fprintf(&c.b, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="4" class="box"/>`+"\n", x, y, w, h)
+}
+
+// Arrow draws a line with a head at its end, in the class flow and one more:
+// upright, aside and upright again, or straight where it leads to one side.
+func (c *Canvas) Arrow(x1, y1, x2, y2 float64, class string) {
+	c.reach(max(x1, x2), max(y1, y2))
+	class = strings.TrimSpace("flow " + class)
+	const length, half = 7.0, 4.0
+	if y1 == y2 {
+		fmt.Fprintf(&c.b, `<path d="M%.1f %.1fH%.1f" class="%s"/><path d="M%.1f %.1fl%.1f %.1fv%.1fz" class="head"/>`+"\n",
+			x1, y1, x2-length, class, x2, y2, -length, -half, 2*half)
+		return
+	}
+	fmt.Fprintf(&c.b, `<path d="M%.1f %.1fV%.1fH%.1fV%.1f" class="%s"/><path d="M%.1f %.1fl%.1f %.1fh%.1fz" class="head"/>`+"\n",
+		x1, y1, (y1+y2)/2, x2, y2-length, class, x2, y2, -half, -length, 2*half)
 }
 
 // Line draws a line of a class of the style.
@@ -105,13 +136,13 @@ func (c *Canvas) Dot(x, y, r float64, colour string, hollow bool, title string) 
 		x, y, r, fill, colour, html.EscapeString(title))
 }
 
-// margin is kept free around everything.
-const margin = 16
+// Margin is kept free around everything.
+const Margin = 16.0
 
 // WriteTo writes the figure as an SVG file. Label describes it to those who
 // cannot see it.
 func (c *Canvas) WriteTo(w io.Writer, label string) error {
-	width, height := c.width+margin, c.height+margin
+	width, height := c.width+Margin, c.height+Margin
 	_, err := fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%.0f" viewBox="0 0 %.0f %.0f" role="img" aria-label="%s">`+"\n%s%s</svg>\n",
 		width, height, width, height, html.EscapeString(label), style, c.b.String())
 	return err

@@ -76,6 +76,16 @@ func (r *Reporter) show() {
 	}
 }
 
+// Note writes a line that stays.
+func (r *Reporter) Note(text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.terminal && r.shown != "" {
+		fmt.Fprint(r.w, "\r\x1b[K")
+	}
+	fmt.Fprintln(r.w, terminal.Message(text))
+}
+
 // Stop ends reporting and clears the line. It may be called twice.
 func (r *Reporter) Stop() {
 	r.mu.Lock()

@@ -3,4 +3,5 @@
 //
 //   - testutil.go: the repository, fixtures, golden files
 //   - corpus.go: ONNX's backend tests
+//   - video.go: video files, through ffmpeg
 package testutil
