@@ -10,6 +10,7 @@
 //	Estimate  costs from shapes; Measure costs on clips                        estimate.go, measure.go
 //	Inspect   what is seen in a model                                          inspect.go
 //	Explain   what an AFNet computed on clips                                  explain.go
+//	Sweep     AFNets against their source at fewer frames                      sweep.go
 //	Export    weights, PyTorch code that trains them, a Triton repository      export.go
 //
 // Each takes one struct of options whose zero values are the defaults, and

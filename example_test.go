@@ -165,3 +165,18 @@ func ExampleFit() {
 	}
 	fmt.Println(r.Fit.Clips)
 }
+
+// Sweep compares an AFNet with what one would do instead: its source at fewer
+// frames.
+func ExampleSweep() {
+	r, err := afc.Sweep(context.Background(), afc.SweepOptions{
+		Source: "model.onnx", Models: []string{"af.onnx"},
+		Clips: afc.Clips{Videos: "videos", Read: clips.Options{List: "val.txt"}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, p := range r.Points {
+		fmt.Printf("%s %s: %.1f %% at %.2f GMACs, %.1f ms\n", p.Model, p.Name, p.Score(), p.GMACs, p.Millis)
+	}
+}

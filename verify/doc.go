@@ -17,7 +17,7 @@
 //	compare.go, agreement.go   tensors against tensors, classifiers against classifiers
 //	place.go, bisect.go   where a model parts from its network; from another model
 //	same.go               Same: any two models, output by output
-//	measure.go            which frames a model selects on clips
+//	measure.go, race.go   which frames a model selects on clips; times side by side
 //	videos*.go            clips from random numbers, arrays and folders of frames
 //	report.go, report_html.go, interim.go   what was found: text, JSON, page; what a dying child leaves
 package verify

@@ -18,12 +18,9 @@ type Measured struct {
 }
 
 // Measure runs every video through a subject and reads which frames its focal
-// blocks chose. Models that fix a batch get their batches filled up with the
+// blocks chose, if it has any. Models that fix a batch get their batches filled up with the
 // last video; others get one clip at a time. The first run warms up, untimed.
 func Measure(ctx context.Context, s *Subject, opt Options) ([]Measured, error) {
-	if len(s.Blocks) == 0 {
-		return nil, fmt.Errorf("%s: it is not an AFNet that afc wrote: no block selects frames", s.Path)
-	}
 	if err := ort.ProbeProvider(opt.Provider); err != nil {
 		return nil, err
 	}
@@ -57,6 +54,9 @@ func Measure(ctx context.Context, s *Subject, opt Options) ([]Measured, error) {
 		}
 		if err := p.readMasks(o, len(batch)); err != nil {
 			return nil, err
+		}
+		if len(s.Blocks) == 0 {
+			o.masks = make([][][]uint8, len(batch)*p.crops)
 		}
 		if o.masks == nil {
 			return nil, fmt.Errorf("%s: it does not show its choices; convert it with --outputs masks", s.Path)

@@ -12,6 +12,7 @@ func (a *app) commands() []*cli.Command {
 		a.flopsCommand(),
 		a.optimizeCommand(),
 		a.explainCommand(),
+		a.sweepCommand(),
 		a.exportCommand(),
 		a.passesCommand(),
 		a.setupCommand(),

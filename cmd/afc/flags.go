@@ -196,3 +196,19 @@ func names(c *cli.Context, flag string) []string {
 	}
 	return out
 }
+
+// shares reads "0.25,0.5"; "" is no list.
+func shares(flag, spec string) ([]float64, error) {
+	var list []float64
+	if spec == "" {
+		return nil, nil
+	}
+	for s := range strings.SplitSeq(spec, ",") {
+		r, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
+		if err != nil || !(r >= 0 && r <= 1) {
+			return nil, usagef("--%s %s: expected numbers from 0 to 1, such as 0.25,0.5", flag, spec)
+		}
+		list = append(list, r)
+	}
+	return list, nil
+}

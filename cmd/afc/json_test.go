@@ -24,7 +24,7 @@ var reports = []struct {
 }{
 	{"convert, optimize", afc.RewriteReport{}}, {"fit", afc.FitReport{}}, {"export", afc.ExportReport{}}, {"inspect", describe.Description{}},
 	{"inspect of a model that is not recognised", refusal{}}, {"flops estimate", afc.CostReport{}}, {"flops measure", afc.MeasureReport{}},
-	{"verify", verify.Report{}}, {"doctor", diagnosis{}}, {"setup", setupReport{}}, {"any command that fails before it prints", failure{}},
+	{"verify", verify.Report{}}, {"sweep", afc.SweepReport{}}, {"doctor", diagnosis{}}, {"setup", setupReport{}}, {"any command that fails before it prints", failure{}},
 }
 
 // TestJSONPage holds docs/JSON.md to the types; -update writes it.

@@ -25,7 +25,7 @@ func TestBars(t *testing.T) {
 
 func TestScatter(t *testing.T) {
 	f := Scatter{Title: "Accuracy against cost", X: "10⁹ multiply–accumulates", Y: "top-1, %", Series: []Series{
-		{Name: "AFNet-TSM", Points: []Point{{18.3, 78.2, 1.3, "25 %"}, {19.5, 79.8, 1.3, "50 %"}}},
+		{Name: "AFNet-TSM", Joined: true, Points: []Point{{18.3, 78.2, 1.3, "25 %"}, {19.5, 79.8, 1.3, "50 %"}}},
 		{Name: "AdaFuse", Published: true, Points: []Point{{31.5, 46.8, 0, "8 frames"}}},
 	}}
 	check(t, "scatter.svg", f.WriteSVG)

@@ -13,11 +13,12 @@ type Scatter struct {
 	Series      []Series
 }
 
-// Series are points of one kind, joined by a line.
+// Series are points of one kind.
 type Series struct {
 	Name string
 	// Published marks figures of papers, not measured here: hollow and dashed.
 	Published bool
+	Joined    bool // by a line, in their order
 	Points    []Point
 }
 
@@ -30,13 +31,25 @@ type Point struct {
 const (
 	scatterWidth  = 620.0
 	scatterHeight = 380.0
+	legendGap     = 110.0 // room for the labels of points at the edge
 )
 
 // WriteSVG draws the points.
-func (f *Scatter) WriteSVG(w io.Writer) error {
+func (f *Scatter) WriteSVG(w io.Writer) error { return WriteScatters(w, f) }
+
+// WriteScatters draws figures under each other.
+func WriteScatters(w io.Writer, figures ...*Scatter) error {
 	c := &Canvas{}
-	c.Text(Margin, 28, Start, "title", f.Title)
-	left, top := Margin+56.0, 60.0
+	for i, f := range figures {
+		f.put(c, float64(i)*(scatterHeight+130))
+	}
+	return c.WriteTo(w, figures[0].Title)
+}
+
+// put draws the points from a height on.
+func (f *Scatter) put(c *Canvas, from float64) {
+	c.Text(Margin, from+28, Start, "title", f.Title)
+	left, top := Margin+56.0, from+60.0
 	x, y := f.scales(left, top)
 	for _, tick := range x.Ticks() {
 		c.Line(x.At(tick), top, x.At(tick), top+scatterHeight, "axis")
@@ -51,12 +64,10 @@ func (f *Scatter) WriteSVG(w io.Writer) error {
 	for i, s := range f.Series {
 		s.draw(c, x, y, Colour(i+1))
 	}
-	f.legend(c, top)
-	return c.WriteTo(w, f.Title)
+	f.legend(c, left+scatterWidth+legendGap, top)
 }
 
-func (f *Scatter) legend(c *Canvas, top float64) {
-	x := c.width + 24
+func (f *Scatter) legend(c *Canvas, x, top float64) {
 	for i, s := range f.Series {
 		y := top + float64(i)*20
 		c.Dot(x, y+6, 5, Colour(i+1), s.Published, s.Name)
@@ -88,13 +99,15 @@ func (s *Series) draw(c *Canvas, x, y Scale, colour string) {
 	for _, p := range s.Points {
 		line = append(line, [2]float64{x.At(p.X), y.At(p.Y)})
 	}
-	c.Path(line, colour, s.Published)
+	if s.Joined {
+		c.Path(line, colour, s.Published)
+	}
 	for _, p := range s.Points {
 		px, py := x.At(p.X), y.At(p.Y)
 		if p.Error > 0 {
 			c.Line(px, y.At(p.Y-p.Error), px, y.At(p.Y+p.Error), "mark")
 		}
-		c.Dot(px, py, 5, colour, s.Published, fmt.Sprintf("%s %s: %s, %s", s.Name, p.Label, Figure(p.X), Figure(p.Y)))
+		c.Dot(px, py, 5, colour, s.Published, fmt.Sprintf("%s, %s: %s, %s", s.Name, p.Label, Figure(p.X), Figure(p.Y)))
 		c.Text(px+8, py-6, Start, "small", p.Label)
 	}
 }
