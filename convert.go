@@ -42,6 +42,13 @@ type ConvertOptions struct {
 	GateOpen    bool   // open the gate fully to the focal branch
 	Unselected  string // what a skipped frame answers: "bias" (F(0)) or "zero"; "": bias, or as an AFNet has it
 
+	// Spatial is how many cells a side the frames of each AF module have, or one
+	// number for all, of which focal blocks compute those that trained weights
+	// choose or that SpatialPattern says: "center:R", the share R nearest to the
+	// middle, "checker" or "all" ("": center:0.5). nil: whole frames.
+	Spatial        []int
+	SpatialPattern string
+
 	Lowering codegen.Lowering // how the focal branch is written; "": as Target runs it best
 	Target   codegen.Target   // where the model is to run; "": cpu
 	Budget   []int            // frames that blocks compute, of topk: one number, or one a block
@@ -231,8 +238,29 @@ func (o *ConvertOptions) pipeline() (passes.Options, error) {
 		return p, err
 	}
 	p.Rewrite = &rewrite
-	p.Checkpoint = weights.Options{Size: o.Size, ShiftDiv: o.ShiftDiv, StrideAt: rewrite.StrideAt}
-	return p, nil
+	p.Checkpoint = weights.Options{Size: o.Size, ShiftDiv: o.ShiftDiv, StrideAt: rewrite.StrideAt, Grid: o.Spatial}
+	p.Cells, err = o.cells()
+	return p, err
+}
+
+// cells returns the cells that are chosen in all frames alike, if that is told.
+func (o *ConvertOptions) cells() (*afblock.CellPattern, error) {
+	for _, n := range o.Spatial {
+		if n < 1 || n > afblock.MaxGrid {
+			return nil, optionf("Spatial", o.Spatial, "expected cells a side, 1 to %d, one number a module or one for all", afblock.MaxGrid)
+		}
+	}
+	if o.SpatialPattern == "" {
+		return nil, nil
+	}
+	p, err := afblock.ParseCellPattern(o.SpatialPattern)
+	switch {
+	case err != nil:
+		return nil, optionf("SpatialPattern", o.SpatialPattern, "expected center:R with R from 0 to 1, checker or all")
+	case o.Spatial == nil:
+		return nil, optionf("SpatialPattern", nil, "it goes with {Spatial}")
+	}
+	return &p, nil
 }
 
 // checkModule refuses values of options that shape an AF module.

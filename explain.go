@@ -3,6 +3,7 @@ package afc
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -75,7 +76,12 @@ func (e *explanation) report(ctx context.Context) (*explain.Report, error) {
 		for _, block := range m.Masks {
 			c.Computed = append(c.Computed, bools(block))
 		}
-		if c.MACs, err = e.cost(m.Masks); err != nil {
+		if e.net.HasCells() {
+			for b, block := range m.Cells {
+				c.Cells = append(c.Cells, cellRows(block, len(m.Masks[b])))
+			}
+		}
+		if c.MACs, err = e.cost(m); err != nil {
 			return nil, err
 		}
 		if i < explain.MostClips {
@@ -127,19 +133,33 @@ func (e *explanation) source(ctx context.Context, r *explain.Report) ([][]float6
 	return scores, nil
 }
 
-// cost is what a clip with these masks takes.
-func (e *explanation) cost(masks [][]uint8) (float64, error) {
-	ratios := make([]float64, len(masks))
-	for b, mask := range masks {
-		for _, bit := range mask {
-			ratios[b] += float64(bit) / float64(len(mask))
-		}
-	}
-	cost, err := e.net.Cost(afblock.CostOptions{Size: e.size(), Ratios: ratios})
+// cost is what a clip with these choices takes.
+func (e *explanation) cost(m verify.Measured) (float64, error) {
+	frames, cells := sharesOf(e.net, m)
+	cost, err := e.net.Cost(afblock.CostOptions{Size: e.size(), Ratios: frames, Cells: cells})
 	if err != nil {
 		return 0, err
 	}
 	return cost.Total().MACs, nil
+}
+
+// cellRows cuts the cells of a block's frames into rows, [frame][row][cell]; nil
+// of a block that chooses whole frames.
+func cellRows(cells []uint8, frames int) [][][]bool {
+	if cells == nil {
+		return nil
+	}
+	each := len(cells) / frames
+	grid := int(math.Round(math.Sqrt(float64(each))))
+	var out [][][]bool
+	for frame := range slices.Chunk(cells, each) {
+		var rows [][]bool
+		for row := range slices.Chunk(frame, grid) {
+			rows = append(rows, bools(row))
+		}
+		out = append(out, rows)
+	}
+	return out
 }
 
 func (e *explanation) size() afblock.Size {

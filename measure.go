@@ -120,16 +120,13 @@ func newMeasureReport(net *afblock.Network, s *verify.Subject, videos clips.Vide
 		size = [2]int{afblock.UsualSide, afblock.UsualSide} // as clips of models of any size are made
 	}
 	for _, clip := range measured {
-		ratios := make([]float64, len(blocks))
+		ratios, inside := sharesOf(net, clip)
 		sum := 0.0
-		for b, mask := range clip.Masks {
-			for _, bit := range mask {
-				ratios[b] += float64(bit) / float64(len(mask))
-			}
-			blocks[b] = append(blocks[b], ratios[b])
-			sum += ratios[b] / float64(len(blocks))
+		for b, ratio := range ratios {
+			blocks[b] = append(blocks[b], ratio)
+			sum += ratio / float64(len(blocks))
 		}
-		cost, err := net.Cost(afblock.CostOptions{Size: size, Ratios: ratios})
+		cost, err := net.Cost(afblock.CostOptions{Size: size, Ratios: ratios, Cells: inside})
 		if err != nil {
 			return nil, err
 		}
@@ -156,6 +153,26 @@ func newMeasureReport(net *afblock.Network, s *verify.Subject, videos clips.Vide
 	r.Executed, r.ExecutedGMACs = spreadOf(executed), spreadOf(ran)
 	r.All, r.Bins = full.Total().MACs/1e9, histogram(macs, 8)
 	return r, nil
+}
+
+// sharesOf is, for each focal block, the share of a clip's frames that it selects
+// and the share of cells that it selects of those.
+func sharesOf(net *afblock.Network, m verify.Measured) (frames, cells []float64) {
+	for b, s := range net.Selections() {
+		selected, inside := 0.0, 0.0
+		for _, bit := range m.Masks[b] {
+			selected += float64(bit)
+		}
+		share := 1.0
+		if m.Cells[b] != nil && selected > 0 {
+			for _, bit := range m.Cells[b] {
+				inside += float64(bit)
+			}
+			share = inside / (selected * float64(s.Cells()))
+		}
+		frames, cells = append(frames, selected/float64(len(m.Masks[b]))), append(cells, share)
+	}
+	return frames, cells
 }
 
 // executedRatios is the share of frames that each block computes, given what it

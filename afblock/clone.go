@@ -58,6 +58,11 @@ func (s *Stage) adopt(u Unit) {
 	case PartNavigation:
 		n := *u.Navigation
 		n.Look, n.Choice = *n.Look.copy(), *n.Choice.copy()
+		if n.Cells != nil {
+			c := *n.Cells
+			c.Look, c.Choice = *c.Look.copy(), *c.Choice.copy()
+			n.Cells = &c
+		}
 		m.Navigation = append(m.Navigation, &n)
 	}
 }

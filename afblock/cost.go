@@ -1,6 +1,9 @@
 package afblock
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Convention is a way to count what a network costs. Papers' "GFLOPs" are
 // mostly the first.
@@ -75,7 +78,7 @@ type CostItem struct {
 	Part   Part
 	Ops    Ops     // of a clip, at Ratio
 	Full   Ops     // of a clip, every frame selected
-	Ratio  float64 // of the frames computed; 1 but for PartFocal
+	Ratio  float64 // of the frames and their cells computed; 1 but for PartFocal
 	Params int64   // elements of the weights
 }
 
@@ -116,6 +119,9 @@ type CostOptions struct {
 	// Ratios is the share of frames that each focal block selects, in network
 	// order; one serves all; none: 1.
 	Ratios []float64
+	// Cells is the share of cells that each focal block selects of the frames that
+	// it selects, likewise; none: 1, and of fixed cells the share that is fixed.
+	Cells []float64
 }
 
 // Cost counts what a clip costs.
@@ -130,24 +136,9 @@ func (net *Network) Cost(opt CostOptions) (*CostTable, error) {
 	if t.Frames < 1 || !t.Size.Known() {
 		return nil, fmt.Errorf("cost of %d frames of %s: give --frames and --size", t.Frames, t.Size)
 	}
-	blocks := len(net.Navigation())
-	ratios := opt.Ratios
-	switch len(ratios) {
-	case 0:
-		ratios = []float64{1}
-		fallthrough
-	case 1:
-		for len(ratios) < blocks {
-			ratios = append(ratios[:len(ratios):len(ratios)], ratios[0])
-		}
-	case blocks:
-	default:
-		return nil, fmt.Errorf("ratios for %d blocks; the network has %d that select frames", len(ratios), blocks)
-	}
-	for _, r := range ratios {
-		if !(r >= 0 && r <= 1) {
-			return nil, fmt.Errorf("ratio %g: expected 0 to 1", r)
-		}
+	ratios, err := net.shares(opt)
+	if err != nil {
+		return nil, err
 	}
 	m := &meter{net: net, table: t, ratios: ratios}
 	for u, err := range net.Walk(t.Size) {
@@ -157,4 +148,62 @@ func (net *Network) Cost(opt CostOptions) (*CostTable, error) {
 		m.unit(u)
 	}
 	return t, nil
+}
+
+// shares is what each focal block computes of its frames and their cells.
+func (net *Network) shares(opt CostOptions) ([]float64, error) {
+	frames, err := net.perBlock(opt.Ratios)
+	if err != nil {
+		return nil, err
+	}
+	cells := net.FixedCells()
+	if len(opt.Cells) > 0 {
+		if cells, err = net.perBlock(opt.Cells); err != nil {
+			return nil, err
+		}
+	}
+	shares := make([]float64, len(frames))
+	for i, f := range frames {
+		shares[i] = f * cells[i]
+	}
+	return shares, nil
+}
+
+// perBlock spells ratios out for each focal block.
+func (net *Network) perBlock(ratios []float64) ([]float64, error) {
+	blocks := len(net.Navigation())
+	for _, r := range ratios {
+		if !(r >= 0 && r <= 1) {
+			return nil, fmt.Errorf("ratio %g: expected 0 to 1", r)
+		}
+	}
+	switch len(ratios) {
+	case blocks:
+		return ratios, nil
+	case 0:
+		return slices.Repeat([]float64{1}, blocks), nil
+	case 1:
+		return slices.Repeat(ratios, blocks), nil
+	}
+	return nil, fmt.Errorf("ratios for %d blocks; the network has %d that select frames", len(ratios), blocks)
+}
+
+// FixedCells is the share of cells that each focal block selects whatever it
+// sees: 1 where it chooses no cells, or by what it sees.
+func (net *Network) FixedCells() []float64 {
+	var shares []float64
+	for i, n := range net.Navigation() {
+		share := 1.0
+		if c := n.Cells; c != nil && c.Fixed != nil {
+			on := 0
+			for _, selected := range c.Fixed.Select(c.Grid, i) {
+				if selected {
+					on++
+				}
+			}
+			share = float64(on) / float64(c.Grid*c.Grid)
+		}
+		shares = append(shares, share)
+	}
+	return shares
 }

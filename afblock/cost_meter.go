@@ -64,6 +64,9 @@ func (m *meter) unit(u Unit) {
 	switch u.Part {
 	case PartNavigation:
 		m.navigation(u)
+	case PartCells:
+		_, ops := path(u.In, u.Layers)
+		m.note(u, PartCells, u.Layers, ops, 1)
 	case PartMix:
 		m.mix(u)
 	case PartHead:

@@ -206,11 +206,18 @@ type Navigation struct {
 	Look   Conv     // 1×1, C → 2, BN
 	Choice Conv     // 1×1, 2T → 2T: T groups, each frame alone, or one, dense
 	Fixed  *Pattern // the selection that Choice spells; nil if it was trained
+	Cells  *Cells   // chooses inside the frames, too; nil: whole frames
 }
 
 // Layers returns the layers behind the global average pool. Choice reads the
 // frames of a clip at once.
 func (n *Navigation) Layers() []Layer { return []Layer{&n.Look, ReLU, &n.Choice} }
+
+// chooses reports whether a convolution makes logits of a selection: no batch
+// normalisation stands behind it.
+func (n *Navigation) chooses(c *Conv) bool {
+	return c == &n.Choice || n.Cells != nil && c == &n.Cells.Choice
+}
 
 // Dense reports whether frames see each other.
 func (n *Navigation) Dense() bool { return n.Choice.Groups == 1 }

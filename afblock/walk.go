@@ -17,6 +17,7 @@ const (
 	PartStem       Part = "stem"
 	PartPlain      Part = "plain"
 	PartNavigation Part = "navigation"
+	PartCells      Part = "cells" // of a navigation that chooses inside the frames
 	PartAmple      Part = "ample"
 	PartFocal      Part = "focal"
 	PartMix        Part = "mix" // base transform, gate, mixing
@@ -24,7 +25,10 @@ const (
 	PartHead       Part = "head"
 )
 
-var partOrder = []Part{PartStem, PartPlain, PartNavigation, PartAmple, PartFocal, PartMix, PartFusion, PartHead}
+// A navigation's cells follow it.
+var partOrder = map[Part]int{
+	PartStem: 0, PartPlain: 1, PartNavigation: 2, PartCells: 2, PartAmple: 3, PartFocal: 4, PartMix: 5, PartFusion: 6, PartHead: 7,
+}
 
 // Unit is a piece of the network that computes one map of others: a block, a
 // navigation, the mix of a module's branches, stem, head.
@@ -37,7 +41,7 @@ type Unit struct {
 	Layers []Layer // on the main path, in order
 
 	Block      *Block      // of plain, ample, focal and fusion
-	Navigation *Navigation // of navigation
+	Navigation *Navigation // of navigation and its cells
 }
 
 // Name is the name of the unit's stage: "stem", "layer1" …, "head".
@@ -51,8 +55,12 @@ func (u *Unit) Name() string {
 // MainLine reports whether the unit is on the network's main line: what a plain
 // network of the same backbone has, a module's focal blocks and fusion.
 func (u *Unit) MainLine() bool {
-	return u.Part != PartNavigation && u.Part != PartAmple && u.Part != PartMix
+	return u.Navigation == nil && u.Part != PartAmple && u.Part != PartMix
 }
+
+// Normalises reports whether batch normalisation stands behind a convolution of
+// the unit, or may.
+func (u *Unit) Normalises(c *Conv) bool { return u.Navigation == nil || !u.Navigation.chooses(c) }
 
 // All returns the unit's layers, those of its residual path last.
 func (u *Unit) All() []Layer {
@@ -104,12 +112,20 @@ func (w *walker) unit(u Unit) Map {
 		}
 	}
 	if err != nil {
-		w.done = true
-		w.yield(u, err)
+		w.fail(u, err)
 		return Map{}
 	}
 	w.done = !w.yield(u, nil)
 	return y
+}
+
+// fail ends the walk.
+func (w *walker) fail(u Unit, err error) {
+	w.done = true
+	if u.Part == PartCells {
+		err = fmt.Errorf("%s: %w", u.Key, err)
+	}
+	w.yield(u, err)
 }
 
 func (w *walker) block(s *Stage, part Part, b *Block, x Map) Map {
@@ -121,8 +137,18 @@ func (w *walker) module(s *Stage, x Map) Map {
 	for i, focal := range m.Focal {
 		n := m.Navigation[i]
 		w.unit(Unit{Stage: s, Part: PartNavigation, Key: n.Key, In: a, Layers: n.Layers(), Navigation: n})
+		cells := Unit{Stage: s, Part: PartCells, Key: n.Key, In: a, Navigation: n}
+		if n.Cells != nil {
+			cells.Layers = n.Cells.Layers()
+			w.unit(cells)
+		}
 		a = w.block(s, PartAmple, m.Ample[i], a)
 		f = w.block(s, PartFocal, focal, f)
+		if n.Cells != nil && !w.done {
+			if _, err := CellPool(n.Cells.Grid).Through(f); err != nil {
+				w.fail(cells, err)
+			}
+		}
 	}
 	w.unit(Unit{Stage: s, Part: PartMix, Key: m.MixKey(), In: a, Focal: f, Layers: m.MixLayers()})
 	return w.block(s, PartFusion, m.Fusion, f)
@@ -151,7 +177,7 @@ func (net *Network) Units() []Unit {
 		return stage[u.Stage]
 	}
 	slices.SortStableFunc(units, func(a, b Unit) int {
-		return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(slices.Index(partOrder, a.Part), slices.Index(partOrder, b.Part)))
+		return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(partOrder[a.Part], partOrder[b.Part]))
 	})
 	return units
 }
@@ -182,13 +208,14 @@ func (net *Network) Tensors() iter.Seq2[string, **graph.Tensor] {
 }
 
 // Convs iterates over the convolutions in the order of the state dict, but for
-// navigation's last: those that batch normalisation stands behind, or may.
+// those that make logits of selections: those that batch normalisation stands
+// behind, or may.
 func (net *Network) Convs() iter.Seq[*Conv] {
 	return func(yield func(*Conv) bool) {
 		for _, u := range net.Units() {
 			for _, l := range u.All() {
 				c, ok := l.(*Conv)
-				if ok && (u.Navigation == nil || c != &u.Navigation.Choice) && !yield(c) {
+				if ok && u.Normalises(c) && !yield(c) {
 					return
 				}
 			}

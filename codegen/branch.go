@@ -1,6 +1,8 @@
 package codegen
 
 import (
+	"slices"
+
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
 )
@@ -25,10 +27,15 @@ func (l branch) lead(x feature) (stream, int, error) {
 	return l.lowerer.lead(x)
 }
 
+// hasCells reports whether a module chooses inside the frames.
+func hasCells(m *afblock.AFModule) bool {
+	return slices.ContainsFunc(m.Navigation, func(n *afblock.Navigation) bool { return n.Cells != nil })
+}
+
 func (l branch) module(x stream, s *afblock.Stage, ends []span) (stream, error) {
 	size := x[0].size()
 	switch {
-	case !l.scanPays(size):
+	case hasCells(s.AF), !l.scanPays(size):
 		return gather{l.without(SplitStream)}.module(x, s, ends)
 	case l.scansPieces(s.AF, size):
 		return l.pieceScans(x, s, ends)

@@ -21,14 +21,15 @@ import (
 // one batch, which reads its weights once; the focal branch remains.
 
 // scannedStages is the number of stages, from the first, that branch runs frame
-// by frame: AF modules whose frames do not read each other.
+// by frame: AF modules whose frames do not read each other, and that choose whole
+// frames.
 func (l branch) scannedStages() int {
 	if !l.opt.takes(FrameScans) {
 		return 0
 	}
 	sizes := l.sizes
 	for i, s := range l.net.Stages {
-		if s.AF == nil || shifts(s.AF) || !l.scanPays(sizes[i]) {
+		if s.AF == nil || shifts(s.AF) || hasCells(s.AF) || !l.scanPays(sizes[i]) {
 			return i
 		}
 	}
@@ -134,7 +135,7 @@ func (l branch) toChoices(step *frameStep, x feature, m *afblock.AFModule, size 
 		if !l.opt.MasksInput {
 			seen = outs[2+n]
 		}
-		a.chosen = append(a.chosen, l.nav.choose(nav, seen))
+		a.chosen = append(a.chosen, l.nav.choose(nav, seen, nil))
 	}
 	return a, nil
 }
@@ -143,7 +144,7 @@ func (l branch) toChoices(step *frameStep, x feature, m *afblock.AFModule, size 
 // sees, if anything.
 func (b *builder) ampleOf(x feature, m *afblock.AFModule) []feature {
 	outs := []feature{{}}
-	outs[0] = b.ampleBranch(streamOf(x), m, 1, func(_ *afblock.Navigation, seen feature) {
+	outs[0] = b.ampleBranch(streamOf(x), m, 1, func(_ *afblock.Navigation, seen feature, _ stream) {
 		if seen.v != nil {
 			outs = append(outs, seen)
 		}

@@ -64,7 +64,7 @@ const minUnrolledPixels = 400
 func (l branch) unrolls(m *afblock.AFModule, size afblock.Size) bool {
 	last := m.Focal[len(m.Focal)-1]
 	made := behind(size, m.Focal)
-	if !shifts(m) || made[0]*made[1] < minUnrolledPixels || weights(last) > last.Out()*made[0]*made[1] {
+	if !shifts(m) || hasCells(m) || made[0]*made[1] < minUnrolledPixels || weights(last) > last.Out()*made[0]*made[1] {
 		return false
 	}
 	for _, blk := range slices.Concat(m.Ample, m.Focal, []*afblock.Block{m.Fusion}) {
@@ -217,7 +217,7 @@ func (l branch) unrolledChoices(x clip, m *afblock.AFModule) (clip, []selection)
 		if !l.opt.MasksInput {
 			seen = l.poolFrames(x, nav.Key+".pool")
 		}
-		chosen = append(chosen, l.nav.choose(nav, seen))
+		chosen = append(chosen, l.nav.choose(nav, seen, nil))
 		var at []int
 		if n+1 < len(m.Ample) {
 			at = bounds(m.Ample[n+1])

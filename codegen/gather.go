@@ -26,7 +26,7 @@ func (l gather) focal(x feature, blk *afblock.Block, s selection) (feature, erro
 
 	indices := l.reshape(l.node("NonZero", blk.Key+".nonzero", in(s.chosen)), blk.Key+".frames", -1)
 	picked := main.with(l.node("Gather", blk.Key+".gather", in(main.v, indices), graph.Int("axis", 0)))
-	answers, err := l.withUnselected(picked, blk, main)
+	answers, err := l.withUnselected(picked, blk, main, s.cells, indices)
 	if err != nil {
 		return feature{}, err
 	}
@@ -40,9 +40,12 @@ func (l gather) focal(x feature, blk *afblock.Block, s selection) (feature, erro
 	return l.join(placed, residual, blk), nil
 }
 
-// withUnselected emits the main path of the picked frames and, as one row
-// more, what stands for every other frame.
-func (l *lowerer) withUnselected(picked feature, blk *afblock.Block, like feature) (feature, error) {
+// withUnselected emits the main path of the picked frames, of which rows are the
+// indices, and, as one row more, what stands for every other frame.
+func (l *lowerer) withUnselected(picked feature, blk *afblock.Block, like feature, cells *cellChoice, rows *graph.Value) (feature, error) {
+	if cells != nil {
+		return l.cellsWithUnselected(picked, blk, like, cells, rows)
+	}
 	switch {
 	case l.net.Unselected == afblock.UnselectedZero:
 		return l.zeroRow(l.convs(picked, blk), blk.Key+".unselected"), nil
@@ -87,4 +90,20 @@ func (b *builder) zeroChannels(blk *afblock.Block, x feature, s span) (*graph.Va
 		v = b.node("Gather", blk.Key+".zero_map", in(v, b.vec(z.Cols...)), graph.Int("axis", 3))
 	}
 	return v, nil
+}
+
+// cellsWithUnselected is withUnselected for a block that chooses inside the
+// frames and computes whole ones.
+func (l *lowerer) cellsWithUnselected(picked feature, blk *afblock.Block, like feature, cells *cellChoice, rows *graph.Value) (feature, error) {
+	y := l.convs(picked, blk)
+	mine := l.node("Gather", blk.Key+".picked", in(cells.picked, rows), graph.Int("axis", 0))
+	y, err := l.blended(y, blk, like, l.pixels(mine, cells.grid, y, blk.Key+".pixels"))
+	if err != nil || l.net.Unselected == afblock.UnselectedZero {
+		return l.zeroRow(y, blk.Key+".unselected"), err
+	}
+	zero, err := l.zeroMap(blk, like)
+	if err != nil {
+		return feature{}, err
+	}
+	return y.with(l.node("Concat", blk.Key+".unselected", in(y.v, zero), graph.Int("axis", 0))), nil
 }

@@ -84,6 +84,11 @@ func Lower(net *afblock.Network, opt Options) (*graph.Model, Choice, error) {
 	}
 	if opt.MasksOutput {
 		l.output(l.nav.masksOutput(), names.Masks, l.masksType())
+		for i, s := range net.Selections() {
+			if v := l.nav.cellsOutput(i); v != nil {
+				l.output(v, names.Cells(i), l.cellsType(s))
+			}
+		}
 	}
 	if n := len(l.nav.drops); n > 0 {
 		v := l.node("Concat", names.Dropped, l.nav.drops, graph.Int("axis", 1))
@@ -146,6 +151,10 @@ func checkOptions(net *afblock.Network, opt Options) error {
 		return fmt.Errorf("network has %d frames a clip; it needs at least 1", net.Frames)
 	case blocks == 0 && (opt.MasksOutput || opt.MasksInput || opt.Sampling == compiled.Gumbel):
 		return fmt.Errorf("masks and sampling need an AF module; the network has none")
+	case net.HasCells() && !net.Size.Known():
+		return fmt.Errorf("cells inside the frames need height and width of a frame, which the network leaves open: fix the input's shape (--input-shapes, --size)")
+	case net.HasCells() && opt.Sampling == compiled.Gumbel:
+		return fmt.Errorf("noise is for choices of whole frames; the network chooses cells inside them, too: leave out --sampling gumbel")
 	case opt.MasksInput && opt.Sampling == compiled.Gumbel:
 		return fmt.Errorf("masks given as an input leave nothing to sample: choose masks or sampling")
 	}
@@ -157,7 +166,12 @@ func (l *lowerer) navigator() *navigator {
 	n := &navigator{builder: l.builder, frames: int64(l.net.Frames)}
 	t := l.masksType()
 	if l.opt.MasksInput {
-		n.masks = l.g.AddInput(names.MasksIn, t)
+		n.masks, n.cells = l.g.AddInput(names.MasksIn, t), map[int]*graph.Value{}
+		for i, s := range l.net.Selections() {
+			if l.net.Navigation()[i].Cells != nil {
+				n.cells[i] = l.g.AddInput(names.CellsIn(i), l.cellsType(s))
+			}
+		}
 	}
 	if l.opt.Sampling == compiled.Gumbel {
 		t.Shape = append(t.Shape, graph.D(2))
@@ -169,6 +183,12 @@ func (l *lowerer) navigator() *navigator {
 func (l *lowerer) masksType() graph.Type {
 	blocks := int64(len(compiled.FocalBlocks(l.net)))
 	return graph.TensorType(graph.Float32, graph.Shape{graph.Sym("batch"), graph.D(blocks), graph.D(int64(l.net.Frames))})
+}
+
+// cellsType is the type of a block's choices inside the frames.
+func (l *lowerer) cellsType(s afblock.Selection) graph.Type {
+	g := int64(s.Grid)
+	return graph.TensorType(graph.Float32, graph.Shape{graph.Sym("batch"), graph.D(int64(s.Frames)), graph.D(g), graph.D(g)})
 }
 
 // trunk emits stem and stages.

@@ -15,6 +15,9 @@ func (m mask) module(x stream, s *afblock.Stage, _ []span) (stream, error) {
 }
 
 func (m mask) focal(x feature, blk *afblock.Block, s selection) (feature, error) {
+	if s.cells != nil {
+		return m.focalCells(x, blk, s)
+	}
 	if m.gathersShift(blk) {
 		return m.join(m.maskedMoved(x, blk, s.mask), m.residual(x, blk), blk), nil
 	}
@@ -47,4 +50,15 @@ func (l *lowerer) maskedConvs(x feature, blk *afblock.Block, mask *graph.Value) 
 	}
 	y := l.convs(x, blk)
 	return y.with(l.node("Mul", blk.Key+".masked", in(y.v, mask)))
+}
+
+// focalCells emits a focal block that chooses inside the frames.
+func (m mask) focalCells(x feature, blk *afblock.Block, s selection) (feature, error) {
+	main, residual := m.shifted(x, blk, m.net.Frames)
+	y := m.convs(main, blk)
+	y, err := m.blended(y, blk, main, m.pixels(s.cells.picked, s.cells.grid, y, blk.Key+".pixels"))
+	if err != nil {
+		return feature{}, err
+	}
+	return m.join(y, m.residual(residual, blk), blk), nil
 }

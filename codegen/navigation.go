@@ -12,6 +12,7 @@ type selection struct {
 	keep, drop *graph.Value // what is compared, float32 [N, T]
 	chosen     *graph.Value // bool [N·T]
 	mask       *graph.Value // float32 0/1 [N·T]
+	cells      *cellChoice  // inside the frames; nil: whole frames
 }
 
 // scanned is the choice as a Scan reads it: one bool a frame.
@@ -23,14 +24,15 @@ func (s selection) scanned() scanned {
 type navigator struct {
 	*builder
 	frames       int64
-	masks, noise *graph.Value // the inputs "masks_in" and "gumbel_noise", nil without
+	masks, noise *graph.Value         // the inputs "masks_in" and "gumbel_noise", nil without
+	cells        map[int]*graph.Value // the inputs "cells_in_0" …, by block, nil without
 	made         []selection
 	drops        []*graph.Value // [N, 1] each: selected frames beyond a block's budget
 }
 
-// choose emits a focal block's choice from the average, [N·T, C, 1, 1], of what
-// the ample block beside it reads. A tie is not chosen.
-func (n *navigator) choose(nav *afblock.Navigation, pooled feature) selection {
+// choose emits a focal block's choice from what the ample block beside it reads,
+// x, and its average, [N·T, C, 1, 1]. A tie is not chosen.
+func (n *navigator) choose(nav *afblock.Navigation, pooled feature, x stream) selection {
 	s := selection{key: nav.Key, index: len(n.made)}
 	index := int64(s.index)
 	if n.masks != nil {
@@ -49,6 +51,7 @@ func (n *navigator) choose(nav *afblock.Navigation, pooled feature) selection {
 			in(n.reshape(s.keep, nav.Key+".keep_flat", -1), n.reshape(s.drop, nav.Key+".drop_flat", -1)))
 	}
 	s.mask = n.node("Where", nav.Key+".mask", in(s.chosen, n.floats(1), n.floats(0)))
+	s.cells = n.chooseCells(nav, s, x)
 	n.made = append(n.made, s)
 	return s
 }

@@ -58,21 +58,21 @@ type ample struct {
 // choices: none of them depends on the focal branch.
 func (l *lowerer) choices(x stream, m *afblock.AFModule) ample {
 	var a ample
-	a.a = l.ampleBranch(x, m, l.net.Frames, func(nav *afblock.Navigation, seen feature) {
-		a.chosen = append(a.chosen, l.nav.choose(nav, seen))
+	a.a = l.ampleBranch(x, m, l.net.Frames, func(nav *afblock.Navigation, seen feature, x stream) {
+		a.chosen = append(a.chosen, l.nav.choose(nav, seen, x))
 	})
 	return a
 }
 
 // ampleBranch emits an ample branch and shows what each navigation sees, which
-// is nothing where masks are an input.
-func (b *builder) ampleBranch(x stream, m *afblock.AFModule, frames int, see func(nav *afblock.Navigation, seen feature)) feature {
+// is nothing where masks are an input: the average of a map, and the map.
+func (b *builder) ampleBranch(x stream, m *afblock.AFModule, frames int, see func(nav *afblock.Navigation, seen feature, x stream)) feature {
 	return b.blocks(x, m.Ample, frames, func(n int, x stream) {
 		nav, seen := m.Navigation[n], feature{}
 		if !b.opt.MasksInput {
 			seen = b.poolOver(x, nav.Key+".pool")
 		}
-		see(nav, seen)
+		see(nav, seen, x)
 	})
 }
 

@@ -18,6 +18,9 @@ func (l topk) check() error {
 	if err := l.checkSized(); err != nil {
 		return err
 	}
+	if l.net.HasCells() {
+		return fmt.Errorf("lowering topk does not choose inside the frames")
+	}
 	return checkBudget(l.net, l.opt.Budget)
 }
 

@@ -48,6 +48,7 @@ func Randomised(net *afblock.Network, v Variant) *afblock.Network {
 			afblock.UnselectedBias: afblock.UnselectedZero, afblock.UnselectedZero: afblock.UnselectedBias,
 		}[net.Unselected]
 	}
+	shrinkGrids(out)
 	for _, s := range out.Stages {
 		m := s.AF
 		if m == nil {
@@ -81,6 +82,10 @@ func randomNavigation(r *rand.Rand, n *afblock.Navigation, frames int) {
 	n.Choice.Weight = gaussian(r, 1, []int64{int64(2 * frames), in, 1, 1})
 	n.Choice.Bias = gaussian(r, 0.1, []int64{int64(2 * frames)})
 	n.Fixed = nil
+	if c := n.Cells; c != nil && c.Fixed == nil {
+		randomConv(r, &c.Look)
+		c.Choice.Weight, c.Choice.Bias = gaussian(r, 1, c.Choice.Weight.Dims), gaussian(r, 0.1, c.Choice.Bias.Dims)
+	}
 }
 
 // randomConv gives a convolution weights that keep the size of what it reads.
@@ -120,4 +125,31 @@ func filled(dims []int64, next func() float64) *graph.Tensor {
 		v[i] = float32(next())
 	}
 	return graph.Float32s(dims, v...)
+}
+
+// shrinkGrids gives each block as many cells as its maps have pixels a side, where
+// its grid is larger.
+func shrinkGrids(net *afblock.Network) {
+	wanted := map[*afblock.Navigation]int{}
+	for _, n := range net.Navigation() {
+		if n.Cells != nil {
+			wanted[n], n.Cells.Grid = n.Cells.Grid, 1
+		}
+	}
+	var current *afblock.Navigation
+	for u := range net.Walk(net.Size) {
+		switch u.Part {
+		case afblock.PartCells:
+			current = u.Navigation
+			wanted[current] = min(wanted[current], u.In.Size[0], u.In.Size[1])
+		case afblock.PartFocal:
+			if size := u.Block.Through(u.In.Size); current != nil {
+				wanted[current] = min(wanted[current], size[0], size[1])
+			}
+			current = nil
+		}
+	}
+	for n, grid := range wanted {
+		n.Cells.Grid = grid
+	}
 }

@@ -83,6 +83,7 @@ type navigation struct {
 	key    string
 	look   conv
 	choose linear // 2T outputs; inputs: 2 where each frame is alone, else 2T
+	cells  *cells // chooses inside the frames; nil: whole frames
 }
 
 type gate struct{ squeeze, excite linear }
@@ -124,7 +125,7 @@ func New(net *afblock.Network) (_ *Network, err error) {
 	for _, s := range net.Stages {
 		read := stage{name: s.Name, blocks: blocksOf(s.Blocks)}
 		if s.AF != nil {
-			read.af = moduleOf(s.AF)
+			read.af = moduleOf(s.AF, len(n.Blocks))
 			for _, b := range s.AF.Focal {
 				n.Blocks = append(n.Blocks, b.Key)
 			}
@@ -134,13 +135,14 @@ func New(net *afblock.Network) (_ *Network, err error) {
 	return n, nil
 }
 
-func moduleOf(m *afblock.AFModule) *module {
+// moduleOf reads a module behind so many focal blocks.
+func moduleOf(m *afblock.AFModule, blocks int) *module {
 	read := &module{
 		ample: blocksOf(m.Ample), focal: blocksOf(m.Focal), transform: optional(m.Transform), fusion: blockOf(m.Fusion),
 		gate: gate{linearOf(&m.Gate.Squeeze), linearOf(&m.Gate.Excite)}, act: functionOf(m.Act),
 	}
-	for _, n := range m.Navigation {
-		read.navigation = append(read.navigation, navigation{n.Key, convOf(&n.Look), choiceOf(&n.Choice)})
+	for i, n := range m.Navigation {
+		read.navigation = append(read.navigation, navigation{n.Key, convOf(&n.Look), choiceOf(&n.Choice), cellsOf(n.Cells, blocks+i)})
 	}
 	return read
 }

@@ -16,11 +16,17 @@ type Given struct {
 	// Follow replaces what is chosen, [block][frame], but not the margins: the
 	// network goes on from these choices, and says what it would have chosen.
 	Follow [][]bool
+	// ForceCells and FollowCells do the same for what is chosen inside the frames:
+	// [block][cell] for all frames alike, and [block][frame][cell], cells row by
+	// row; nil for blocks that choose whole frames.
+	ForceCells  [][]bool
+	FollowCells [][][]bool
 	// Noise is added to navigation's logits, [block][frame][2]; nil: none.
 	Noise [][][2]float64
 	// Budget is how many frames each block computes at most, those with the
 	// largest margins, of equal ones the first; a frame beyond it is answered as
-	// if it had not been chosen. nil: no limit.
+	// if it had not been chosen. Where a block chooses inside the frames it is how
+	// many cells of a clip. nil: no limit.
 	Budget []int
 	// See is shown what the network makes on the way, in the order it is made:
 	// the maps of all frames, under the key of the layer. nil: nobody looks.
@@ -35,7 +41,10 @@ type Answer struct {
 	Scores  [][]float64 // one row, or one for each frame without consensus
 	Chosen  [][]bool    // [block][frame], by navigation
 	Margins [][]float64 // [block][frame]: keep − drop, with noise
-	Dropped []int       // [block]: frames chosen, or followed, beyond the budget
+	Dropped []int       // [block]: frames, or cells of them, chosen or followed beyond the budget
+
+	Cells       [][][]bool    // [block][frame][cell], selected frame or not; nil for blocks of whole frames
+	CellMargins [][][]float64 // likewise
 }
 
 // run is a clip on its way.
@@ -59,9 +68,9 @@ func (n *Network) Clip(pixels []float32, h, w int, given Given) (*Answer, error)
 			maps[t].V[i] = float64(x)
 		}
 	}
-	for _, c := range [][][]bool{given.Force, given.Follow} {
-		if c != nil && len(c) != len(n.Blocks) {
-			return nil, fmt.Errorf("choices of %d blocks, the network has %d", len(c), len(n.Blocks))
+	for _, blocks := range []int{len(given.Force), len(given.Follow), len(given.ForceCells), len(given.FollowCells)} {
+		if blocks != 0 && blocks != len(n.Blocks) {
+			return nil, fmt.Errorf("choices of %d blocks, the network has %d", blocks, len(n.Blocks))
 		}
 	}
 	if given.See == nil {
@@ -138,11 +147,12 @@ func (g *gate) mix(a, f *Map) *Map {
 }
 
 // block runs a residual block; chosen, if given, says which frames its main
-// path sees: to the others it answers F(0), or nothing.
-func (r *run) block(b *block, x []*Map, chosen []bool) []*Map {
+// path sees, and which cells of its answer count: elsewhere it answers F(0), or
+// nothing.
+func (r *run) block(b *block, x []*Map, chosen *picked) []*Map {
 	shifted := shift(x, b.fold, b.pastFirst)
 	unchosen := newMap(0, 0, 0)
-	if chosen != nil && slices.Contains(chosen, false) {
+	if chosen != nil && (chosen.grid > 0 || slices.Contains(chosen.frames, false)) {
 		unchosen = b.main(newMap(x[0].C, x[0].H, x[0].W))
 		if r.net.zero {
 			clear(unchosen.V)
@@ -150,8 +160,11 @@ func (r *run) block(b *block, x []*Map, chosen []bool) []*Map {
 	}
 	out := each(x, func(t int, m *Map) *Map {
 		main := unchosen
-		if chosen == nil || chosen[t] {
+		switch {
+		case chosen == nil:
 			main = b.main(shifted[t])
+		case chosen.frames[t]:
+			main = chosen.blend(t, b.main(shifted[t]), unchosen)
 		}
 		if b.alone {
 			return main.clone().each(b.act)
@@ -226,9 +239,9 @@ func shift(x []*Map, fold int, pastFirst bool) []*Map {
 	return out
 }
 
-// choose says which frames a block computes: where navigation's second logit
-// exceeds its first, and the budget reaches.
-func (r *run) choose(n *navigation, ample []*Map) []bool {
+// choose says which frames a block computes, and which cells of them: where
+// navigation's second logit exceeds its first, and the budget reaches.
+func (r *run) choose(n *navigation, ample []*Map) *picked {
 	block := len(r.answer.Chosen)
 	margins := r.margins(n, block, ample)
 	chosen := make([]bool, len(ample))
@@ -239,9 +252,20 @@ func (r *run) choose(n *navigation, ample []*Map) []bool {
 	if r.given.Follow != nil {
 		chosen = r.given.Follow[block]
 	}
-	computed := within(chosen, margins, r.budget(block))
-	r.answer.Dropped = append(r.answer.Dropped, count(chosen)-count(computed))
-	return computed
+	all := picked{frames: chosen}
+	if all.cells = r.chooseCells(n.cells, block, ample); n.cells != nil {
+		all.grid = n.cells.grid
+	}
+	computed := all
+	switch {
+	case r.given.Budget == nil:
+	case n.cells == nil:
+		computed.frames = within(chosen, margins, r.budget(block))
+	default:
+		computed = all.withinCells(margins, r.answer.CellMargins[block], r.budget(block))
+	}
+	r.answer.Dropped = append(r.answer.Dropped, all.count()-computed.count())
+	return &computed
 }
 
 // margins says how far each frame's keep exceeds its drop.
@@ -265,10 +289,7 @@ func (r *run) margins(n *navigation, block int, ample []*Map) []float64 {
 }
 
 func (r *run) budget(block int) int {
-	switch len(r.given.Budget) {
-	case 0:
-		return r.net.Frames
-	case 1:
+	if len(r.given.Budget) == 1 {
 		return r.given.Budget[0]
 	}
 	return r.given.Budget[block]

@@ -77,7 +77,7 @@ func loadWeights(s *State) error {
 		s.Network, err = weights.Replace(source, s.weights)
 	default:
 		opt := weights.OptionsFrom(source)
-		opt.StrideAt, opt.Unselected = s.opt.Checkpoint.StrideAt, s.opt.Checkpoint.Unselected
+		opt.StrideAt, opt.Unselected, opt.Grid = s.opt.Checkpoint.StrideAt, s.opt.Checkpoint.Unselected, s.opt.Checkpoint.Grid
 		if s.Network, err = s.described(opt); err == nil {
 			err = s.Network.Adopt(source)
 		}
@@ -126,6 +126,38 @@ func rewriteAF(s *State) error {
 		return err
 	}
 	s.source, s.Network = s.Network, net
+	s.changed(1)
+	return nil
+}
+
+// fixCells gives focal blocks cells inside the frames. Of a checkpoint that
+// has trained ones the grid is used already, and nothing is left to do.
+func fixCells(s *State) error {
+	grid := s.opt.Checkpoint.Grid
+	if len(grid) == 0 {
+		return nil
+	}
+	trained := slices.ContainsFunc(s.Network.Navigation(), func(n *afblock.Navigation) bool { return n.Cells != nil && n.Cells.Fixed == nil })
+	told := s.weights != nil && s.weights.Structure == "" && (s.Model == nil || !compiled.Is(s.Model))
+	switch {
+	case trained && s.opt.Cells != nil:
+		return &graph.Error{Reason: "the network has trained cells, which --spatial-pattern would replace: leave it out"}
+	case trained && told:
+		return nil
+	case trained:
+		return &graph.Error{Reason: "the network has trained cells and says how many: leave out --spatial"}
+	case len(s.Network.Navigation()) == 0:
+		return &graph.Error{Reason: "the network has no focal branch that could compute cells: leave out --spatial"}
+	}
+	pattern := afblock.CellPattern{Kind: "center", Ratio: 0.5}
+	if s.opt.Cells != nil {
+		pattern = *s.opt.Cells
+	}
+	net, err := s.Network.FixCells(grid, pattern)
+	if err != nil {
+		return &graph.Error{Reason: "--spatial: " + err.Error()}
+	}
+	s.Network = net
 	s.changed(1)
 	return nil
 }

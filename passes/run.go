@@ -78,6 +78,9 @@ type Convert struct {
 	// Unselected is what a skipped frame answers; nil: as an AFNet or weights
 	// say, or else as Rewrite and Checkpoint do.
 	Unselected *afblock.Unselected
+	// Cells are chosen inside all frames alike on Checkpoint.Grid, where that is
+	// given and no weights choose; nil: those near the middle, half of them.
+	Cells *afblock.CellPattern
 
 	Lower codegen.Options
 	// KeepMasks and KeepSampling have an AFNet's own output of masks and input

@@ -218,6 +218,11 @@ var Table = []Pass{
 		Requires: []Fact{recognized},
 	},
 	{
+		Name: "fix-cells", Doc: "choose the same cells inside all frames, where it is asked for",
+		In: fromSource | fromAFNet | fromWeights, Run: fixCells,
+		Requires: []Fact{recognized},
+	},
+	{
 		Name: "fit", Doc: "regress the AFNet's weights onto the source's activations, where clips are given",
 		In: fromSource, Run: fitWeights,
 		Requires: []Fact{recognized},
@@ -280,6 +285,9 @@ var Orders = []Order{
 	{"read-back", "load-weights", "fine-tuned weights take the place of the file's"},
 	{"load-weights", "rewrite-af", "weights of a plain network are rewritten as the model's own would be"},
 	{"load-weights", "relower", "trained weights say T; it is theirs that changes"},
+	{"rewrite-af", "fix-cells", "it is focal blocks that compute cells"},
+	{"load-weights", "fix-cells", "trained cells stay"},
+	{"fix-cells", "lower", "lowering writes what computes cells"},
 	{"rewrite-af", "fit", "it is the AFNet's layers that are fitted"},
 	{"fit", "lower", "the weights written are the fitted ones"},
 	{"relower", "lower", "lowering writes T and the answer of skipped frames"},

@@ -115,13 +115,13 @@ func withOutputs(m *graph.Model, pairs []pair, name func(pair) string) *graph.Mo
 // by the interpreter where there is one, else by the first value that both
 // compute. Force is what both were made to choose, nil for their own choice. It
 // looks once a report: a fault shows in many checks.
-func (p *prover) blame(m, ref *graph.Model, clips [][]float32, force [][]uint8) string {
+func (p *prover) blame(m, ref *graph.Model, clips [][]float32, force, cells [][]uint8) string {
 	if p.blamed {
 		return ""
 	}
 	p.blamed = true
 	if p.s.Network != nil {
-		b, err := p.runBeside(trial{clips: clips, force: force})
+		b, err := p.runBeside(trial{clips: clips, force: force, cells: cells})
 		if err != nil {
 			return fmt.Sprintf("; the place was not found: %v", err)
 		}

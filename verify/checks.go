@@ -24,6 +24,7 @@ var checks = []check{
 	{"one", "one frame selected", (*prover).checkOne},
 	{"all", "every frame selected", (*prover).checkAll},
 	{"mixed", "every second frame selected, staggered", (*prover).checkMixed},
+	{"cells", "no cell, every cell, every second, one at each corner", (*prover).checkCells},
 	{"tie", "a tie selects nothing", (*prover).checkTie},
 	{"provider", "the provider computes what the CPU does", (*prover).checkProvider},
 	{"repeat", "repeated runs give equal bytes", (*prover).checkRepeat},
@@ -64,7 +65,7 @@ func (p *prover) runShown(m *graph.Model, clips [][]float32) (*outcome, error) {
 }
 
 // runForced runs the reference with given choices.
-func (p *prover) runForced(clips [][]float32, masks [][][]uint8) (*outcome, error) {
+func (p *prover) runForced(clips [][]float32, masks [][][]uint8, cells cellMasks) (*outcome, error) {
 	m, err := p.reference(true)
 	if err != nil {
 		return nil, err
@@ -73,7 +74,9 @@ func (p *prover) runForced(clips [][]float32, masks [][][]uint8) (*outcome, erro
 	if err != nil {
 		return nil, err
 	}
-	inputs, err := p.inputs(m, s, clips, masksTensor(masks))
+	choices := p.cellsTensors(cells)
+	choices[names.MasksIn] = masksTensor(masks)
+	inputs, err := p.inputs(m, s, clips, choices)
 	if err != nil {
 		return nil, err
 	}
@@ -82,6 +85,9 @@ func (p *prover) runForced(clips [][]float32, masks [][][]uint8) (*outcome, erro
 		return nil, err
 	}
 	o.take(names.Masks)
+	for i := range p.s.Blocks {
+		o.take(names.Cells(i))
+	}
 	return o, nil
 }
 

@@ -2,8 +2,10 @@ package verify
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/graph"
@@ -53,7 +55,7 @@ func (p *prover) checkCompiler() (Check, error) {
 			return Check{}, fmt.Errorf("%s: %w", v, err)
 		}
 		defer q.sessions.close()
-		for _, f := range forcings(len(q.s.Blocks), q.frames) {
+		for _, f := range forcings(q.s.Blocks, q.frames) {
 			for _, n := range []int{3, 1} {
 				if n == 1 && f.choose != nil {
 					continue
@@ -61,7 +63,7 @@ func (p *prover) checkCompiler() (Check, error) {
 				c, err := q.interpret("compiler", trial{
 					name:  fmt.Sprintf("%s, %s, batch %d: ", v, f.name, n),
 					clips: vividClips(v.Seed, n, q.frames, q.channels, v.Size),
-					force: f.choose,
+					force: f.choose, cells: f.cells,
 				})
 				if err != nil || c.Status == Fail {
 					return c, err
@@ -96,11 +98,14 @@ func (p *prover) proverOf(v interpret.Variant) (*prover, error) {
 type forcing struct {
 	name   string
 	choose [][]uint8 // [block][frame]; nil: navigation chooses
+	cells  [][]uint8 // [block][cell] of each frame, likewise
 }
 
 // forcings are navigation's own choice, no frame, every frame, one, and
-// patterns by which every two blocks are told apart.
-func forcings(blocks, frames int) []forcing {
+// patterns by which every two blocks are told apart; where there are cells inside
+// the frames, patterns of those.
+func forcings(focal []names.Focal, frames int) []forcing {
+	blocks := len(focal)
 	pattern := func(name string, on func(block, frame int) bool) forcing {
 		choose := make([][]uint8, blocks)
 		for b := range choose {
@@ -111,10 +116,10 @@ func forcings(blocks, frames int) []forcing {
 				}
 			}
 		}
-		return forcing{name, choose}
+		return forcing{name, choose, nil}
 	}
 	all := []forcing{
-		{"navigation's choice", nil},
+		{"navigation's choice", nil, nil},
 		pattern("no frame", func(int, int) bool { return false }),
 		pattern("every frame", func(int, int) bool { return true }),
 		pattern("one frame", func(b, t int) bool { return t == b%frames }),
@@ -122,6 +127,13 @@ func forcings(blocks, frames int) []forcing {
 	// A block's number in binary, as many digits a run as there are frames.
 	for digit := 0; blocks>>digit > 0; digit += frames {
 		all = append(all, pattern(fmt.Sprintf("pattern %d", digit/frames), func(b, t int) bool { return b>>(digit+t)&1 == 1 }))
+	}
+	if slices.ContainsFunc(focal, func(b names.Focal) bool { return b.Grid > 0 }) {
+		for _, p := range cellPatterns {
+			f := pattern(p.name, func(b, t int) bool { return (b+t)%3 != 0 })
+			f.cells = cellPattern(focal, p.on)
+			all = append(all, f)
+		}
 	}
 	return all
 }
@@ -147,6 +159,7 @@ type trial struct {
 	name  string // before messages
 	clips [][]float32
 	force [][]uint8 // nil: navigation chooses
+	cells [][]uint8 // [block][cell] with force, likewise
 }
 
 // interpret runs the model and the network on clips and compares choices, the
@@ -191,6 +204,7 @@ type beside struct {
 	model   *graph.Model // with choices forced
 	got     *outcome     // all outputs, those that show choices too
 	masks   [][][]uint8  // what the model chose; nil where it does not show it
+	cells   cellMasks    // inside the frames, likewise
 	frames  [][]float32  // clips as the network reads them
 	h, w    int
 	answers []*interpret.Answer
@@ -202,23 +216,19 @@ func (p *prover) runBeside(t trial) (*beside, error) {
 	b := &beside{p: p, t: t, model: p.s.Model, h: p.h, w: p.w}
 	var err error
 	if t.force != nil {
-		if b.model, err = p.forced(b.model, t.force, false); err != nil {
+		if b.model, err = p.forced(b.model, t.force, t.cells, false); err != nil {
 			return nil, err
 		}
 	}
 	if b.got, err = p.runTrial(p.shown(b.model), t, p.s.TrunkIn, p.s.TrunkOut); err != nil {
 		return nil, err
 	}
-	seen := &outcome{names: b.got.names, outputs: map[string]*graph.Tensor{}}
-	for name, v := range b.got.outputs {
-		if name != names.Masks {
-			seen.outputs[name] = v
-		}
-	}
+	seen := &outcome{names: b.got.names, outputs: maps.Clone(b.got.outputs)}
+	delete(seen.outputs, names.Masks)
 	if err := p.readMasks(seen, len(t.clips)); err != nil {
 		return nil, err
 	}
-	b.masks = seen.masks
+	b.masks, b.cells = seen.masks, seen.cells
 	if err := b.readFrames(); err != nil {
 		return nil, err
 	}
@@ -314,6 +324,20 @@ func (b *beside) given(i int) interpret.Given {
 	if b.masks != nil {
 		g.Follow = bools(b.masks[i])
 	}
+	if b.t.cells != nil {
+		g.ForceCells = bools(b.t.cells)
+	}
+	if b.cells != nil {
+		for k, row := range b.cells[i] {
+			var frames [][]bool
+			if grid := b.p.s.Blocks[k].Grid; grid > 0 {
+				for cells := range slices.Chunk(row, grid*grid) {
+					frames = append(frames, bools([][]uint8{cells})[0])
+				}
+			}
+			g.FollowCells = append(g.FollowCells, frames)
+		}
+	}
 	if v := b.p.s.Model.Graph.Value(names.Noise); v != nil && b.t.force == nil {
 		noise, _ := b.p.noise(len(b.frames)).Float32s() // made here
 		g.Noise = make([][][2]float64, len(b.p.s.Blocks))
@@ -363,7 +387,17 @@ func (b *beside) differs() (figure, where string, err error) {
 			}
 		}
 	}
+	if where := b.cellFlip(); where != "" {
+		return aFlip, where, nil
+	}
 	if b.p.s.Masks {
+		for k, block := range b.p.s.Blocks {
+			if block.Grid > 0 {
+				if where, err := b.shows(names.Cells(k), b.chosenCells(k)); where != "" || err != nil {
+					return "output " + names.Cells(k), where, err
+				}
+			}
+		}
 		if where, err := b.shows(names.Masks, b.chosen()); where != "" || err != nil {
 			return "output masks", where, err
 		}
@@ -374,6 +408,62 @@ func (b *beside) differs() (figure, where string, err error) {
 		}
 	}
 	return "", "", nil
+}
+
+// cellFlip says where the model chooses a cell of a selected frame that the
+// network would not, or leaves one out; "" if nowhere.
+func (b *beside) cellFlip() string {
+	scale := 0.0
+	for _, a := range b.answers {
+		for _, block := range a.CellMargins {
+			for _, row := range block {
+				for _, m := range row {
+					scale = max(scale, math.Abs(m))
+				}
+			}
+		}
+	}
+	if b.cells == nil {
+		return ""
+	}
+	for i, a := range b.answers {
+		for k, block := range a.Cells {
+			for t, row := range block {
+				for c, on := range row {
+					got := b.cells[i][k][t*len(row)+c] == 1
+					if got != on && (b.masks == nil || b.masks[i][k][t] == 1) && math.Abs(a.CellMargins[k][t][c]) > tieMargin*scale {
+						return fmt.Sprintf("%s, clip %d, frame %d, cell %d: chosen %v, want %v, margin %.2e", b.p.s.Blocks[k].Key, i, t, c, got, on, a.CellMargins[k][t][c])
+					}
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// chosenCells is what the output of a block's choices inside the frames has to
+// show, [N, T, g, g].
+func (b *beside) chosenCells(k int) *graph.Tensor {
+	var v []float32
+	for i, a := range b.answers {
+		for t, row := range a.Cells[k] {
+			frame := a.Chosen[k][t]
+			if b.masks != nil {
+				frame = b.masks[i][k][t] == 1
+			}
+			for c, on := range row {
+				if b.cells != nil {
+					on = b.cells[i][k][t*len(row)+c] == 1
+				}
+				v = append(v, 0)
+				if on && frame {
+					v[len(v)-1] = 1
+				}
+			}
+		}
+	}
+	g := int64(b.p.s.Blocks[k].Grid)
+	return graph.Float32s([]int64{int64(len(b.answers)), int64(b.p.frames), g, g}, v...)
 }
 
 // chosen is what the output "masks" has to show, [N, blocks, T].
@@ -418,6 +508,9 @@ func (b *beside) shows(name string, want *graph.Tensor) (string, error) {
 	}
 	if d.OK() {
 		return "", nil
+	}
+	if len(d.Index) != 2 && len(d.Index) != 3 {
+		return d.Where(), nil
 	}
 	return fmt.Sprintf("%s, clip %d: %s", b.p.s.Blocks[d.Index[1]].Key, d.Index[0], d.Where()), nil
 }

@@ -21,8 +21,9 @@ func (p *prover) checkReference() (Check, error) {
 			return Check{}, err
 		}
 		var want *outcome
-		if got.masks != nil {
-			want, err = p.runForced(clips, p.withinBudget(got.masks, got.leads))
+		if got.masks != nil && (got.cells != nil || !p.hasCells()) {
+			masks, cells := p.withinBudget(got)
+			want, err = p.runForced(clips, masks, cells)
 		} else {
 			want, err = p.runShown(ref, clips)
 		}
@@ -36,7 +37,7 @@ func (p *prover) checkReference() (Check, error) {
 		if c.Status == Fail {
 			c.Where = fmt.Sprintf("batch %d: %s", i, c.Where)
 			if i == 0 { // the clips that blame runs
-				c.Where += p.blame(p.s.Model, ref, p.clips, nil)
+				c.Where += p.blame(p.s.Model, ref, p.clips, nil, nil)
 			}
 			return c, nil
 		}
@@ -54,7 +55,7 @@ func (p *prover) checkMasks() (Check, error) {
 	}
 	var got, want [][][]uint8
 	var margins []float64
-	dropped := false
+	dropped, cellFlips, cellTies, cellWhere := false, 0, 0, ""
 	for i, clips := range p.batches {
 		g, err := p.baseline(i)
 		if err != nil {
@@ -68,7 +69,15 @@ func (p *prover) checkMasks() (Check, error) {
 			return Check{}, err
 		}
 		got, want, margins = append(got, g.masks...), append(want, w.masks...), append(margins, w.margins...)
-		dropped = dropped || !reflect.DeepEqual(g.masks, p.withinBudget(g.masks, g.leads))
+		masks, cells := p.withinBudget(g)
+		dropped = dropped || !reflect.DeepEqual(g.masks, masks) || !reflect.DeepEqual(g.selectedCells(), (&outcome{masks: masks, cells: cells}).selectedCells())
+		if g.cells != nil && w.cells != nil {
+			f, t, where := p.flipsOfCells(g, w)
+			if cellTies += t; f > 0 && cellFlips == 0 {
+				cellWhere = where
+			}
+			cellFlips += f
+		}
 	}
 	p.r.Masks = p.describeMasks(got, margins)
 	if dropped {
@@ -76,6 +85,10 @@ func (p *prover) checkMasks() (Check, error) {
 		return Check{}, &InapplicableError{"a budget drops frames, and the mask lowering does not: see interpreter"}
 	}
 	flips, ties, where := p.flips(got, want, margins, p.r.Masks.Scale)
+	if flips == 0 {
+		where = cellWhere
+	}
+	flips, ties = flips+cellFlips, ties+cellTies
 	c := Check{Status: Pass, Limit: "0 but for ties"}
 	c.Figure = fmt.Sprintf("%d flips, %.1f %% selected", flips, 100*p.r.Masks.Ratio())
 	if p.r.Masks.Scale > 0 {
@@ -132,16 +145,29 @@ func (p *prover) describeMasks(masks [][][]uint8, margins []float64) *Masks {
 	return m
 }
 
-// withinBudget returns which of the chosen frames are computed: of each clip as
-// many as a block's budget, those with the largest leads, of equal ones the
-// first. Leads are as an outcome has them; nil: all equal.
-func (p *prover) withinBudget(masks [][][]uint8, leads []float64) [][][]uint8 {
+// withinBudget returns which of the chosen frames and cells are computed: of each
+// clip as many as a block's budget, those with the largest leads, of equal ones
+// the first.
+func (p *prover) withinBudget(o *outcome) ([][][]uint8, cellMasks) {
 	if p.s.Budget == nil {
-		return masks
+		return o.masks, o.cells
 	}
-	computed := newMasks(len(masks), len(p.s.Blocks), p.frames)
-	for i, clip := range masks {
+	computed, cells := newMasks(len(o.masks), len(p.s.Blocks), p.frames), cellMasks(nil)
+	for i, clip := range o.masks {
+		if o.cells != nil {
+			cells = append(cells, make([][]uint8, len(clip)))
+		}
 		for b, block := range clip {
+			var leads []float64
+			if o.leads != nil {
+				at := (i*len(clip) + b) * p.frames
+				leads = o.leads[at : at+p.frames]
+			}
+			if o.cells != nil && o.cells[i][b] != nil {
+				computed[i][b] = block
+				cells[i][b] = p.cellsWithinBudget(b, block, o.cells[i][b], leads, o.cellLeadsOf(i, b))
+				continue
+			}
 			order := make([]int, p.frames)
 			for t := range order {
 				order[t] = t
@@ -150,7 +176,7 @@ func (p *prover) withinBudget(masks [][][]uint8, leads []float64) [][][]uint8 {
 				if leads == nil {
 					return float64(block[t])
 				}
-				return leads[(i*len(clip)+b)*p.frames+t]
+				return leads[t]
 			}
 			slices.SortStableFunc(order, func(s, t int) int { return cmp.Compare(lead(t), lead(s)) })
 			for _, t := range order[:min(p.budget(b), p.frames)] {
@@ -158,7 +184,39 @@ func (p *prover) withinBudget(masks [][][]uint8, leads []float64) [][][]uint8 {
 			}
 		}
 	}
-	return computed
+	return computed, cells
+}
+
+// cellLeadsOf are the leads of a block's cells, nil where they are not shown.
+func (o *outcome) cellLeadsOf(clip, block int) []float64 {
+	if o.cellLeads == nil {
+		return nil
+	}
+	return o.cellLeads[clip][block]
+}
+
+// selectedCells are the cells of the frames selected.
+func (o *outcome) selectedCells() cellMasks {
+	var out cellMasks
+	for c := range o.cells {
+		out = append(out, o.selectedCellsOf(c))
+	}
+	return out
+}
+
+// selectedCellsOf is selectedCells of a clip, nil of every block where the model
+// shows none.
+func (o *outcome) selectedCellsOf(clip int) [][]uint8 {
+	out := make([][]uint8, len(o.masks[clip]))
+	if o.cells == nil {
+		return out
+	}
+	for b, block := range o.cells[clip] {
+		for i, bit := range block {
+			out[b] = append(out[b], bit&o.masks[clip][b][i*len(o.masks[clip][b])/len(block)])
+		}
+	}
+	return out
 }
 
 // budget is how many frames of a clip a block computes at most.
@@ -201,10 +259,16 @@ func (p *prover) checkTie() (Check, error) {
 // checkForced gives the file's own graph navigation weights that decide, and
 // compares it with the reference under those choices.
 func (p *prover) checkForced(name string, clips [][]float32, choose [][]uint8, equal bool) (Check, error) {
+	return p.checkForcedCells(name, clips, choose, nil, equal)
+}
+
+// checkForcedCells is checkForced with cells [block][cell] forced too; nil: those
+// that the model chooses.
+func (p *prover) checkForcedCells(name string, clips [][]float32, choose, cells [][]uint8, equal bool) (Check, error) {
 	if _, err := p.reference(true); err != nil {
 		return Check{}, err
 	}
-	m, err := p.forced(p.s.Model, choose, equal)
+	m, err := p.forced(p.s.Model, choose, cells, equal)
 	if err != nil {
 		return Check{}, err
 	}
@@ -221,7 +285,12 @@ func (p *prover) checkForced(name string, clips [][]float32, choose [][]uint8, e
 			return Check{Status: Fail, Figure: fmt.Sprintf("%d flips", flips), Limit: "0", Where: where}, nil
 		}
 	}
-	want, err := p.runForced(clips, p.withinBudget(masks, nil))
+	given := &outcome{masks: masks, cells: p.sameCells(len(masks), cells)}
+	if cells == nil {
+		given.cells, given.cellLeads = got.cells, got.cellLeads
+	}
+	computed, computedCells := p.withinBudget(given)
+	want, err := p.runForced(clips, computed, computedCells)
 	if err != nil {
 		return Check{}, err
 	}
@@ -231,8 +300,8 @@ func (p *prover) checkForced(name string, clips [][]float32, choose [][]uint8, e
 		if err != nil {
 			return c, err
 		}
-		if ref, err = p.forced(ref, choose, equal); err == nil {
-			c.Where += p.blame(m, ref, clips, choose)
+		if ref, err = p.forced(ref, choose, cells, equal); err == nil {
+			c.Where += p.blame(m, ref, clips, choose, cells)
 		}
 	}
 	return c, err

@@ -23,6 +23,7 @@ func (p *prover) shown(m *graph.Model) *graph.Model {
 			}
 		}
 	}
+	p.showCells(c.Graph)
 	return c
 }
 
@@ -79,7 +80,7 @@ func (p *prover) readMasks(o *outcome, samples int) error {
 	for _, lead := range leads {
 		o.margins = append(o.margins, math.Abs(lead))
 	}
-	return nil
+	return p.readCells(o, clips)
 }
 
 func newMasks(clips, blocks, frames int) [][][]uint8 {
@@ -146,8 +147,9 @@ func masksTensor(masks [][][]uint8) *graph.Tensor {
 
 // forced returns a copy of m whose navigation chooses the given frames
 // [block][frame] of every clip: its last convolutions get zero weights, and
-// biases that decide. equal makes both logits equal instead.
-func (p *prover) forced(m *graph.Model, choose [][]uint8, equal bool) (*graph.Model, error) {
+// biases that decide. equal makes both logits equal instead. cells, if given, are
+// chosen inside the frames, [block][cell].
+func (p *prover) forced(m *graph.Model, choose, cells [][]uint8, equal bool) (*graph.Model, error) {
 	c := m.Clone()
 	for b, block := range p.s.Blocks {
 		weight, bias := c.Graph.Value(block.NavWeight), c.Graph.Value(block.NavBias)
@@ -168,7 +170,10 @@ func (p *prover) forced(m *graph.Model, choose [][]uint8, equal bool) (*graph.Mo
 		c.Graph.SetInitializer(weight, graph.Float32s(w.Dims, make([]float32, n)...))
 		c.Graph.SetInitializer(bias, graph.Float32s(bias.Initializer().Dims, logits...))
 	}
-	return c, nil
+	if cells == nil {
+		return c, nil
+	}
+	return c, p.forceCells(c.Graph, cells)
 }
 
 // pattern makes choices [block][frame].

@@ -12,6 +12,7 @@ import (
 // Measured is what a model did with one clip.
 type Measured struct {
 	Masks  [][]uint8     // [block][frame]: 1 where the block computed the frame
+	Cells  [][]uint8     // [block]: the cells of each frame, of those selected; nil for blocks of whole frames
 	Scores []float64     // of each class
 	Time   time.Duration // of the run, divided by the clips it had
 	Form   clips.Form    // in which it took the clip
@@ -66,7 +67,7 @@ func Measure(ctx context.Context, s *Subject, opt Options) ([]Measured, error) {
 			if err != nil {
 				return nil, err
 			}
-			measured = append(measured, Measured{o.masks[k*p.crops], scores, each, p.form(p.sample())})
+			measured = append(measured, Measured{o.masks[k*p.crops], o.selectedCellsOf(k * p.crops), scores, each, p.form(p.sample())})
 		}
 	}
 	return measured, nil

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/verify/ort"
@@ -112,7 +111,7 @@ func Verify(ctx context.Context, s *Subject, opt Options) (*Report, error) {
 // ofNetwork names the checks that look at the network in a file: where none of
 // them ran, nothing was proved.
 var ofNetwork = []string{
-	"seal", "reference", "interpreter", "compiler", "masks", "none", "one", "all", "mixed", "tie", "skipping", "source", "identity",
+	"seal", "reference", "interpreter", "compiler", "masks", "none", "one", "all", "mixed", "cells", "tie", "skipping", "source", "identity",
 }
 
 // unproved says why nothing was proved of an AFNet, "" if something was.
@@ -165,6 +164,9 @@ type outcome struct {
 	masks   [][][]uint8 // [clip][block][frame]; nil where the model does not show them
 	leads   []float64   // logit 1 − logit 0, likewise [clip][block][frame], flat; nil
 	margins []float64   // the leads' magnitudes; nil
+
+	cells     cellMasks     // nil where the model does not show them, or chooses whole frames
+	cellLeads [][][]float64 // logit 1 − logit 0, likewise; nil for fixed cells
 }
 
 // maxBatches is how many batches of the videos the model is compared with its
@@ -371,9 +373,9 @@ func outputNames(s *ort.Session) []string {
 	return names
 }
 
-// inputs arranges clips as a model takes them. Masks go to the input
-// "masks_in"; inputs beside those get zeros.
-func (p *prover) inputs(m *graph.Model, s *ort.Session, clips [][]float32, masks *graph.Tensor) ([]*graph.Tensor, error) {
+// inputs arranges clips as a model takes them. Choices go to the inputs of their
+// names; inputs beside those get zeros.
+func (p *prover) inputs(m *graph.Model, s *ort.Session, clips [][]float32, choices map[string]*graph.Tensor) ([]*graph.Tensor, error) {
 	frames := len(clips[0]) / (p.channels * p.h * p.w)
 	in, err := clipsInput(m, frames, p.channels)
 	if err != nil {
@@ -388,8 +390,8 @@ func (p *prover) inputs(m *graph.Model, s *ort.Session, clips [][]float32, masks
 		switch {
 		case i == in.Index:
 			inputs[i], err = in.Tensor(clips, frames, [2]int{p.h, p.w})
-		case masks != nil && io.Name == names.MasksIn:
-			inputs[i] = masks
+		case choices[io.Name] != nil:
+			inputs[i] = choices[io.Name]
 		default:
 			inputs[i], err = zeros(io.Type, n)
 		}

@@ -18,6 +18,9 @@ func FocalBlocks(net *afblock.Network) []names.Focal {
 				Key: blk.Key, Chosen: nav.Key + ".chosen", Logits: nav.Key + ".logits",
 				NavWeight: nav.Choice.Key + ".weight", NavBias: nav.Choice.Key + ".bias",
 			}
+			if nav.Cells != nil {
+				n.Grid, n.Cells, n.CellLogits = nav.Cells.Grid, nav.Key+".cells", nav.Key+".cell_logits"
+			}
 			for _, c := range blk.Convs() {
 				n.ConvWeights = append(n.ConvWeights, c.Key+".weight")
 			}

@@ -82,6 +82,10 @@ type ModuleDescriptor struct {
 	FocalMACs  float64 `json:"focal_macs_per_clip,omitempty"`
 	FusionMACs float64 `json:"fusion_macs_per_clip,omitempty"`
 	RestMACs   float64 `json:"rest_macs_per_clip,omitempty"`
+	// Cells is how cells inside the frames are chosen, "trained" or a pattern, and
+	// Grid how many a side there are; absent where whole frames are.
+	Cells string `json:"cells,omitempty"`
+	Grid  int    `json:"grid,omitempty"`
 }
 
 // HeadDescription is the linear layer and the consensus.
@@ -270,6 +274,12 @@ func describeStage(s *afblock.Stage) StageDescriptor {
 			d.AF.Dense = d.AF.Dense || n.Dense()
 			if n.Fixed != nil {
 				d.AF.Navigation = n.Fixed.String()
+			}
+			if c := n.Cells; c != nil {
+				d.AF.Grid, d.AF.Cells = c.Grid, "trained"
+				if c.Fixed != nil {
+					d.AF.Cells = c.Fixed.String()
+				}
 			}
 		}
 	}

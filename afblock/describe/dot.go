@@ -41,7 +41,7 @@ func (d *Description) DOT() string {
 		}
 		ample, focal, fusion := s.Name+"_ample", s.Name+"_focal", s.Name+"_fusion"
 		node(ample, s.Name+" ample", fmt.Sprintf("%d blocks, %d channels", s.Blocks-1, s.Out/s.AF.Alpha), "every frame at half size")
-		node(focal, s.Name+" focal", fmt.Sprintf("%d blocks, %d channels, G %d", s.Blocks-1, s.Out, s.AF.Groups), "selected frames: "+s.AF.Navigation)
+		node(focal, s.Name+" focal", fmt.Sprintf("%d blocks, %d channels, G %d", s.Blocks-1, s.Out, s.AF.Groups), "selected frames: "+s.AF.Navigation+s.AF.cellsText())
 		edge(last, ample)
 		edge(last, focal)
 		fmt.Fprintf(&b, "  %s -> %s [style=dashed, label=\"navigation\"];\n", ample, focal)

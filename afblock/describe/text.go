@@ -118,5 +118,13 @@ func (m *ModuleDescriptor) text() string {
 	if m.Dense {
 		dense = ", dense"
 	}
-	return fmt.Sprintf("α %d, G %d, navigation %s%s", m.Alpha, m.Groups, m.Navigation, dense)
+	return fmt.Sprintf("α %d, G %d, navigation %s%s%s", m.Alpha, m.Groups, m.Navigation, dense, m.cellsText())
+}
+
+// cellsText says how cells are chosen, "" where whole frames are.
+func (m *ModuleDescriptor) cellsText() string {
+	if m.Grid == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", cells %d×%d %s", m.Grid, m.Grid, m.Cells)
 }

@@ -431,7 +431,7 @@ func (b *binder) gate(j *gateJSON, channels int64) afblock.Gate {
 // says T if it is not known.
 func (b *binder) navigation(j *navigationJSON, in int64) *afblock.Navigation {
 	look, _ := b.conv(j.Pool, in, 2, 1)
-	n := &afblock.Navigation{Key: j.Key, Look: *look, Choice: afblock.Conv{Key: j.Key2, Stride: 1, Groups: 1}}
+	n := &afblock.Navigation{Key: j.Key, Look: *look, Choice: afblock.Conv{Key: j.Key2, Stride: 1, Groups: 1}, Cells: b.cells(j.Cells, in)}
 	n.Choice.Weight = b.weight(j.Key2+".weight", anySize, anySize, 1, 1)
 	if n.Choice.Weight == nil {
 		b.bias(j.Key2, false, anySize)
@@ -458,4 +458,21 @@ func (b *binder) navigation(j *navigationJSON, in int64) *afblock.Navigation {
 		}
 	}
 	return n
+}
+
+// cells makes what chooses inside the frames over in channels.
+func (b *binder) cells(j *cellsJSON, in int64) *afblock.Cells {
+	if j == nil {
+		return nil
+	}
+	c := &afblock.Cells{Grid: j.Grid}
+	if p, err := afblock.ParseCellPattern(j.Fixed); err == nil {
+		c.Fixed = &p
+		return c
+	}
+	look, width := b.conv(j.Look, in, anySize, 3)
+	c.Look, c.Choice = *look, afblock.Conv{Key: j.Key2, Stride: 1, Groups: 1}
+	c.Choice.Weight = b.weight(j.Key2+".weight", 2, width, 1, 1)
+	c.Choice.Bias = b.bias(j.Key2, true, 2)
+	return c
 }

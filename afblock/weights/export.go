@@ -25,7 +25,7 @@ func Export(net *afblock.Network) (*checkpoint.StateDict, error) {
 	var err error
 	for _, u := range net.Units() {
 		for _, l := range u.All() {
-			if c, ok := l.(*afblock.Conv); ok && (u.Navigation == nil || c != &u.Navigation.Choice) {
+			if c, ok := l.(*afblock.Conv); ok && u.Normalises(c) {
 				l = Normalised(c)
 			}
 			l.Tensors(func(key string, at **graph.Tensor, _ bool) bool {

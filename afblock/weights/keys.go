@@ -114,15 +114,52 @@ func fromKeys(sd *checkpoint.StateDict, opt Options) (*Skeleton, error) {
 		entry = append(entry, min(s, 2))
 	}
 	first, last := afblock.StrideLayout(af, entry, opt.StrideAt)
+	told := &grids{list: opt.Grid}
 	for i := range af {
 		name := fmt.Sprintf("layer%d", i+1)
 		if af[i] {
-			sk.Stages = append(sk.Stages, ck.afModule(name, first[i], last[i]))
+			sk.Stages = append(sk.Stages, ck.afModule(name, first[i], last[i], told.next()))
 		} else {
 			sk.Stages = append(sk.Stages, stageJSON{Name: name, Blocks: ck.blocks(name, first[i], false)})
 		}
 	}
+	if sk.hasCells() {
+		if err := told.check(); err != nil {
+			return nil, &checkpoint.Error{File: sd.File, Reason: err.Error()}
+		}
+	}
 	return sk, nil
+}
+
+// grids hands out the grids of a checkpoint's cells, one a module.
+type grids struct {
+	list    []int
+	modules int
+}
+
+// next is the next module's grid, 0 if it is not told.
+func (g *grids) next() int {
+	g.modules++
+	if len(g.list) == 0 {
+		return 0
+	}
+	return g.list[min(g.modules, len(g.list))-1]
+}
+
+// check refuses grids that do not fit the modules.
+func (g *grids) check() error {
+	if len(g.list) == 0 {
+		return fmt.Errorf("it chooses cells inside the frames, and no tensor tells how many: give the cells a side with --spatial, one number a module or one for all")
+	}
+	if len(g.list) != 1 && len(g.list) != g.modules {
+		return fmt.Errorf("%d grids of cells for %d modules: give one a module, or one for all", len(g.list), g.modules)
+	}
+	for _, n := range g.list {
+		if n < 1 || n > afblock.MaxGrid {
+			return fmt.Errorf("a grid of %d cells a side: expected 1 to %d", n, afblock.MaxGrid)
+		}
+	}
+	return nil
 }
 
 // fc finds the linear layer: the video head's own, or the backbone's.
@@ -188,7 +225,8 @@ func (c checkpointKeys) blocks(list string, stride int, branch bool) []blockJSON
 	return blocks
 }
 
-func (c checkpointKeys) afModule(name string, first, last int) stageJSON {
+// afModule is an AF module; grid is that of its cells, 0 if it is not told.
+func (c checkpointKeys) afModule(name string, first, last, grid int) stageJSON {
 	transform, fusion := c.conv(name+".base_transform.0", 1, 1), c.block(name+".fusion.0", last, true)
 	j := stageJSON{
 		Name:      name,
@@ -206,7 +244,12 @@ func (c checkpointKeys) afModule(name string, first, last int) stageJSON {
 	for i := range c.children(name + ".list_gen") {
 		key := fmt.Sprintf("%s.list_gen.%d", name, i)
 		look := c.conv(key+".conv_pool", 1, 1)
-		j.Navigation = append(j.Navigation, navigationJSON{Key: key, Key2: key + ".conv_gs", Pool: &look})
+		n := navigationJSON{Key: key, Key2: key + ".conv_gs", Pool: &look}
+		if c.has(key + ".conv_spatial") {
+			see := c.conv(key+".conv_spatial", 3, 1)
+			n.Cells = &cellsJSON{Grid: grid, Look: &see, Key2: key + ".conv_sgs"}
+		}
+		j.Navigation = append(j.Navigation, n)
 	}
 	return j
 }

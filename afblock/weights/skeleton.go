@@ -28,10 +28,11 @@ type Skeleton struct {
 }
 
 // Versions of the JSON under names.NetworkKey. A reader refuses newer ones; what
-// a ResNet needs is written in the first.
+// an older one can spell is written in that.
 const (
 	format       = 1
 	formatLayers = 2 // other layers, and networks without some that ResNets have
+	formatCells  = 3 // cells inside the frames
 )
 
 // structure is a skeleton as the files that afc writes carry it. Numbers that
@@ -114,10 +115,19 @@ type stageJSON struct {
 }
 
 type navigationJSON struct {
-	Key   string    `json:"key"`
-	Key2  string    `json:"key2"`
-	Pool  *convJSON `json:"pool"`
-	Fixed string    `json:"fixed,omitempty"` // a Pattern
+	Key   string     `json:"key"`
+	Key2  string     `json:"key2"`
+	Pool  *convJSON  `json:"pool"`
+	Fixed string     `json:"fixed,omitempty"` // a Pattern
+	Cells *cellsJSON `json:"cells,omitempty"`
+}
+
+// cellsJSON has a pattern, or convolutions that choose.
+type cellsJSON struct {
+	Grid  int       `json:"grid"`
+	Fixed string    `json:"fixed,omitempty"` // a CellPattern
+	Look  *convJSON `json:"look,omitempty"`
+	Key2  string    `json:"key2,omitempty"`
 }
 
 type gateJSON struct {
@@ -143,11 +153,20 @@ var consensusNames = []string{afblock.MeanAfterFC: "mean-after-fc", afblock.Mean
 func (sk *Skeleton) JSON(file json.RawMessage) string {
 	s := sk.structure
 	s.Format, s.File = max(s.Format, format), file
+	if s.hasCells() {
+		s.Format = formatCells
+	}
 	b, err := json.Marshal(s)
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
 	return string(b)
+}
+
+func (s *structure) hasCells() bool {
+	return slices.ContainsFunc(s.Stages, func(st stageJSON) bool {
+		return slices.ContainsFunc(st.Navigation, func(n navigationJSON) bool { return n.Cells != nil })
+	})
 }
 
 // Parse reads what JSON wrote, and returns what is said of the file.
@@ -156,8 +175,8 @@ func Parse(text string) (*Skeleton, json.RawMessage, error) {
 	if err := json.NewDecoder(bytes.NewReader([]byte(text))).Decode(&sk.structure); err != nil {
 		return nil, nil, fmt.Errorf("metadata %s: %w", names.NetworkKey, err)
 	}
-	if sk.Format < 1 || sk.Format > formatLayers {
-		return nil, nil, fmt.Errorf("metadata %s: format %d; this afc reads up to %d", names.NetworkKey, sk.Format, formatLayers)
+	if sk.Format < 1 || sk.Format > formatCells {
+		return nil, nil, fmt.Errorf("metadata %s: format %d; this afc reads up to %d", names.NetworkKey, sk.Format, formatCells)
 	}
 	if err := sk.check(); err != nil {
 		return nil, nil, fmt.Errorf("metadata %s: %w", names.NetworkKey, err)
@@ -221,6 +240,24 @@ func (j *stageJSON) check() error {
 				return err
 			}
 		}
+		if err := nav.Cells.check(); err != nil {
+			return fmt.Errorf("%s: %w", nav.Key, err)
+		}
+	}
+	return nil
+}
+
+func (j *cellsJSON) check() error {
+	switch {
+	case j == nil:
+		return nil
+	case j.Grid < 1 || j.Grid > afblock.MaxGrid:
+		return fmt.Errorf("a grid of %d cells a side: expected 1 to %d", j.Grid, afblock.MaxGrid)
+	case j.Fixed != "":
+		_, err := afblock.ParseCellPattern(j.Fixed)
+		return err
+	case j.Look == nil || j.Key2 == "":
+		return fmt.Errorf("its cells are incomplete")
 	}
 	return nil
 }
@@ -380,6 +417,7 @@ func (j *stageJSON) add(o outline, u afblock.Unit) {
 		if n.Fixed != nil {
 			nav.Fixed = n.Fixed.String()
 		}
+		nav.Cells = o.cells(n.Cells)
 		j.Navigation = append(j.Navigation, nav)
 	case afblock.PartAmple:
 		j.Ample = append(j.Ample, *o.block(u.Block))
@@ -395,6 +433,16 @@ func (j *stageJSON) add(o outline, u afblock.Unit) {
 	case afblock.PartFusion:
 		j.Fusion = o.block(u.Block)
 	}
+}
+
+func (o outline) cells(c *afblock.Cells) *cellsJSON {
+	switch {
+	case c == nil:
+		return nil
+	case c.Fixed != nil:
+		return &cellsJSON{Grid: c.Grid, Fixed: c.Fixed.String()}
+	}
+	return &cellsJSON{Grid: c.Grid, Look: o.conv(&c.Look), Key2: c.Choice.Key}
 }
 
 func (o outline) conv(c *afblock.Conv) *convJSON {

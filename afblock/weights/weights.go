@@ -21,6 +21,9 @@ type Options struct {
 	PastFirst  bool // its first channels come from the frame before
 	StrideAt   afblock.StrideAt
 	Unselected afblock.Unselected
+	// Grid is how many cells a side the frames of each module have, or one number
+	// for all, where the checkpoint chooses inside the frames.
+	Grid []int
 }
 
 // OptionsFrom returns what a network recognised in a model tells of a

@@ -30,6 +30,8 @@ func (a *app) convertCommand() *cli.Command {
 			&cli.StringFlag{Name: "size", Usage: "frame size `N` or HxW, with --weights alone (default: 224)"},
 			&cli.BoolFlag{Name: "shift", Usage: "temporal shift (TSM), with --weights alone (default: none)"},
 			&cli.IntFlag{Name: "shift-div", Value: 8, Usage: "with --shift: shift 1/`DIV` of the channels either way"},
+			&cli.StringFlag{Name: "spatial", Usage: "compute only some cells of the selected frames: `GRID` cells a side, one number a module or one for all (default: whole frames)"},
+			&cli.StringFlag{Name: "spatial-pattern", Usage: "with --spatial, where no trained weights choose: center:R (the share R nearest to the middle), checker or all (default: center:0.5)"},
 			&cli.StringFlag{Name: "lowering", Usage: "how to write the focal branch, instead of --target's choice: " + afc.List(codegen.Lowerings)},
 			&cli.StringFlag{Name: "budget", Usage: "with --lowering topk: `FRAMES` each block computes, one number or one a block"},
 			&cli.StringFlag{Name: "sampling", Usage: "argmax, or gumbel to add a noise input (default: argmax)"},
@@ -78,7 +80,8 @@ func convertOptions(c *cli.Context) (afc.ConvertOptions, error) {
 		Model: c.Args().Get(0), Weights: c.String("weights"),
 		ExternalData: c.Bool("external-data"), InputShapes: c.StringSlice("input-shapes"),
 		Navigation: c.String("navigation"), StrideAt: c.String("stride-at"), GateOpen: c.Bool("gate-open"),
-		Unselected: c.String("unselected"), Sampling: c.String("sampling"),
+		SpatialPattern: c.String("spatial-pattern"),
+		Unselected:     c.String("unselected"), Sampling: c.String("sampling"),
 		Lowering: codegen.Lowering(c.String("lowering")), Target: codegen.Target(c.String("target")),
 	}
 	for name, to := range map[string]*int{
@@ -100,6 +103,9 @@ func convertOptions(c *cli.Context) (afc.ConvertOptions, error) {
 		return opt, err
 	}
 	if opt.Budget, err = intList("budget", c.String("budget")); err != nil {
+		return opt, err
+	}
+	if opt.Spatial, err = intList("spatial", c.String("spatial")); err != nil {
 		return opt, err
 	}
 	if c.IsSet("outputs") {

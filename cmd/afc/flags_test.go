@@ -73,6 +73,8 @@ func TestEveryFlagCounts(t *testing.T) {
 		"lowering": try("--lowering", "mask"), "target": try("--target", "cuda"),
 		"budget":     {[]string{"--lowering", "topk", "--budget", "1"}, []string{"--budget", "2"}},
 		"unselected": try("--unselected", "zero"), "sampling": try("--sampling", "gumbel"), "outputs": try("--outputs", "masks"),
+		"spatial":         try("--spatial", "1"),
+		"spatial-pattern": {[]string{"--spatial", "1", "--spatial-pattern", "center:0"}, []string{"--spatial-pattern", "all"}},
 	})
 	optimize := merged(pass, map[string]flagTry{"stop-after": steps("--stop-after", "dead-code"), "skip-pass": steps("--skip-pass", "fold-batchnorm")})
 	for _, c := range []struct {

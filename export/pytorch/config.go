@@ -106,9 +106,11 @@ type navigation struct {
 	Cells *cells `json:"cells"`
 }
 
+// cells are looked for, or fixed.
 type cells struct {
-	Grid int   `json:"grid"`
-	Look *conv `json:"look"`
+	Grid  int     `json:"grid"`
+	Look  *conv   `json:"look"`
+	Fixed [][]int `json:"fixed"` // 0 or 1, row by row
 }
 
 type gate struct {
@@ -154,11 +156,13 @@ func configOf(net *afblock.Network, version string) *config {
 	}
 	c.rename("conv1", net.Stem.Conv.Key)
 	c.rename("bn1", weights.Normalised(&net.Stem.Conv).BN.Key)
+	blocks := 0 // focal ones
 	for _, s := range net.Stages {
 		out := stage{Name: s.Name, Blocks: blocksOf(s.Blocks)}
 		if s.AF != nil {
 			c.Kind = "afnet"
-			out.AF = moduleOf(s.AF)
+			out.AF = moduleOf(s.AF, blocks)
+			blocks += len(s.AF.Focal)
 			c.renameModule(s)
 		}
 		c.Stages = append(c.Stages, out)
@@ -185,7 +189,8 @@ func (c *config) renameModule(s *afblock.Stage) {
 	}
 }
 
-func moduleOf(m *afblock.AFModule) *afModule {
+// moduleOf describes a module behind so many focal blocks.
+func moduleOf(m *afblock.AFModule, blocks int) *afModule {
 	out := &afModule{
 		Ample: blocksOf(m.Ample), Focal: blocksOf(m.Focal), Fusion: blockOf(m.Fusion),
 		Mixed: activation(m.Act),
@@ -194,8 +199,27 @@ func moduleOf(m *afblock.AFModule) *afModule {
 	if m.Transform != nil {
 		out.Transform = convOf(m.Transform)
 	}
-	for _, n := range m.Navigation {
-		out.Navigation = append(out.Navigation, &navigation{Look: convOf(&n.Look), Dense: n.Dense()})
+	for i, n := range m.Navigation {
+		out.Navigation = append(out.Navigation, &navigation{Look: convOf(&n.Look), Dense: n.Dense(), Cells: cellsOf(n.Cells, blocks+i)})
+	}
+	return out
+}
+
+// cellsOf describes what the block-th focal block chooses inside the frames.
+func cellsOf(c *afblock.Cells, block int) *cells {
+	switch {
+	case c == nil:
+		return nil
+	case c.Fixed == nil:
+		return &cells{Grid: c.Grid, Look: convOf(&c.Look)}
+	}
+	out := &cells{Grid: c.Grid, Fixed: make([][]int, c.Grid)}
+	for i, on := range c.Fixed.Select(c.Grid, block) {
+		bit := 0
+		if on {
+			bit = 1
+		}
+		out.Fixed[i/c.Grid] = append(out.Fixed[i/c.Grid], bit)
 	}
 	return out
 }

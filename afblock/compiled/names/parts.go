@@ -59,6 +59,11 @@ type Focal struct {
 	Key    string // of the block
 	Chosen string // value of the selection, bool [N·T]
 	Logits string // value of navigation's answer, float32 [N, T, 2]
+	// Cells and CellLogits are the values of the choice inside the frames, bool
+	// [N·T, g, g] or [1, g, g], and of navigation's answer, float32 [N·T, 2, g, g];
+	// Grid is g, 0 where whole frames are chosen.
+	Cells, CellLogits string
+	Grid              int
 	// NavWeight and NavBias are initializers of the navigation's last
 	// convolution, 2T outputs, whose output 2t+1 against 2t decides frame t.
 	NavWeight, NavBias string

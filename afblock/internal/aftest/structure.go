@@ -52,6 +52,13 @@ func Structure(net *afblock.Network) string {
 					fmt.Fprintf(&b, " fixed %s", n.Fixed)
 				}
 				b.WriteByte('\n')
+				if c := n.Cells; c != nil && c.Fixed != nil {
+					fmt.Fprintf(&b, "  cells %d fixed %s\n", c.Grid, c.Fixed)
+				} else if c != nil {
+					fmt.Fprintf(&b, "  cells %d\n", c.Grid)
+					conv("  ", &c.Look)
+					conv("  ", &c.Choice)
+				}
 			}
 			for _, x := range m.Ample {
 				block("ample", x)

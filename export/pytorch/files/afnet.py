@@ -130,7 +130,7 @@ class Block(nn.Module):
         self.final = activation(c["final"])
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """mask [N·T, 1, 1 or H, 1 or W]: 1 where the frame (or its pixel) is computed."""
+        """mask [N·T, 1, g, g]: 1 where the frame, or its cell where there are g×g, is computed."""
         main = shift_frames(x, self.frames, self.shift) if self.shift else x
         source = main if self.shift and self.shift["residual"] else x
         main = self.main_path(main, mask)
@@ -144,11 +144,14 @@ class Block(nn.Module):
         if mask is None:
             return self.convolutions(x)
         if self.unselected == "zero":
-            return self.convolutions(x) * mask
+            made = self.convolutions(x)
+            return made * F.interpolate(mask, size=made.shape[2:], mode="nearest")
         if mask.shape[2] == 1:  # whole frames: a skipped one answers F(0), the weights' answer to zeros
             return self.convolutions(x * mask)
         blank = self.convolutions(torch.zeros_like(x[:1]))
-        return mask * self.convolutions(x) + (1 - mask) * blank
+        made = self.convolutions(x)
+        mask = F.interpolate(mask, size=made.shape[2:], mode="nearest")
+        return mask * made + (1 - mask) * blank
 
     def convolutions(self, x: Tensor) -> Tensor:
         for i in range(self.depth):
@@ -169,7 +172,8 @@ class Navigation(nn.Module):
         groups = 1 if c["dense"] else frames  # dense: frames see each other
         self.conv_gs = nn.Conv2d(2 * frames, 2 * frames, 1, groups=groups)
         self.grid = c["cells"]["grid"] if c["cells"] else None
-        if c["cells"]:
+        self.fixed = c["cells"]["fixed"] if c["cells"] else None
+        if c["cells"] and not self.fixed:
             self.conv_spatial = convolution(c["cells"]["look"])
             self.bn_spatial = normalisation(c["cells"]["look"])
             self.conv_sgs = nn.Conv2d(c["cells"]["look"]["out"], 2, 1)
@@ -180,7 +184,7 @@ class Navigation(nn.Module):
         return self.conv_gs(x.view(-1, 2 * self.frames, 1, 1)).view(-1, self.frames, 2)
 
     def cells(self, ample: Tensor) -> Tensor:
-        """Logits of the cells of each frame's map [N, T, g, g, 2]."""
+        """Logits of the cells of each frame's map [N, T, g, g, 2], where they are not fixed."""
         x = F.relu(self.bn_spatial(self.conv_spatial(ample)))
         x = self.conv_sgs(F.adaptive_avg_pool2d(x, self.grid))
         return x.view(-1, self.frames, 2, self.grid, self.grid).permute(0, 1, 3, 4, 2)
@@ -219,7 +223,7 @@ class AFStage(nn.Module):
     def forward(self, x: Tensor, choices: "Choices") -> Tensor:
         ample = focal = x
         for navigation, ample_block, focal_block in zip(self.list_gen, self.base_module, self.refine_module, strict=True):
-            mask = choices.of(navigation, ample, focal)
+            mask = choices.of(navigation, ample)
             ample = ample_block(ample)
             focal = focal_block(focal, mask)
         ample = F.interpolate(self.base_transform(ample), size=focal.shape[2:], mode="nearest")
@@ -235,8 +239,8 @@ class Choices:
         self.masks: list[Tensor] = []
         self.cells: list[Tensor] = []
 
-    def of(self, navigation: Navigation, ample: Tensor, focal: Tensor) -> Tensor:
-        """The mask of the next focal block, [N·T, 1, 1, 1], or [N·T, 1, H, W] with cells."""
+    def of(self, navigation: Navigation, ample: Tensor) -> Tensor:
+        """The mask of the next focal block, [N·T, 1, 1, 1], or [N·T, 1, g, g] with cells."""
         block = len(self.masks)
         s = self.sampling
         mask = choose(navigation(ample), s.temperature if s else 1, s.noise[:, block] if s else None)
@@ -246,10 +250,13 @@ class Choices:
         mask = mask.reshape(-1, 1, 1, 1)
         if navigation.grid is None:
             return mask
-        noise = s.cell_noise[len(self.cells)] if s else None
-        cells = choose(navigation.cells(ample), s.temperature if s else 1, noise)
+        if navigation.fixed:
+            cells = torch.tensor(navigation.fixed, dtype=ample.dtype, device=ample.device).expand(*self.masks[-1].shape, -1, -1)
+        else:
+            noise = s.cell_noise[len(self.cells)] if s else None
+            cells = choose(navigation.cells(ample), s.temperature if s else 1, noise)
         self.cells.append(cells)
-        return mask * F.interpolate(cells.flatten(0, 1)[:, None], size=focal.shape[2:], mode="nearest")
+        return mask * cells.flatten(0, 1)[:, None]
 
 
 class Network(nn.Module):

@@ -63,7 +63,7 @@ def test_teacher_equals_the_source(made, source):
 CHECKPOINTS = [
     ("afnet/afr50_tsn_t4", ""),
     ("afnet/afr50_tsm_t8", "--shift"),
-    ("spatial/afr50_tsm_spatial_t4", "--shift"),
+    ("spatial/afr50_tsm_spatial_t4", "--shift --spatial 4,2,2"),
     ("afnet/afmbv3_tsm_t4", ""),
 ]
 
