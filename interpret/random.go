@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
+	"sync"
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
@@ -66,7 +68,60 @@ func Randomised(net *afblock.Network, v Variant) *afblock.Network {
 			randomConv(r, m.Transform)
 		}
 	}
+	calmGates(r, out)
 	return out
+}
+
+// mostGate is how far from zero a random gate's logits may lie. A network of large
+// activations has logits in the hundreds, and those that are near zero by chance
+// carry the rounding of the large sums they come from: the answer would tell
+// nothing but that.
+const mostGate = 2
+
+// calmGates scales the gates of a network down, one after the other, to where a
+// clip of noise keeps their logits within mostGate.
+func calmGates(r *rand.Rand, net *afblock.Network) {
+	pixels := make([]float32, net.Frames*net.Stem.Conv.In()*net.Size[0]*net.Size[1])
+	for i := range pixels {
+		pixels[i] = float32(r.NormFloat64())
+	}
+	for range net.Stages {
+		largest, err := gateLogits(net, pixels)
+		if err != nil {
+			return // whoever runs the network is told
+		}
+		wild := slices.IndexFunc(net.Stages, func(s *afblock.Stage) bool { return largest[s.Name] > mostGate })
+		if wild < 0 {
+			return
+		}
+		excite := &net.Stages[wild].AF.Gate.Excite
+		excite.Weight = scaled(excite.Weight, mostGate/largest[net.Stages[wild].Name])
+	}
+}
+
+// gateLogits are the largest magnitudes of the gates' logits on a clip, by stage.
+func gateLogits(net *afblock.Network, pixels []float32) (map[string]float64, error) {
+	n, err := New(net)
+	if err != nil {
+		return nil, err
+	}
+	largest := map[string]float64{}
+	var mu sync.Mutex
+	_, err = n.Clip(pixels, net.Size[0], net.Size[1], Given{gate: func(stage string, logits []float64) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, l := range logits {
+			largest[stage] = max(largest[stage], math.Abs(l))
+		}
+	}})
+	return largest, err
+}
+
+// scaled multiplies a tensor that is known to be of float32.
+func scaled(t *graph.Tensor, by float64) *graph.Tensor {
+	v := numbers(t)
+	i := -1
+	return filled(t.Dims, func() float64 { i++; return v[i] * by })
 }
 
 // randomNavigation gives navigation weights whose two logits are equally

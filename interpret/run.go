@@ -31,6 +31,8 @@ type Given struct {
 	// See is shown what the network makes on the way, in the order it is made:
 	// the maps of all frames, under the key of the layer. nil: nobody looks.
 	See func(key string, maps []*Map)
+
+	gate func(stage string, logits []float64) // is shown a gate's logits, frame by frame, perhaps several at a time
 }
 
 // Trunk is the key under which Given.See is shown what the last stage makes.
@@ -75,6 +77,9 @@ func (n *Network) Clip(pixels []float32, h, w int, given Given) (*Answer, error)
 	}
 	if given.See == nil {
 		given.See = func(string, []*Map) {}
+	}
+	if given.gate == nil {
+		given.gate = func(string, []float64) {}
 	}
 	r := &run{n, given, &Answer{}}
 	x := r.trunk(maps)
@@ -123,20 +128,22 @@ func (r *run) module(name string, m *module, x []*Map) []*Map {
 		r.given.See(name+".base_transform", ample)
 	}
 	mixed := each(ample, func(t int, a *Map) *Map {
-		return m.gate.mix(a.nearest(focal[t].H, focal[t].W), focal[t]).each(m.act)
+		return m.gate.mix(a.nearest(focal[t].H, focal[t].W), focal[t], func(l []float64) { r.given.gate(name, l) }).each(m.act)
 	})
 	r.given.See(name+".att_gen", mixed)
 	return r.block(&m.fusion, mixed, nil)
 }
 
 // mix is g·a + (1−g)·f, g = sigmoid(W2·relu(W1·mean(a+f))).
-func (g *gate) mix(a, f *Map) *Map {
+func (g *gate) mix(a, f *Map, see func(logits []float64)) *Map {
 	hidden := g.squeeze.apply(a.plus(f).means())
 	for i, x := range hidden {
 		hidden[i] = max(x, 0)
 	}
 	out := newMap(f.C, f.H, f.W)
-	for c, logit := range g.excite.apply(hidden) {
+	logits := g.excite.apply(hidden)
+	see(logits)
+	for c, logit := range logits {
 		share := 1 / (1 + math.Exp(-logit))
 		to, ample, focal := out.plane(c), a.plane(c), f.plane(c)
 		for i := range to {
