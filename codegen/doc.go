@@ -15,6 +15,7 @@
 //	                                  a block (shift)
 //	block.go, conv.go, gate.go,       parts of a network
 //	navigation.go, shift.go
+//	cells.go                          choices inside the frames
 //	border.go, interleave.go,         steps, those of branch beside it
 //	layoutcast.go, lowgate.go,
 //	shift_select.go, splitstream.go
