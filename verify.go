@@ -124,7 +124,40 @@ func Verify(ctx context.Context, opt VerifyOptions) (*verify.Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	if net != nil && r.Masks != nil {
+		if r.Cost, err = costAt(s, net, r.Masks.BlockRatios(), opt.Source, opt.SourceFrames); err != nil {
+			return nil, err
+		}
+	}
 	return r, require(r, opt.Require)
+}
+
+// costAt is what a clip takes at shares of frames selected, and what one of the
+// source takes.
+func costAt(s *verify.Subject, net *afblock.Network, ratios []float64, source string, frames int) (*verify.Cost, error) {
+	size := net.Size
+	if !size.Known() {
+		size = afblock.Size{afblock.UsualSide, afblock.UsualSide}
+	}
+	cost, err := net.Cost(afblock.CostOptions{Size: size, Ratios: executedRatios(s, ratios)})
+	if err != nil {
+		return nil, err
+	}
+	out := &verify.Cost{GMACs: cost.Total().MACs / 1e9}
+	if source == "" {
+		return out, nil
+	}
+	m, err := openModel(source)
+	if err != nil {
+		return nil, err
+	}
+	if src, err := networkOf(m, frames); err == nil { // of another kind of network no cost is known
+		if cost, err = src.Cost(afblock.CostOptions{Size: size}); err != nil {
+			return nil, err
+		}
+		out.Source = cost.Total().MACs / 1e9
+	}
+	return out, nil
 }
 
 // require makes failures of checks that must pass and were skipped.

@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/internal/terminal"
 	"github.com/afc-project/afc/verify/ort"
 )
@@ -181,8 +182,41 @@ type Report struct {
 	Errors    []Difference `json:"errors,omitempty"` // of every comparison, for charts
 	Latency   []Latency    `json:"latency,omitempty"`
 	Agreement *Agreement   `json:"agreement,omitempty"`
+	Cost      *Cost        `json:"cost,omitempty"`      // set by the caller, who knows the network
 	Placement []ort.Tally  `json:"placement,omitempty"` // nodes by provider
 	Fallbacks []ort.Tally  `json:"fallbacks,omitempty"` // operators that ran elsewhere than on the provider
+}
+
+// Cost is what a clip takes, in 10⁹ multiply–accumulates.
+type Cost struct {
+	GMACs float64 `json:"gmacs"` // that run, at the frames selected here
+	// Source is what the source takes, 0 where it is not known.
+	Source float64 `json:"source_gmacs,omitempty"`
+}
+
+// Summary are the answers that a reader looks for first: what a clip costs, how
+// long it takes, and how often the answer is the source's.
+func (r *Report) Summary() []string {
+	var out []string
+	if c := r.Cost; c != nil {
+		text := fmt.Sprintf("%.3g GMACs a clip", c.GMACs)
+		if c.Source > 0 {
+			text += fmt.Sprintf(", %.2f of the source's", c.GMACs/c.Source)
+		}
+		out = append(out, text)
+	}
+	if len(r.Latency) > 0 {
+		l := r.Latency[0]
+		text := fmt.Sprintf("%.3g ms a clip", l.P50/float64(max(l.Clips, 1)))
+		if l.Ratio > 0 {
+			text += fmt.Sprintf(", %.2f of the source's", l.Ratio)
+		}
+		out = append(out, text)
+	}
+	if a := r.Agreement; a != nil {
+		out = append(out, fmt.Sprintf("answers as the source on %.1f %% of %d clips", 100*a.Top1, a.Clips))
+	}
+	return out
 }
 
 // newReport starts a report with what is known of the machine.
@@ -249,7 +283,11 @@ func (r *Report) WriteText(w io.Writer) error {
 	if len(r.Fallbacks) > 0 {
 		fmt.Fprintf(&b, "not on provider %s: %s\n", r.Provider, tallyText(r.Fallbacks))
 	}
-	fmt.Fprintf(&b, "\n%s\n", r.Verdict())
+	b.WriteString("\n")
+	for _, text := range r.Summary() {
+		fmt.Fprintf(&b, "%s\n", text)
+	}
+	fmt.Fprintf(&b, "%s\n", r.Verdict())
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -290,7 +328,7 @@ func (r *Report) masksTable(w io.Writer) {
 		for _, bit := range m.Chosen[0][b] {
 			row.WriteString([]string{"·", "█"}[bit])
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%3.0f %%\n", terminal.Line(name), row.String(), 100*ratios[b])
+		fmt.Fprintf(t, "  %s\t%s\t%3.0f %%\n", terminal.Line(names.InWords(name)), row.String(), 100*ratios[b])
 	}
 	t.Flush()
 }

@@ -8,6 +8,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/afc-project/afc/afblock/compiled/names"
 )
 
 //go:embed report.html.tmpl
@@ -96,7 +98,7 @@ func (r *Report) heatMap() *chart {
 	ratios := m.BlockRatios()
 	for b, name := range m.Blocks {
 		y := row(b)
-		c.Labels = append(c.Labels, label{X: chartLeft - 8, Y: y + 13, Anchor: "end", Text: name})
+		c.Labels = append(c.Labels, label{X: chartLeft - 8, Y: y + 13, Anchor: "end", Text: names.InWords(name)})
 		for t := range m.Frames {
 			share := 0.0
 			for _, clip := range m.Chosen {

@@ -50,6 +50,11 @@ func (o *output) Write(b []byte) (int, error) {
 // run executes the program with the given arguments, the program's name first,
 // and returns its exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if isTerminal(stdout) && os.Getenv("NO_COLOR") == "" {
+		p := &terminal.Painter{To: stdout}
+		defer p.Flush()
+		stdout = p
+	}
 	a := &app{args: args[1:], stdin: stdin, stdout: &output{to: &terminal.Writer{To: stdout}}, stderr: &terminal.Writer{To: stderr}, console: stderr}
 	c := a.cli()
 	if len(args) > 1 && args[1] == "help" {

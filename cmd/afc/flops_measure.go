@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/afc-project/afc"
+	blocks "github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/internal/table"
 )
 
@@ -51,7 +52,7 @@ func printMeasured(w io.Writer, r *afc.MeasureReport) error {
 		t.Add(name, fmt.Sprintf("%.1f %%", 100*s.Mean), fmt.Sprintf("%.1f %%", 100*s.Min), fmt.Sprintf("%.1f %%", 100*s.Max))
 	}
 	for _, b := range r.Blocks {
-		percent(b.Block, b.Spread)
+		percent(blocks.InWords(b.Block), b.Spread)
 	}
 	t.Rule()
 	percent("frames selected", r.Ratio)

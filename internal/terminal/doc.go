@@ -3,4 +3,5 @@
 // filling it.
 //
 //   - terminal.go: quoting and shortening
+//   - painter.go: colours of outcomes
 package terminal

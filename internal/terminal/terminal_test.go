@@ -71,3 +71,22 @@ func FuzzSafe(f *testing.F) {
 		}
 	})
 }
+
+// TestPainter: outcomes are coloured, whatever the pieces; the text stays.
+func TestPainter(t *testing.T) {
+	const text = "model x\npass a  b\nFAIL c  d\n  FAIL no outcome\ntail"
+	const want = "model x\n\x1b[32mpass\x1b[0m a  b\n\x1b[1;31mFAIL c  d\x1b[0m\n  FAIL no outcome\ntail"
+	for size := 1; size <= len(text); size++ {
+		var b strings.Builder
+		p := &Painter{To: &b}
+		w := &Writer{To: p}
+		for i := 0; i < len(text); i += size {
+			if _, err := w.Write([]byte(text[i:min(i+size, len(text))])); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := p.Flush(); err != nil || b.String() != want {
+			t.Fatalf("in pieces of %d: %q, want %q (%v)", size, b.String(), want, err)
+		}
+	}
+}

@@ -1,7 +1,9 @@
 package names
 
 import (
+	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -74,3 +76,24 @@ type Focal struct {
 
 // Owns reports whether a node is named as one of the block.
 func (f Focal) Owns(node string) bool { return strings.HasPrefix(node, f.Key+".") }
+
+var inWords = []struct {
+	key   *regexp.Regexp
+	words string
+}{
+	{regexp.MustCompile(`^(.+)\.refine_module\.(\d+)$`), "focal"},
+	{regexp.MustCompile(`^(.+)\.base_module\.(\d+)$`), "ample"},
+}
+
+// InWords names a block of an AF module as the paper does: "layer1 focal 1" of
+// "layer1.refine_module.0". Other keys stay.
+func InWords(key string) string {
+	for _, w := range inWords {
+		if m := w.key.FindStringSubmatch(key); m != nil {
+			if n, err := strconv.Atoi(m[2]); err == nil {
+				return fmt.Sprintf("%s %s %d", m[1], w.words, n+1)
+			}
+		}
+	}
+	return key
+}

@@ -33,3 +33,14 @@ func TestPieceOf(t *testing.T) {
 		}
 	}
 }
+
+func TestInWords(t *testing.T) {
+	for key, want := range map[string]string{
+		"layer1.refine_module.0": "layer1 focal 1", "layer10.base_module.11": "layer10 ample 12", "layer4.0": "layer4.0", "": "",
+		"layer1.refine_module.99999999999999999999": "layer1.refine_module.99999999999999999999",
+	} {
+		if got := InWords(key); got != want {
+			t.Errorf("%q in words: %q, want %q", key, got, want)
+		}
+	}
+}
