@@ -39,13 +39,16 @@ func ExecutedCost(net *afblock.Network, opt Options, ratios []float64) (op.Cost,
 	if err != nil {
 		return op.Cost{}, err
 	}
-	none := sum
+	none, cells := sum, net.FixedCells()
 	for i, b := range blocks {
 		on, err := at(b)
 		if err != nil {
 			return op.Cost{}, err
 		}
 		r := ratios[min(i, len(ratios)-1)]
+		if m.Graph.Value(names.Tiles(b.Key)) != nil {
+			r *= cells[i]
+		}
 		sum.MACs += int64(r * float64(on.MACs-none.MACs))
 		sum.Elementwise += int64(r * float64(on.Elementwise-none.Elementwise))
 		sum.ActivationBytes += int64(r * float64(on.ActivationBytes-none.ActivationBytes))
@@ -105,6 +108,11 @@ func selecting(g *graph.Graph, frames int, on []names.Focal) op.CostOptions {
 			opt.Sizes[s[1].Param] = 0
 			if slices.ContainsFunc(on, func(b names.Focal) bool { return b.Owns(n.Name) }) {
 				opt.Sizes[s[1].Param] = int64(frames)
+			}
+			for _, b := range on {
+				if n.Name == names.Tiles(b.Key) {
+					opt.Sizes[s[1].Param] = int64(frames * b.Grid * b.Grid)
+				}
 			}
 		}
 	}

@@ -15,7 +15,7 @@
 //	                                  a block (shift)
 //	block.go, conv.go, gate.go,       parts of a network
 //	navigation.go, shift.go
-//	cells.go                          choices inside the frames
+//	cells.go, tiles.go                choices inside the frames; cells as tiles
 //	border.go, interleave.go,         steps, those of branch beside it
 //	layoutcast.go, lowgate.go,
 //	shift_select.go, splitstream.go

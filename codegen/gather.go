@@ -23,6 +23,12 @@ func (l gather) module(x stream, s *afblock.Stage, _ []span) (stream, error) {
 func (l gather) focal(x feature, blk *afblock.Block, s selection) (feature, error) {
 	main, residual := l.shifted(x, blk, l.net.Frames)
 	residual = l.residual(residual, blk)
+	if s.cells != nil {
+		if t, why := tilesOf(blk, l.net.Navigation()[s.index].Cells, s.index, main); why == "" {
+			y, err := l.focalTiles(main, blk, s.cells, t)
+			return l.join(y, residual, blk), err
+		}
+	}
 
 	indices := l.reshape(l.node("NonZero", blk.Key+".nonzero", in(s.chosen)), blk.Key+".frames", -1)
 	picked := main.with(l.node("Gather", blk.Key+".gather", in(main.v, indices), graph.Int("axis", 0)))

@@ -95,6 +95,11 @@ func Lower(net *afblock.Network, opt Options) (*graph.Model, Choice, error) {
 		l.output(v, names.Dropped, graph.TensorType(graph.Float32, graph.Shape{graph.Sym("batch"), graph.D(int64(n))}))
 	}
 	l.describe(in, out)
+	if opt.Lowering == Gather || opt.Lowering == Branch {
+		for _, note := range cellNotes(net) {
+			choice.Reason += "; " + note
+		}
+	}
 	return l.model, choice, nil
 }
 

@@ -142,6 +142,16 @@ func (p *prover) checkSkipping() (Check, error) {
 			}
 			want += selected
 		}
+		if p.s.Model.Graph.Value(names.Tiles(block.Key)) != nil {
+			if want = 0; o.cells == nil {
+				return Check{}, &InapplicableError{"the model does not show its cells at its top level"}
+			}
+			for c := range o.masks {
+				for _, on := range o.selectedCellsOf(c)[b] {
+					want += int(on)
+				}
+			}
+		}
 		total += want
 		nodes := convsOf(p.s.Model.Graph, block.ConvWeights)
 		for _, w := range block.ConvWeights {
@@ -162,7 +172,11 @@ func (p *prover) checkSkipping() (Check, error) {
 			}
 		}
 	}
-	c.Figure = fmt.Sprintf("%d of %d frames in %d convolutions", total, len(p.clips)*len(p.s.Blocks)*p.frames*p.crops, convs)
+	all := len(p.clips) * len(p.s.Blocks) * p.frames * p.crops
+	c.Figure = fmt.Sprintf("%d of %d frames in %d convolutions", total, all, convs)
+	if p.hasCells() {
+		c.Figure = fmt.Sprintf("%d rows, of frames or tiles, in %d convolutions", total, convs)
+	}
 	return c, nil
 }
 

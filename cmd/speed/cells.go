@@ -59,3 +59,20 @@ func worths() []cell {
 	}
 	return cells
 }
+
+// insides measure what it is worth to compute a share of the cells of half the
+// frames: over the same network that computes whole ones in the fastest way, and
+// over the same network with all cells selected.
+func insides() []cell {
+	var cells []cell
+	for _, shift := range []bool{false, true} {
+		half := source(shift, 224, 1).afnet(8, 0.5)
+		for _, share := range []float64{1, 0.5, 0.25} {
+			cells = append(cells, cell{of: half.inside(share), over: half, threads: 1})
+			if share < 1 {
+				cells = append(cells, cell{of: half.inside(share), over: half.inside(1), threads: 1})
+			}
+		}
+	}
+	return cells
+}

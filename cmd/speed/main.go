@@ -22,6 +22,7 @@ func main() {
 
 func run() error {
 	rounds := flag.Int("rounds", 9, "timed rounds of each figure")
+	spatial := flag.Bool("spatial", false, "measure what cells inside the frames are worth, instead of the bars")
 	steps := flag.Bool("steps", false, "measure what each step is worth, instead of the bars")
 	markdown := flag.String("md", "", "file for the table as Markdown; default: standard output")
 	asJSON := flag.String("json", "", "file for the figures as JSON")
@@ -30,8 +31,11 @@ func run() error {
 	defer stop()
 
 	cells := bars()
-	if *steps {
+	switch {
+	case *steps:
 		cells = worths()
+	case *spatial:
+		cells = insides()
 	}
 	r, err := newReport(*rounds)
 	if err != nil {

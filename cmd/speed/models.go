@@ -24,7 +24,11 @@ type model struct {
 	frames   int              // T of the AFNet
 	ratio    float64          // of the frames selected
 	without  []codegen.Step
+	cells    float64 // of the cells selected, near the middle; 0: whole frames
 }
+
+// grids are how many cells a side the modules' maps of 56, 28 and 14 pixels have.
+var grids = []int{4, 4, 2}
 
 // sourceFrames is T of the sources.
 const sourceFrames = 8
@@ -38,6 +42,12 @@ func (m model) optimized() model {
 
 func (m model) afnet(frames int, ratio float64) model {
 	m.af, m.frames, m.ratio = true, frames, ratio
+	return m
+}
+
+// inside chooses a share of the cells.
+func (m model) inside(cells float64) model {
+	m.cells = cells
 	return m
 }
 
@@ -60,6 +70,9 @@ func (m model) String() string {
 		return name
 	}
 	name = fmt.Sprintf("AFNet-%s T=%d %.0f %%", name, m.frames, 100*m.ratio)
+	if m.cells > 0 {
+		name += fmt.Sprintf(" cells %.0f %%", 100*m.cells)
+	}
 	if m.lowering != "" {
 		name += " " + string(m.lowering)
 	}
@@ -81,6 +94,9 @@ func (m model) build() (*graph.Model, float64, error) {
 	}
 	if m.af {
 		opt.Rewrite = &afblock.RewriteOptions{Frames: m.frames, Navigation: afblock.Pattern{Ratio: m.ratio}}
+		if m.cells > 0 {
+			opt.Checkpoint.Grid, opt.Cells = grids, &afblock.CellPattern{Kind: "center", Ratio: m.cells}
+		}
 	}
 	result, err := passes.Run(passes.ToConvert, passes.Input{Model: spec.Build()}, passes.Options{Convert: opt})
 	if err != nil {

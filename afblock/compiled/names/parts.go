@@ -97,3 +97,7 @@ func InWords(key string) string {
 	}
 	return key
 }
+
+// Tiles is the value that lists the tiles which a block computes, where it
+// computes cells inside the frames one by one: int64 [1, K].
+func Tiles(block string) string { return block + ".tiles" }
