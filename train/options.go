@@ -94,6 +94,8 @@ func (o *Options) check(in Input) error {
 	switch {
 	case blocks == 0:
 		return fmt.Errorf("a plain network, without AF stages: there is nothing to select")
+	case in.Net.HasCells():
+		return fmt.Errorf("the network chooses cells inside the frames, which are not trained here: train it as PyTorch code (export --format pytorch)")
 	case o.Labels == 0 && o.Distill == 0:
 		return fmt.Errorf("nothing to learn from: neither labels nor a source")
 	case o.Distill > 0 && in.Source == nil:
