@@ -6,7 +6,7 @@ STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOSEC       = $(GO) run github.com/securego/gosec/v2/cmd/gosec@v2.30.0
 GOVULNCHECK = $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: build release ort demo test pytorch-test big-test gpu-test portability short check bench bench-fit proto corpus fuzz mutants clean
+.PHONY: build release ort demo test pytorch-test big-test gpu-test cuda-test portability short check bench bench-fit proto corpus fuzz mutants clean
 
 build: ## bin/afc
 	$(GO) build -trimpath -o bin/afc ./cmd/afc
@@ -28,6 +28,9 @@ gpu-test: ort ## the tests of GPU providers, on SwiftShader where there is no GP
 
 pytorch-test: ort ## the exported PyTorch code against ONNX and the authors' numbers, in an environment of its own
 	scripts/pytorch-test.sh
+
+cuda-test: ## CUDA and TensorRT with every lowering; skipped where there is no NVIDIA GPU
+	scripts/cuda-test.sh
 
 portability: ## afc's files in other runtimes, held to docs/PORTABILITY.md; UPDATE=--update writes it anew
 	scripts/portability.sh $(UPDATE)
