@@ -19,6 +19,7 @@
 //	border.go, interleave.go,         steps, those of branch beside it
 //	layoutcast.go, lowgate.go,
 //	shift_select.go, splitstream.go
+//	reshift.go                        shifts of models that are not lowered
 //	builder.go, control.go, ops.go    nodes, subgraphs, operators
 //	cost.go, names.go                 what a lowered file costs, and where its blocks are
 //

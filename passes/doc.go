@@ -12,7 +12,7 @@
 //   - table.go: the passes, their order and its reasons; print.go shows it.
 //   - run.go, state.go, stats.go, shuffle.go, errors.go: the runner.
 //   - rewrite.go, walk.go: what rewrites share.
-//   - domain.go: recognition, the rewrite, weights, lowering.
+//   - domain.go: recognition, the rewrite, weights, lowering; reshift.go: shifts of trunks that are not recognised.
 //   - inline.go, upgrade.go, normalize.go, affine.go, castlike.go, sequences.go, outputs.go, constants.go, widen.go:
 //     a model in one form.
 //   - fold.go, foldbn.go, shapes.go, noops.go, cse.go, dedupe.go, deadcode.go: less of it.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/compiled"
@@ -37,6 +38,7 @@ func recognizeIfAny(s *State) error {
 	err := recognizeNet(s)
 	if refused := (*recognize.Error)(nil); errors.As(err, &refused) {
 		s.note(nil, "%v; the model keeps its structure", err)
+		s.noFrames = refused.NeedFrames
 		return nil
 	}
 	return err
@@ -67,6 +69,9 @@ func loadWeights(s *State) error {
 		return nil
 	}
 	s.changed(1)
+	if w := s.weights; len(w.OtherKeys) > 0 {
+		s.note(nil, "%s has weights under %s: taking %q (--weights-key)", w.File, strings.Join(append([]string{w.Key}, w.OtherKeys...), ", "), w.Key)
+	}
 	var err error
 	switch source := s.Network; {
 	case source == nil:

@@ -20,6 +20,7 @@ type State struct {
 	weights  *checkpoint.StateDict // trained ones, nil for none
 	source   *afblock.Network      // as recognised, before the rewrite
 	choice   codegen.Choice        // of lowering
+	noFrames bool                  // all that kept it from being recognised is that nobody says T
 	opt      *Options
 	pass     string // the running pass
 	changes  int    // made by the running pass

@@ -242,6 +242,11 @@ var Table = []Pass{
 		In: ToOptimize, Run: splitStream,
 	},
 	{
+		Name: "reshift", Doc: "write the temporal shifts of any other trunk in few operators",
+		In: ToOptimize, Run: reshift,
+		Requires: []Fact{noFunctions, weightsAreConstant, constantsAreInitializers, currentOpset},
+	},
+	{
 		Name: "clean-up", Doc: "remove what a lowering made and did not need",
 		In: ToConvert | ToOptimize, Run: deadCode,
 	},
@@ -294,7 +299,10 @@ var Orders = []Order{
 	{"rewrite-af", "lower", "lowering writes AF modules"},
 	{"recognize-shift", "split-stream", "the split follows the blocks and their shift"},
 	{"lower", "clean-up", "a lowering prepares values that not every block reads"},
+	{"split-stream", "reshift", "a trunk on a split stream has no shift left to write"},
+	{"fold-batchnorm", "reshift", "a convolution split by channels cannot carry its normalisation along"},
 	{"split-stream", "clean-up", "the same"},
+	{"reshift", "clean-up", "the nodes that spelled a shift are left behind without readers"},
 }
 
 // find returns the pass of that name, nil if there is none.

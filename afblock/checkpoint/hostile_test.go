@@ -82,7 +82,7 @@ func TestSafetensorsCosts(t *testing.T) {
 // holdCheckpoint reads a checkpoint in bounds; what it holds must be whole.
 func holdCheckpoint(t *testing.T, raw []byte) {
 	bounds.Hold(t, len(raw), func() {
-		sd, err := decodeCheckpoint(bytes.NewReader(raw), int64(len(raw)))
+		sd, err := decodeCheckpoint(bytes.NewReader(raw), int64(len(raw)), "")
 		if err != nil {
 			_ = err.Error()
 			return
@@ -144,7 +144,7 @@ func TestArchiveCosts(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			holdCheckpoint(t, tc.raw)
-			_, err := decodeCheckpoint(bytes.NewReader(tc.raw), int64(len(tc.raw)))
+			_, err := decodeCheckpoint(bytes.NewReader(tc.raw), int64(len(tc.raw)), "")
 			if (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("%d bytes: %v, want %q", len(tc.raw), err, tc.want)
 			}
@@ -209,7 +209,7 @@ func FuzzPickle(f *testing.F) {
 			if err != nil {
 				return
 			}
-			_, _ = collectTensors(top, mem, func(*storageRef) ([]byte, error) { return make([]byte, 64), nil })
+			_, _ = collectTensors(top, "", mem, func(*storageRef) ([]byte, error) { return make([]byte, 64), nil })
 		})
 	})
 }

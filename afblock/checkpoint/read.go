@@ -47,10 +47,27 @@ func (e *Error) Error() string {
 
 // Read reads the weights in a file, whatever its name says: PyTorch's
 // zip or older format (.pth, .pth.tar), safetensors, or NumPy's npz. Tensors
-// may stand at the top or under "state_dict", "model_state_dict", "model" or
-// "net". Nothing in the file is executed.
-// What cannot be read is an *Error; failures to open are the system's.
-func Read(file string) (*StateDict, error) {
+// may stand at the top or under one of stateKeys; where several are there, the
+// first is taken and the StateDict names the others. Nothing in the file is
+// executed. What cannot be read is an *Error; failures to open are the system's.
+func Read(file string) (*StateDict, error) { return ReadKey(file, "") }
+
+// KeyError says that a file has no tensors under the key asked for.
+type KeyError struct {
+	File, Key string
+	Has       []string // the keys that there are
+}
+
+func (e *KeyError) Error() string {
+	if len(e.Has) == 0 {
+		return fmt.Sprintf("%s has its tensors at the top, under no key", e.File)
+	}
+	return fmt.Sprintf("%s has no tensors under %q; it has them under %s", e.File, e.Key, strings.Join(e.Has, ", "))
+}
+
+// ReadKey is Read of the tensors under a key of a PyTorch file. Where it has none
+// the error is a *KeyError.
+func ReadKey(file, key string) (*StateDict, error) {
 	f, err := regular.Open(file)
 	if err != nil {
 		return nil, err
@@ -60,16 +77,25 @@ func Read(file string) (*StateDict, error) {
 	if err != nil {
 		return nil, err
 	}
-	sd, err := decodeCheckpoint(f, info.Size())
-	if err != nil {
+	sd, err := decodeCheckpoint(f, info.Size(), key)
+	var no *KeyError
+	switch {
+	case errors.As(err, &no):
+		no.File = file
+		return nil, no
+	case err != nil:
 		return nil, &Error{File: file, Reason: err.Error()}
+	case sd.Key != key && key != "":
+		return nil, &KeyError{File: file, Key: key}
+	case key != "":
+		sd.OtherKeys = nil
 	}
 	sd.File = file
 	return sd, nil
 }
 
 // decodeCheckpoint tells the formats apart by content.
-func decodeCheckpoint(r io.ReaderAt, size int64) (*StateDict, error) {
+func decodeCheckpoint(r io.ReaderAt, size int64, key string) (*StateDict, error) {
 	var head [10]byte
 	n, err := r.ReadAt(head[:], 0)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -78,16 +104,16 @@ func decodeCheckpoint(r io.ReaderAt, size int64) (*StateDict, error) {
 	mem := limits.NewBudget(size)
 	switch h := head[:n]; {
 	case bytes.HasPrefix(h, []byte("PK\x03\x04")):
-		return decodeZip(r, size, mem)
+		return decodeZip(r, size, key, mem)
 	case len(h) > 8 && h[8] == '{':
 		return decodeSafetensors(r, size, mem)
 	case len(h) > 0 && h[0] == 0x80:
-		return decodeTorchLegacy(r, size, mem)
+		return decodeTorchLegacy(r, size, key, mem)
 	}
 	return nil, errors.New("not a checkpoint: expected PyTorch (.pth, .pth.tar), safetensors or npz")
 }
 
-func decodeZip(r io.ReaderAt, size int64, mem *limits.Budget) (*StateDict, error) {
+func decodeZip(r io.ReaderAt, size int64, key string, mem *limits.Budget) (*StateDict, error) {
 	z, err := zip.NewReader(r, size)
 	if err != nil {
 		return nil, fmt.Errorf("damaged zip archive: %w", err)
@@ -98,7 +124,7 @@ func decodeZip(r io.ReaderAt, size int64, mem *limits.Budget) (*StateDict, error
 		case path.Base(f.Name) == "constants.pkl":
 			return nil, errors.New("a TorchScript archive, not a state dict: save model.state_dict() instead")
 		case path.Base(f.Name) == "data.pkl":
-			return decodeTorchZip(z, strings.TrimSuffix(f.Name, "data.pkl"), mem)
+			return decodeTorchZip(z, strings.TrimSuffix(f.Name, "data.pkl"), key, mem)
 		case !strings.HasSuffix(f.Name, ".npy"):
 			npz = false
 		}

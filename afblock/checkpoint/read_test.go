@@ -150,7 +150,7 @@ func TestWriteSafetensors(t *testing.T) {
 	if !bytes.Equal(first.Bytes(), second.Bytes()) {
 		t.Error("two writes of one state dict differ")
 	}
-	got, err := decodeCheckpoint(bytes.NewReader(first.Bytes()), int64(first.Len()))
+	got, err := decodeCheckpoint(bytes.NewReader(first.Bytes()), int64(first.Len()), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,5 +193,36 @@ func TestPickleArgs(t *testing.T) {
 	}
 	if n != len(pickleArgs) {
 		t.Errorf("%d opcodes in the table, %d in pickletools", len(pickleArgs), n)
+	}
+}
+
+// TestReadKey: of several dictionaries of tensors the usual one is taken, and the
+// others are named; any can be chosen, and one that is not there is refused.
+func TestReadKey(t *testing.T) {
+	const ema = "testdata/checkpoints/ema.pth"
+	for _, tc := range []struct {
+		key, taken string
+		first      float32
+		others     []string
+	}{
+		{"", "state_dict", 0, []string{"state_dict_ema"}},
+		{"state_dict", "state_dict", 0, nil},
+		{"state_dict_ema", "state_dict_ema", 12.0 / 7, nil},
+	} {
+		sd, err := ReadKey(ema, tc.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := sd.Tensor("w").Float32s()
+		if err != nil || v[0] != tc.first || sd.Key != tc.taken || !slices.Equal(sd.OtherKeys, tc.others) {
+			t.Errorf("key %q: w begins with %v (%v) under %q, others %v; want %v under %q, %v", tc.key, v[:1], err, sd.Key, sd.OtherKeys, tc.first, tc.taken, tc.others)
+		}
+	}
+	for file, has := range map[string][]string{ema: {"state_dict_ema", "state_dict"}, "testdata/checkpoints/legacy.pth": nil, "testdata/checkpoints/st.safetensors": nil, "testdata/checkpoints/numpy.npz": nil} {
+		_, err := ReadKey(file, "weights")
+		var no *KeyError
+		if !errors.As(err, &no) || no.File != file || !slices.Equal(no.Has, has) {
+			t.Errorf("%s: %v, want a KeyError that lists %v", file, err, has)
+		}
 	}
 }

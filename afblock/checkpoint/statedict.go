@@ -12,8 +12,11 @@ type StateDict struct {
 	names   []string
 	tensors map[string]*graph.Tensor
 
-	// File is where it was read from, for messages.
-	File string
+	// File is where it was read from, for messages, and Key what its tensors stood
+	// under there, "" at the top; OtherKeys are those that further tensors stand
+	// under, where nobody chose.
+	File, Key string
+	OtherKeys []string
 	// Structure is what afc knows of the network beyond shapes ("afc.network",
 	// see Metadata), where the file carries it; else "".
 	Structure string

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"slices"
 	"strings"
 
 	"github.com/nlpodyssey/gopickle/types"
@@ -17,7 +18,7 @@ import (
 
 // decodeTorchZip reads what torch.save writes since PyTorch 1.6: data.pkl with
 // the objects, data/KEY with the bytes of each storage.
-func decodeTorchZip(z *zip.Reader, prefix string, mem *limits.Budget) (*StateDict, error) {
+func decodeTorchZip(z *zip.Reader, prefix, key string, mem *limits.Budget) (*StateDict, error) {
 	entries := make(map[string]*zip.File, len(z.File))
 	for _, f := range z.File {
 		entries[f.Name] = f
@@ -40,7 +41,7 @@ func decodeTorchZip(z *zip.Reader, prefix string, mem *limits.Budget) (*StateDic
 		return nil, err
 	}
 	loaded := map[string][]byte{}
-	return collectTensors(top, mem, func(s *storageRef) ([]byte, error) {
+	return collectTensors(top, key, mem, func(s *storageRef) ([]byte, error) {
 		if raw, ok := loaded[s.key]; ok {
 			return raw, nil
 		}
@@ -82,7 +83,7 @@ var legacyMagic, _ = new(big.Int).SetString("1950a86a20f9469cfc6c", 16)
 // decodeTorchLegacy reads PyTorch's older format: pickles of a magic number,
 // protocol version, system information, the objects and the storage keys, then
 // each storage as a count and bytes.
-func decodeTorchLegacy(r io.ReaderAt, size int64, mem *limits.Budget) (*StateDict, error) {
+func decodeTorchLegacy(r io.ReaderAt, size int64, key string, mem *limits.Budget) (*StateDict, error) {
 	if err := mem.Take(size); err != nil {
 		return nil, err
 	}
@@ -134,20 +135,20 @@ func decodeTorchLegacy(r io.ReaderAt, size int64, mem *limits.Budget) (*StateDic
 	}
 	loaded := map[string][]byte{}
 	for _, k := range *list {
-		key, _ := k.(string)
-		ref := storages[key]
+		id, _ := k.(string)
+		ref := storages[id]
 		if ref == nil || len(data) < 8 {
 			return nil, fmt.Errorf("storage %v is unknown or missing", k)
 		}
 		count := binary.LittleEndian.Uint64(data)
 		data = data[8:]
 		if count > uint64(len(data)/ref.dtype.Size()) {
-			return nil, fmt.Errorf("storage %q claims %d elements, %d bytes are left", key, count, len(data))
+			return nil, fmt.Errorf("storage %q claims %d elements, %d bytes are left", id, count, len(data))
 		}
 		n := int(count) * ref.dtype.Size()
-		loaded[key], data = data[:n], data[n:]
+		loaded[id], data = data[:n], data[n:]
 	}
-	return collectTensors(top, mem, func(s *storageRef) ([]byte, error) {
+	return collectTensors(top, key, mem, func(s *storageRef) ([]byte, error) {
 		raw, ok := loaded[s.key]
 		if !ok {
 			return nil, fmt.Errorf("storage %q is missing", s.key)
@@ -161,14 +162,17 @@ func decodeTorchLegacy(r io.ReaderAt, size int64, mem *limits.Budget) (*StateDic
 var stateKeys = []string{"state_dict", "model_state_dict", "state_dict_ema", "model", "net"}
 
 // collectTensors makes the state dict of an unpickled checkpoint: the tensors
-// under one of stateKeys, or those at the top.
-func collectTensors(top any, mem *limits.Budget, bytesOf func(*storageRef) ([]byte, error)) (*StateDict, error) {
+// under key, or if it is "" under the first of stateKeys that there is, or those
+// at the top.
+func collectTensors(top any, key string, mem *limits.Budget, bytesOf func(*storageRef) ([]byte, error)) (*StateDict, error) {
 	entries, ok := dictEntries(top)
 	if !ok {
 		return nil, errors.New("holds no dictionary: save {'state_dict': model.state_dict()} or model.state_dict()")
 	}
-	entries = stateEntries(entries)
 	sd := New()
+	if entries, sd.Key, sd.OtherKeys = stateEntries(entries, key); key != "" && sd.Key == "" {
+		return nil, &KeyError{Key: key, Has: sd.OtherKeys}
+	}
 	for _, e := range entries {
 		name, ok := e.Key.(string)
 		ref, ok2 := e.Value.(*tensorRef)
@@ -193,6 +197,9 @@ func collectTensors(top any, mem *limits.Budget, bytesOf func(*storageRef) ([]by
 		}
 		sd.Set(name, t)
 	}
+	if sd.Len() == 0 && len(sd.OtherKeys) > 0 {
+		return nil, &KeyError{Key: stateKeys[0], Has: sd.OtherKeys}
+	}
 	if sd.Len() == 0 {
 		var found []string
 		for _, e := range entries[:min(len(entries), 8)] {
@@ -205,17 +212,39 @@ func collectTensors(top any, mem *limits.Budget, bytesOf func(*storageRef) ([]by
 	return sd, nil
 }
 
-// stateEntries are the entries of the dictionary under the first of stateKeys
-// that there is, top itself where there is none.
-func stateEntries(top []types.DictEntry) []types.DictEntry {
-	for _, key := range stateKeys {
+// stateEntries are the entries of the dictionary under key, or if it is "" under
+// the first of stateKeys that there is, with that key, and the other keys that
+// tensors stand under. Where there is none they are top itself, with no key.
+func stateEntries(top []types.DictEntry, key string) (entries []types.DictEntry, taken string, others []string) {
+	wanted := stateKeys
+	if key != "" {
+		wanted = []string{key}
+	}
+	for _, want := range wanted {
 		for _, e := range top {
-			if inner, ok := dictEntries(e.Value); ok && e.Key == key {
-				return inner
+			if inner, ok := dictEntries(e.Value); ok && e.Key == want && taken == "" && (key == "" || holdsTensors(inner)) {
+				entries, taken = inner, want
 			}
 		}
 	}
-	return top
+	for _, e := range top {
+		if name, ok := e.Key.(string); ok && name != taken {
+			if inner, ok := dictEntries(e.Value); ok && holdsTensors(inner) {
+				others = append(others, name)
+			}
+		}
+	}
+	if taken == "" {
+		entries = top
+	}
+	return entries, taken, others
+}
+
+func holdsTensors(entries []types.DictEntry) bool {
+	return slices.ContainsFunc(entries, func(e types.DictEntry) bool {
+		_, ok := e.Value.(*tensorRef)
+		return ok
+	})
 }
 
 func dictEntries(v any) ([]types.DictEntry, bool) {

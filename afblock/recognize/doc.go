@@ -9,6 +9,7 @@
 //	block.go       residual blocks
 //	conv.go        convolutions, batch normalisation, pools
 //	shift.go       data movement that is a temporal shift, or is not
+//	shifts.go      Shifts: those of any model
 //	head.go        the linear layer and the consensus, found by computing
 //	layout.go      how clips lie in the input
 //	shell.go       Shell, what lies around the trunk

@@ -28,6 +28,8 @@ type app struct {
 	stderr io.Writer
 
 	console io.Writer // standard error as it is, for what redraws lines
+
+	written string // the file that the command was to make, once it is there, whole
 }
 
 // output is standard output. It keeps the first error of a write, so that
@@ -70,8 +72,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		err = a.stdout.err
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil && err != nil {
 		err = ctx.Err()
+	}
+	if a.written != "" && err != nil && (a.stdout.err != nil || ctx.Err() != nil) {
+		// What was asked for is there; only words about it are missing.
+		fmt.Fprintf(a.stderr, "afc: %s is complete, but the report on it could not be printed: %v\n", terminal.Line(a.written), err)
+		err = nil
 	}
 	code := exitCode(err)
 	switch {

@@ -25,6 +25,7 @@ func (a *app) convertCommand() *cli.Command {
 			forceFlag(),
 			externalDataFlag(),
 			&cli.StringFlag{Name: "weights", Usage: "trained AFNet weights, or those of a plain ResNet to rewrite: `CHECKPOINT`"},
+			&cli.StringFlag{Name: "weights-key", Usage: "take the weights under `KEY` of CHECKPOINT, such as state_dict_ema (default: state_dict)"},
 		}, rewriteFlags(), []cli.Flag{
 			&cli.BoolFlag{Name: "gate-open", Usage: "open the gate fully to the focal branch"},
 			&cli.StringFlag{Name: "size", Usage: "frame size `N` or HxW, with --weights alone (default: 224)"},
@@ -77,7 +78,7 @@ func (a *app) convert(c *cli.Context) error {
 // convertOptions reads the flags that say what to make.
 func convertOptions(c *cli.Context) (afc.ConvertOptions, error) {
 	opt := afc.ConvertOptions{
-		Model: c.Args().Get(0), Weights: c.String("weights"),
+		Model: c.Args().Get(0), Weights: c.String("weights"), WeightsKey: c.String("weights-key"),
 		ExternalData: c.Bool("external-data"), InputShapes: c.StringSlice("input-shapes"),
 		Navigation: c.String("navigation"), StrideAt: c.String("stride-at"), GateOpen: c.Bool("gate-open"),
 		SpatialPattern: c.String("spatial-pattern"),

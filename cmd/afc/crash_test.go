@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/testmodels"
 	"github.com/afc-project/afc/verify/ort"
 )
@@ -373,5 +374,67 @@ func TestCancelled(t *testing.T) {
 	}
 	if _, err := os.Stat(out); err == nil {
 		t.Error("it wrote its output")
+	}
+}
+
+// deaf is a writer that fails, as a full disk or a pipe without a reader does.
+type deaf struct{ hang func() }
+
+func (d deaf) Write([]byte) (int, error) {
+	if d.hang != nil {
+		d.hang()
+	}
+	return 0, errors.New("no space left on device")
+}
+
+// TestComplete: a command that has written its file, whole, has done what it was
+// asked for, though the report on it cannot be printed, or Ctrl-C comes then. What
+// has no file but its report has failed.
+func TestComplete(t *testing.T) {
+	weights := checkpointFile(t, testmodels.AFSpec{Width: 8, Frames: 2, Classes: 3})
+	af := filepath.Join(t.TempDir(), "af.onnx")
+	mustRun(t, convertArgs(weights, af)...)
+	for _, tc := range []struct {
+		args []string
+		out  string // of the arguments; "" where the report is all there is
+	}{
+		{convertArgs(weights, "OUT/x.onnx"), "x.onnx"},
+		{append(convertArgs(weights, "OUT/x.onnx"), "--json"), "x.onnx"},
+		{[]string{"optimize", af, "-o", "OUT/x.onnx"}, "x.onnx"},
+		{[]string{"export", af, "-o", "OUT/x.safetensors"}, "x.safetensors"},
+		{[]string{"inspect", af}, ""},
+		{[]string{"flops", "estimate", af, "--json"}, ""},
+	} {
+		for _, interrupted := range []bool{false, true} {
+			dir := t.TempDir()
+			args := []string{"afc"}
+			for _, a := range tc.args {
+				args = append(args, strings.ReplaceAll(a, "OUT", dir))
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			to := deaf{}
+			if interrupted {
+				to.hang = cancel
+			}
+			var stderr bytes.Buffer
+			code := run(ctx, args, nil, to, &stderr)
+			cancel()
+			want := exitInvalid
+			switch {
+			case tc.out != "":
+				want = exitOK
+				if _, err := graph.ReadFile(filepath.Join(dir, tc.out)); err != nil && strings.HasSuffix(tc.out, ".onnx") {
+					t.Errorf("%v: %v", tc.args, err)
+				}
+				if !strings.Contains(stderr.String(), tc.out+" is complete, but the report") {
+					t.Errorf("%v: stderr %q", tc.args, stderr.String())
+				}
+			case interrupted:
+				want = exitInterrupted
+			}
+			if code != want {
+				t.Errorf("%v, interrupted %v: exit %d, want %d, stderr %q", tc.args, interrupted, code, want, stderr.String())
+			}
+		}
 	}
 }

@@ -70,6 +70,7 @@ func (a *app) explain(c *cli.Context, opt afc.ExplainOptions) error {
 	if err := afc.WriteFile(out, page.Bytes()); err != nil {
 		return err
 	}
+	a.written = out
 	if c.Bool("json") {
 		return r.WriteJSON(a.stdout)
 	}

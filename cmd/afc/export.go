@@ -54,6 +54,7 @@ func (a *app) export(c *cli.Context) error {
 		return err
 	}
 	p.Stop()
+	a.written = r.Output
 	if c.Bool("json") {
 		return a.writeJSON(r)
 	}

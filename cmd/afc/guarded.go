@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -29,8 +31,11 @@ func guarded[T any](a *app, c *cli.Context, read func(*cli.Context) (T, error), 
 	if _, err := ort.Find(); err != nil {
 		return err
 	}
-	g := ort.Guard{Args: a.args, Timeout: c.Duration("timeout"), Stdin: a.stdin, Stdout: a.stdout.to, Stderr: a.console}
+	g := ort.Guard{Args: a.args, Timeout: c.Duration("timeout"), Stdin: a.stdin, Stdout: patient{a.stdout}, Stderr: a.console}
 	code, err := g.Run(c.Context)
+	if err == nil && code == exitOK && c.Command != nil && takesOutput(c.Command) {
+		a.written = cmp.Or(c.String("output"), "the output")
+	}
 	var crash *ort.CrashError
 	if errors.As(err, &crash) {
 		if report := verify.Interim(crash); report != nil {
@@ -43,6 +48,21 @@ func guarded[T any](a *app, c *cli.Context, read func(*cli.Context) (T, error), 
 		return &childError{code}
 	}
 	return err
+}
+
+// patient takes all that a child prints, even where it cannot be passed on: a
+// child whose output is closed dies of it, and would seem to have crashed.
+type patient struct{ to *output }
+
+func (p patient) Write(b []byte) (int, error) {
+	if p.to.err == nil {
+		_, _ = p.to.Write(b) // which keeps the error
+	}
+	return len(b), nil
+}
+
+func takesOutput(c *cli.Command) bool {
+	return slices.ContainsFunc(c.Flags, func(f cli.Flag) bool { return f.Names()[0] == "output" })
 }
 
 // asChild tells the parent that the child ended by itself. It is deferred.

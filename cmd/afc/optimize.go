@@ -41,7 +41,9 @@ func (a *app) optimize(c *cli.Context) error {
 	return a.report(c, r)
 }
 
+// report prints what was done to a model that is now written.
 func (a *app) report(c *cli.Context, r *afc.RewriteReport) error {
+	a.written = r.Output
 	if c.Bool("json") {
 		return a.writeJSON(r)
 	}

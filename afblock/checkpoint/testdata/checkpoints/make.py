@@ -36,6 +36,7 @@ torch.save({"epoch": 3, "best_prec1": np.float64(0.5), "args": argparse.Namespac
 torch.save(sd, "legacy.pth", _use_new_zipfile_serialization=False)
 torch.save({"model": torch.nn.Linear(1, 1), "state_dict": sd}, "objects.pth.tar", _use_new_zipfile_serialization=False)
 torch.save({"epoch": 3, "net": sd}, "net.pth")
+torch.save({"state_dict_ema": {"w": base[1]}, "state_dict": {"w": base[0]}, "optimizer": {"state": {}}}, "ema.pth")
 module = torch.nn.DataParallel(torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.BatchNorm2d(2)))
 with torch.no_grad():
     for i, p in enumerate(module.state_dict().values()):
