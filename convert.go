@@ -2,6 +2,7 @@ package afc
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -23,6 +24,10 @@ import (
 type ConvertOptions struct {
 	Model   string // path of an ONNX model, "" for none
 	Weights string // path of a .pth, .pth.tar, .safetensors or .npz checkpoint, "" for none
+
+	// WeightsKey is the key of the checkpoint's dictionary of tensors, such as
+	// "state_dict_ema"; "": state_dict, or what else it has.
+	WeightsKey string
 
 	Output       string // path to write; "": the model is in the report alone
 	ExternalData bool   // weights in a file beside Output; always so above 2 GB
@@ -116,6 +121,9 @@ func Convert(ctx context.Context, opt ConvertOptions) (*RewriteReport, error) {
 	if opt.Model == "" && opt.Weights == "" {
 		return nil, filef("nothing to convert: give a model, weights, or both")
 	}
+	if opt.Weights == "" && opt.WeightsKey != "" {
+		return nil, optionf("WeightsKey", nil, "it goes with {Weights}")
+	}
 	popt, err := opt.pipeline()
 	if err != nil {
 		return nil, err
@@ -188,7 +196,11 @@ func (o *ConvertOptions) read() (in passes.Input, err error) {
 		if err := Readable(o.Weights); err != nil {
 			return in, err
 		}
-		if in.Weights, err = checkpoint.Read(o.Weights); err != nil {
+		in.Weights, err = checkpoint.ReadKey(o.Weights, o.WeightsKey)
+		if no := (*checkpoint.KeyError)(nil); errors.As(err, &no) {
+			return in, optionf("WeightsKey", o.WeightsKey, "%v", no)
+		}
+		if err != nil {
 			return in, err
 		}
 	}

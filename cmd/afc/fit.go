@@ -102,6 +102,7 @@ func (a *app) fit(c *cli.Context, opt afc.FitOptions) error {
 		return err
 	}
 	p.Stop()
+	a.written = r.Output
 	if path := c.String("report"); path != "" {
 		var page bytes.Buffer
 		if err := r.WriteHTML(&page, opt.Model); err != nil {

@@ -73,6 +73,7 @@ func TestEveryFlagCounts(t *testing.T) {
 		"lowering": try("--lowering", "mask"), "target": try("--target", "cuda"),
 		"budget":     {[]string{"--lowering", "topk", "--budget", "1"}, []string{"--budget", "2"}},
 		"unselected": try("--unselected", "zero"), "sampling": try("--sampling", "gumbel"), "outputs": try("--outputs", "masks"),
+		"weights-key":     try("--weights-key", "state_dict_ema"),
 		"spatial":         try("--spatial", "1"),
 		"spatial-pattern": {[]string{"--spatial", "1", "--spatial-pattern", "center:0"}, []string{"--spatial-pattern", "all"}},
 	})
