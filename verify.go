@@ -269,6 +269,10 @@ func sourceOf(s *verify.Subject, net *afblock.Network, path string, frames int, 
 	var network *afblock.Network
 	if err = passes.Canonicalize(canonical); err == nil {
 		network, err = recognize.Network(canonical, recognize.Options{Frames: frames})
+		var no *recognize.Error
+		if errors.As(err, &no) && no.NeedFrames && frames == 0 && net != nil { // it takes any T, or says none
+			network, err = recognize.Network(canonical, recognize.Options{Frames: net.Frames})
+		}
 	}
 	if err != nil {
 		unknown = err.Error()
