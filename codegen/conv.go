@@ -75,7 +75,7 @@ func (c conv) outputs(s span) conv {
 // inputs returns the part of a convolution that reads the channels of a piece of
 // a map, with zeros for the channels around it.
 func (c conv) inputs(p piece) conv {
-	if p.span != (span{0, int(c.weight.tensor.Dims[1])}) {
+	if p.at > 0 || p.span != (span{0, int(c.weight.tensor.Dims[1])}) { // zeros stand in front of a slice of that axis, of all of it too
 		c.weight = c.weight.slice(p.span, 1)
 	}
 	if p.at > 0 {
