@@ -170,15 +170,61 @@ func (l *lowerer) summed(main, residual feature, c, down *afblock.Conv, blk *afb
 	both = l.interleave(both, blk.Key+".interleave")
 	var out stream
 	for i, end := range ends {
-		kernel, bias := l.foldedConv(convOf(c).outputs(end))
-		kernelDown, biasDown := l.foldedConv(convOf(down).outputs(end))
+		kernel, bias := l.summedConv(convOf(c).outputs(end), convOf(down).outputs(end), blk.Key+".add")
 		y := feature{c: end.hi - end.lo, h: both.h, w: both.w, columns: both.columns}
-		y.v = l.node("Conv", blk.Key+".add", in(both.v,
-			l.node("Concat", blk.Key+".add.kernel", in(kernel, kernelDown), graph.Int("axis", 1)),
-			l.node("Add", blk.Key+".add.bias", in(bias, biasDown))), windowAttrs(c.Window())...)
+		y.v = l.node("Conv", blk.Key+".add", in(both.v, kernel, bias), windowAttrs(c.Window())...)
 		out = append(out, piece{l.end(y, suffixed(blk, i)), end, 0})
 	}
 	return out
+}
+
+// summedConv emits kernel and bias of a convolution that reads what two
+// pointwise ones do, one behind the other, and sums what they make. Of a plain
+// network they are stored, joined, in the place of the two: quantisers want
+// kernels that are initializers. An AFNet's file keeps each by its name, to be
+// read back, and the runtime joins them.
+func (l *lowerer) summedConv(c, down conv, hint string) (kernel, bias *graph.Value) {
+	if l.opt.Lowering == Plain && c.bn == nil && down.bn == nil {
+		part := strings.TrimPrefix(c.weight.name, c.key+".weight") // of the outputs
+		return l.weight(param{hint + ".weight" + part, besideInputs(c.weight.tensor, down.weight.tensor)}),
+			l.weight(param{hint + ".bias" + part, addedBias(c, down)})
+	}
+	kernel, bias = l.foldedConv(c)
+	kernelDown, biasDown := l.foldedConv(down)
+	return l.node("Concat", hint+".kernel", in(kernel, kernelDown), graph.Int("axis", 1)),
+		l.node("Add", hint+".bias", in(bias, biasDown))
+}
+
+// besideInputs puts the input channels of one pointwise kernel behind another's,
+// [out, a+b, 1, 1].
+func besideInputs(a, b *graph.Tensor) *graph.Tensor {
+	out := int(a.Dims[0])
+	rowsA, rowsB := rawBytes(a), rawBytes(b)
+	stepA, stepB := len(rowsA)/out, len(rowsB)/out
+	joined := make([]byte, 0, len(rowsA)+len(rowsB))
+	for r := range out {
+		joined = append(joined, rowsA[r*stepA:(r+1)*stepA]...)
+		joined = append(joined, rowsB[r*stepB:(r+1)*stepB]...)
+	}
+	return newTensor(a.DType, []int64{a.Dims[0], a.Dims[1] + b.Dims[1], 1, 1}, joined)
+}
+
+// addedBias sums the biases of two convolutions, those that have one.
+func addedBias(a, b conv) *graph.Tensor {
+	sum := make([]float32, a.out())
+	for _, c := range []conv{a, b} {
+		if c.bias == nil {
+			continue
+		}
+		v, err := c.bias.tensor.Float32s()
+		if err != nil {
+			panic("BUG: unchecked weight: " + err.Error())
+		}
+		for i, x := range v {
+			sum[i] += x
+		}
+	}
+	return graph.Float32s([]int64{int64(len(sum))}, sum...)
 }
 
 // foldedConv emits kernel and bias of a convolution with its batch
