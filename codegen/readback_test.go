@@ -7,9 +7,11 @@ import (
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/compiled"
+	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/afblock/weights"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/testmodels"
 	"github.com/afc-project/afc/verify"
 	"github.com/afc-project/afc/verify/ort"
 )
@@ -107,5 +109,27 @@ func TestOpsets(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestReadBackWhole: of a grouped convolution whose frames are written out, a
+// whole group's kernel stands behind zeros; it is read back as any other.
+func TestReadBackWhole(t *testing.T) {
+	plain, err := recognize.Network(testmodels.Spec{
+		Blocks: []int{2, 2}, Width: 16, Frames: 4, Size: 96, Classes: 3, Shift: testmodels.ShiftPad, BN: testmodels.BNKept,
+	}.Build(), recognize.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	net, err := afblock.Rewrite(plain, afblock.RewriteOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, _, err := codegen.Lower(net, codegen.Options{Lowering: codegen.Branch})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := compiled.ReadModel(m); err != nil {
+		t.Error(err)
 	}
 }
