@@ -144,7 +144,11 @@ func entry(m *afblock.AFModule) []int {
 // reads the others skips the rest of the map.
 func (l branch) stems(x feature, at []int) clip {
 	const large = 4 // a piece of more than a fourth of the channels
-	parts := l.nodes("Split", "frame", in(x.v), l.net.Frames, graph.Int("axis", 0))
+	attrs := []*graph.Attribute{graph.Int("axis", 0)}
+	if l.model.Opset("") >= 18 { // since when it says so itself
+		attrs = append(attrs, graph.Int("num_outputs", int64(l.net.Frames)))
+	}
+	parts := l.nodes("Split", "frame", in(x.v), l.net.Frames, attrs...)
 	c := make(clip, len(parts))
 	for t, v := range parts {
 		whole := l.stem(x.with(v), &l.net.Stem)
