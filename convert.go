@@ -60,6 +60,7 @@ type ConvertOptions struct {
 	Sampling string           // "argmax", or "gumbel" for an input of noise; "": argmax, or as an AFNet has it
 	Outputs  []string         // further outputs: "masks"; nil: none, or as an AFNet has it
 
+	Form
 	PassOptions
 
 	origin string // of the source
@@ -216,6 +217,9 @@ func (o *ConvertOptions) pipeline() (passes.Options, error) {
 	p.KeepMasks, p.KeepSampling = o.Outputs == nil, o.Sampling == ""
 	var err error
 	if p.Lower, err = o.lowering(); err != nil {
+		return p, err
+	}
+	if err := o.Form.apply(&p); err != nil {
 		return p, err
 	}
 	rewrite := afblock.RewriteOptions{Alpha: o.Alpha, Groups: o.FocalGroups, GateOpen: o.GateOpen}

@@ -74,8 +74,11 @@ func passFailed(err error, opt PassOptions) error {
 		unknown *passes.UnknownPassError
 		unmet   *passes.RequirementError
 		early   *passes.NoModelError
+		opset   *passes.OpsetError
 	)
 	switch {
+	case errors.As(err, &opset):
+		return optionf("Opset", opset.Opset, "%v", opset.Err)
 	case errors.As(err, &no):
 		return no
 	case errors.As(err, &weights):

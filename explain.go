@@ -123,7 +123,7 @@ func (e *explanation) source(ctx context.Context, r *explain.Report) ([][]float6
 	if err != nil {
 		return nil, err
 	}
-	if net, err := networkOf(again, e.opt.SourceFrames); err == nil { // of another kind of network no cost is known
+	if net, _, err := networkOf(again, e.opt.SourceFrames); err == nil { // of another kind of network no cost is known
 		cost, err := net.Cost(afblock.CostOptions{Size: e.size()})
 		if err != nil {
 			return nil, err

@@ -57,6 +57,7 @@ type ExportReport struct {
 	Format  Format                `json:"format"`
 	Tensors int                   `json:"tensors,omitempty"`
 	First   string                `json:"first_key,omitempty"`
+	Rounded bool                  `json:"rounded,omitempty"`        // the weights come out of a file of half precision: all but navigation's are rounded
 	Cannot  []string              `json:"authors_cannot,omitempty"` // what their code cannot express of the network
 	Next    string                `json:"next"`                     // what to run with it
 	Weights *checkpoint.StateDict `json:"-"`
@@ -138,10 +139,11 @@ func (opt *ExportOptions) check() error {
 
 // weights writes a state dict alone.
 func (r *ExportReport) weights(ctx context.Context, m *graph.Model, opt ExportOptions) error {
-	net, _, err := compiled.ReadModel(m)
+	net, file, err := compiled.ReadModel(m)
 	if err != nil {
 		return err
 	}
+	r.Rounded = file.Precision == compiled.FP16
 	r.Next = "afc convert " + opt.Model + " --weights TRAINED -o AF.onnx brings trained weights back"
 	if opt.Format == Pth {
 		r.Cannot = pytorch.AuthorsCannot(net)
@@ -185,16 +187,17 @@ func writeFile(ctx context.Context, path string, write func(io.Writer) error) er
 // pytorch writes the folder of an AFNet, or of a source alone.
 func (r *ExportReport) pytorch(m *graph.Model, opt ExportOptions) error {
 	var teacher *afblock.Network
-	net, err := networkOf(m, opt.SourceFrames)
+	net, precision, err := networkOf(m, opt.SourceFrames)
 	if err != nil {
 		return err
 	}
+	r.Rounded = precision == compiled.FP16
 	if opt.Source != "" {
 		src, err := openModel(opt.Source, opt.Output)
 		if err != nil {
 			return err
 		}
-		if teacher, err = networkOf(src, opt.SourceFrames); err != nil {
+		if teacher, _, err = networkOf(src, opt.SourceFrames); err != nil {
 			return fmt.Errorf("%s: %w", opt.Source, err)
 		}
 	}
@@ -205,16 +208,18 @@ func (r *ExportReport) pytorch(m *graph.Model, opt ExportOptions) error {
 	return nil
 }
 
-// networkOf reads a compiled model back, or recognises a source.
-func networkOf(m *graph.Model, frames int) (*afblock.Network, error) {
+// networkOf reads a compiled model back, and what it computes in, or recognises a
+// source.
+func networkOf(m *graph.Model, frames int) (*afblock.Network, compiled.Precision, error) {
 	if compiled.Is(m) {
-		net, _, err := compiled.ReadModel(m)
-		return net, err
+		net, file, err := compiled.ReadModel(m)
+		return net, file.Precision, err
 	}
 	if err := passes.Canonicalize(m); err != nil {
-		return nil, passFailed(err, PassOptions{})
+		return nil, compiled.FP32, passFailed(err, PassOptions{})
 	}
-	return recognize.Network(m, recognize.Options{Frames: frames})
+	net, err := recognize.Network(m, recognize.Options{Frames: frames})
+	return net, compiled.FP32, err
 }
 
 // triton writes a model repository.

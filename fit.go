@@ -31,6 +31,7 @@ type FitOptions struct {
 	StrideAt             string
 	Unselected           string
 	Target               codegen.Target
+	Form
 
 	Clips Clips // to fit on, of a file or a folder; labels are not looked at
 	// Fit says how to fit; its Progress is not looked at.
@@ -65,7 +66,7 @@ func Fit(ctx context.Context, opt FitOptions) (*FitReport, error) {
 	conv := ConvertOptions{
 		Model: opt.Model, Output: opt.Output, ExternalData: opt.ExternalData, InputShapes: opt.InputShapes,
 		SourceFrames: opt.SourceFrames, Frames: opt.Frames, Navigation: opt.Navigation, Alpha: opt.Alpha,
-		FocalGroups: opt.FocalGroups, StrideAt: opt.StrideAt, Unselected: opt.Unselected, Target: opt.Target,
+		FocalGroups: opt.FocalGroups, StrideAt: opt.StrideAt, Unselected: opt.Unselected, Target: opt.Target, Form: opt.Form,
 		PassOptions: PassOptions{Progress: opt.Progress},
 	}
 	popt, err := conv.pipeline()

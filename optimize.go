@@ -15,6 +15,7 @@ type OptimizeOptions struct {
 	ExternalData bool     // weights in a file beside Output; always so above 2 GB
 	InputShapes  []string // fix open sizes of inputs: "video:1,8,3,224,224", or the sizes alone
 
+	Form
 	PassOptions
 }
 
@@ -44,7 +45,17 @@ func Optimize(ctx context.Context, opt OptimizeOptions) (*RewriteReport, error) 
 	if compiled.Is(m) && opt.Check {
 		return nil, optionf("Check", nil, "no pass runs on an AFNet that afc wrote; it is left as it is")
 	}
-	result, err := passes.Optimize(m, opt.PassOptions.passes("optimizing"))
+	popt := opt.PassOptions.passes("optimizing")
+	if err := opt.Form.apply(&popt); err != nil {
+		return nil, err
+	}
+	if compiled.Is(m) && opt.Precision != "" {
+		return nil, optionf("Precision", opt.Precision, "an AFNet that afc wrote is left as it is; afc convert writes it in another precision")
+	}
+	if compiled.Is(m) && opt.Opset != 0 {
+		return nil, optionf("Opset", opt.Opset, "an AFNet that afc wrote is left as it is; afc convert writes it in another opset")
+	}
+	result, err := passes.Optimize(m, popt)
 	if err != nil {
 		return nil, passFailed(err, opt.PassOptions)
 	}

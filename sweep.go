@@ -219,7 +219,7 @@ func (o *SweepOptions) sources(step func(string)) ([]*sweepEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	net, err := networkOf(again, o.SourceFrames)
+	net, _, err := networkOf(again, o.SourceFrames)
 	if err != nil {
 		return nil, err
 	}

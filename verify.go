@@ -151,7 +151,7 @@ func costAt(s *verify.Subject, net *afblock.Network, ratios []float64, source st
 	if err != nil {
 		return nil, err
 	}
-	if src, err := networkOf(m, frames); err == nil { // of another kind of network no cost is known
+	if src, _, err := networkOf(m, frames); err == nil { // of another kind of network no cost is known
 		if cost, err = src.Cost(afblock.CostOptions{Size: size}); err != nil {
 			return nil, err
 		}

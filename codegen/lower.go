@@ -123,7 +123,7 @@ func (l *lowerer) network() (trunkIn, trunkOut *graph.Value, err error) {
 
 // describe adds the metadata that ReadModel needs to the source's own.
 func (l *lowerer) describe(trunkIn, trunkOut *graph.Value) {
-	info := compiled.FileInfo{Lowering: string(l.opt.Lowering), Budget: l.opt.Budget, Sampling: l.opt.Sampling, Masks: l.opt.MasksOutput}
+	info := compiled.FileInfo{Lowering: string(l.opt.Lowering), Budget: l.opt.Budget, Sampling: l.opt.Sampling, Masks: l.opt.MasksOutput, Precision: l.opt.Precision, IO: l.opt.IO}
 	if source := l.net.Shell.Model(); source != nil {
 		l.model.Metadata = slices.Clone(source.Metadata)
 		info.TrunkIn, info.TrunkOut = trunkIn.Name(), trunkOut.Name()

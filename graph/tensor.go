@@ -263,3 +263,27 @@ func HalfToFloat(h uint16) float32 {
 	}
 	return f
 }
+
+// FloatToHalf returns the IEEE 754 binary16 pattern nearest to f, ties to even.
+func FloatToHalf(f float32) uint16 {
+	b := math.Float32bits(f)
+	sign, exp, frac := uint16(b>>16)&0x8000, int(b>>23)&0xff-112, b&0x7fffff
+	switch {
+	case exp == 0xff-112 && frac != 0:
+		return sign | 0x7e00 | uint16(frac>>13) // NaN
+	case exp >= 31:
+		return sign | 0x7c00
+	case exp < -10: // below half of the smallest
+		return sign
+	}
+	shift := uint(13)
+	if exp <= 0 { // subnormal: the leading one shows
+		frac |= 1 << 23
+		shift, exp = uint(14-exp), 0
+	}
+	h := uint32(exp)<<10 + frac>>shift
+	if rest, tie := frac&(1<<shift-1), uint32(1)<<(shift-1); rest > tie || rest == tie && h&1 == 1 {
+		h++ // may carry into the exponent, up to infinity, as it should
+	}
+	return sign | uint16(h)
+}

@@ -24,8 +24,10 @@ const (
 // plain blocks are the source's blocks, focal convolutions cut to the diagonal
 // of their groups; ample blocks are its leading channels. The reason is "" where
 // all holds; checked counts the layers whose weights were compared.
-func (n *Network) DescendsFrom(src *Network, origin Origin) (reason string, checked int) {
-	d := &descent{origin: origin}
+// Unit is the unit roundoff of the type that the AFNet's weights were rounded
+// to, 0 if they were not.
+func (n *Network) DescendsFrom(src *Network, origin Origin, unit float64) (reason string, checked int) {
+	d := &descent{origin: origin, slack: max(1e-6, 8*unit)}
 	d.network(n, src)
 	return d.reason, d.checked
 }
@@ -33,6 +35,7 @@ func (n *Network) DescendsFrom(src *Network, origin Origin) (reason string, chec
 // descent compares; its first reason is the answer.
 type descent struct {
 	origin  Origin
+	slack   float64 // of weights, in parts of the largest
 	reason  string
 	checked int
 }
@@ -58,7 +61,7 @@ func (d *descent) network(n, src *Network) {
 		d.stage(&n.stages[i], &src.stages[i])
 	}
 	if d.origin == Transplanted {
-		d.want(near(n.head.weight, src.head.weight) && near(n.head.bias, src.head.bias), "its linear layer is not the source's")
+		d.want(d.near(n.head.weight, src.head.weight) && d.near(n.head.bias, src.head.bias), "its linear layer is not the source's")
 	}
 }
 
@@ -149,13 +152,14 @@ func (d *descent) conv(c, src *conv, k cut, weights bool) {
 		row := src.weight[o*src.in*src.window:]
 		want = append(want, row[first*src.window:(first+perIn)*src.window]...)
 	}
-	d.want(near(c.weight, want) && near(c.scale, src.scale[:k.out]) && near(c.offset, src.offset[:k.out]),
+	d.want(d.near(c.weight, want) && d.near(c.scale, src.scale[:k.out]) && d.near(c.offset, src.offset[:k.out]),
 		"%s has other weights than the source's %s gives it", c.key, src.key)
 	d.checked++
 }
 
-// near allows for batch norm folded into one side's float32 weights.
-func near(a, b []float64) bool {
+// near allows for batch norm folded into one side's float32 weights, and for
+// weights, scales and offsets of a few roundings each.
+func (d *descent) near(a, b []float64) bool {
 	if len(a) != len(b) {
 		return false
 	}
@@ -164,7 +168,7 @@ func near(a, b []float64) bool {
 		peak = max(peak, math.Abs(x))
 	}
 	for i := range a {
-		if math.Abs(a[i]-b[i]) > 1e-6*peak {
+		if math.Abs(a[i]-b[i]) > d.slack*peak {
 			return false
 		}
 	}

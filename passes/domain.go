@@ -57,6 +57,9 @@ func readBack(s *State) error {
 	if s.opt.KeepSampling {
 		s.opt.Lower.Sampling = file.Sampling
 	}
+	if s.opt.KeepPrecision {
+		s.opt.Lower.Precision, s.opt.Lower.IO = file.Precision, file.IO
+	}
 	s.Network = net
 	return nil
 }

@@ -95,6 +95,7 @@ type passTest struct {
 	name  string
 	pass  string
 	opset int64
+	opt   Options
 	build func(b *builder)
 	tol   verify.Tolerance
 	// noRun names why the graph before cannot run ("" if it can).
@@ -110,7 +111,8 @@ func TestPasses(t *testing.T) {
 				t.Fatalf("the test's own graph: %v", err)
 			}
 			before := b.m.Clone()
-			s := runPass(t, b.m, tc.pass)
+			op.Infer(b.m)
+			s := runPassFor(t, b.m, tc.pass, tc.opt)
 			after := b.m
 			if err := graph.Check(after); err != nil {
 				t.Fatalf("after the pass: %v", err)
@@ -147,7 +149,13 @@ func TestGoldensHaveTests(t *testing.T) {
 func runPass(t *testing.T, m *graph.Model, name string) *State {
 	t.Helper()
 	op.Infer(m)
-	s := &State{Model: m, opt: &Options{}, pass: name}
+	return runPassFor(t, m, name, Options{})
+}
+
+// runPassFor runs a pass of a run with options.
+func runPassFor(t *testing.T, m *graph.Model, name string, opt Options) *State {
+	t.Helper()
+	s := &State{Model: m, opt: &opt, pass: name}
 	if err := find(name).Run(s); err != nil {
 		t.Fatal(err)
 	}

@@ -57,6 +57,10 @@ type Options struct {
 	Check bool
 	Seed  uint64
 
+	// Opset is the ai.onnx version to write, OldestOpset to NewestOpset; 0: as
+	// the model has it, or the oldest.
+	Opset int64
+
 	Convert // ToConvert
 
 	// Progress is told which pass runs; nil: nobody.
@@ -86,6 +90,8 @@ type Convert struct {
 	// KeepMasks and KeepSampling have an AFNet's own output of masks and input
 	// of noise, whatever Lower says.
 	KeepMasks, KeepSampling bool
+	// KeepPrecision has an AFNet's own precision, whatever Lower says.
+	KeepPrecision bool
 }
 
 // Step is what one run of a pass did.

@@ -233,6 +233,11 @@ var Table = []Pass{
 		Requires: []Fact{recognized},
 	},
 	{
+		Name: "round-weights", Doc: "round weights to half precision, where that is asked for; not navigation's",
+		In: ToConvert, Run: roundWeights,
+		Requires: []Fact{recognized},
+	},
+	{
 		Name: "lower", Doc: "write the network as standard ONNX, the focal branch as the target runs it best",
 		In: ToConvert, Run: lower,
 		Requires: []Fact{recognized},
@@ -249,6 +254,15 @@ var Table = []Pass{
 	{
 		Name: "clean-up", Doc: "remove what a lowering made and did not need",
 		In: ToConvert | ToOptimize, Run: deadCode,
+	},
+	{
+		Name: "set-opset", Doc: "write the model in the opset asked for, if one is",
+		In: ToConvert | ToOptimize, Run: setOpset,
+		Requires: []Fact{noFunctions, currentOpset},
+	},
+	{
+		Name: "narrow-float16", Doc: "compute in half precision, where that is asked for, but for what decides",
+		In: ToConvert | ToOptimize, Run: narrowFloat16,
 	},
 }
 
@@ -303,6 +317,13 @@ var Orders = []Order{
 	{"fold-batchnorm", "reshift", "a convolution split by channels cannot carry its normalisation along"},
 	{"split-stream", "clean-up", "the same"},
 	{"reshift", "clean-up", "the nodes that spelled a shift are left behind without readers"},
+	{"fit", "round-weights", "weights are regressed in float32"},
+	{"relower", "round-weights", "the patterns that give navigation weights for another T are not rounded"},
+	{"round-weights", "lower", "F(0) is computed of the weights that the file holds"},
+	{"clean-up", "set-opset", "what nobody reads need not be translated"},
+	{"set-opset", "narrow-float16", "which operators take half precision depends on the opset"},
+	{"clean-up", "narrow-float16", "what nobody reads would count as deciding nothing"},
+	{"fold-batchnorm", "narrow-float16", "folding is computed on float32 weights"},
 }
 
 // find returns the pass of that name, nil if there is none.

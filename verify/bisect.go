@@ -129,7 +129,7 @@ func (p *prover) blame(m, ref *graph.Model, clips [][]float32, force, cells [][]
 	}
 	// Small clips have small maps: look at more of them at once.
 	atOnce := bisectChunk * max(1, 8*224*224/(len(clips)*p.sample()*p.h*p.w))
-	d, err := firstDifference(m, ref, Reordered, atOnce, func(m *graph.Model) (*outcome, error) {
+	d, err := firstDifference(m, ref, p.tol(Reordered), atOnce, func(m *graph.Model) (*outcome, error) {
 		s, err := ort.NewSession(m, p.unoptimised())
 		if err != nil {
 			return nil, err

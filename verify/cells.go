@@ -208,7 +208,7 @@ func (p *prover) flipsOfCells(got, want *outcome) (flips, ties int, where string
 				if bit == want.cells[c][b][i] || got.masks != nil && got.masks[c][b][i/cells] == 0 {
 					continue
 				}
-				if lead := want.cellLeads[c][b]; lead != nil && math.Abs(lead[i]) <= tieMargin*scale {
+				if lead := want.cellLeads[c][b]; lead != nil && math.Abs(lead[i]) <= p.tieMargin()*scale {
 					ties++
 					continue
 				}

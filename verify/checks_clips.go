@@ -37,7 +37,7 @@ func (p *prover) checkRepeat() (Check, error) {
 	}
 	if !p.opt.Provider.CPU() {
 		// GPU kernels may be chosen by timing and sum in another order.
-		return p.same("repeat", third, first, Reordered)
+		return p.same("repeat", third, first, p.tol(Reordered))
 	}
 	for i, again := range []*outcome{second, third} {
 		for _, name := range first.names {
@@ -118,7 +118,7 @@ func (p *prover) checkBatch() (Check, error) {
 		if err != nil {
 			return Check{}, err
 		}
-		c, err := p.same("batch", got, want, Reordered)
+		c, err := p.same("batch", got, want, p.tol(Reordered))
 		if err != nil || c.Status == Fail {
 			c.Where = fmt.Sprintf("clip %d: %s", i, c.Where)
 			return c, err
@@ -152,7 +152,7 @@ func (p *prover) checkPermute() (Check, error) {
 		if err != nil {
 			return Check{}, err
 		}
-		c, err := p.same("permute", got, want, Reordered)
+		c, err := p.same("permute", got, want, p.tol(Reordered))
 		if err != nil || c.Status == Fail {
 			c.Where = fmt.Sprintf("clip %d moved to place %d: %s", from, i, c.Where)
 			return c, err
@@ -204,7 +204,7 @@ func (p *prover) checkIsolation() (Check, error) {
 		if err != nil {
 			return Check{}, err
 		}
-		c, err := p.same("isolation", got, want, Reordered)
+		c, err := p.same("isolation", got, want, p.tol(Reordered))
 		if err != nil || c.Status == Fail {
 			c.Where = fmt.Sprintf("%s a clip of %g: %s", beside, bad, c.Where)
 			return c, err
@@ -231,5 +231,5 @@ func (p *prover) checkOptimised() (Check, error) {
 	if err := p.readMasks(got, len(p.clips)); err != nil {
 		return Check{}, err
 	}
-	return p.sameButForTies("optimised", got, want, Folded)
+	return p.sameButForTies("optimised", got, want, p.tol(Folded))
 }

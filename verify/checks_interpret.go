@@ -87,6 +87,7 @@ func (p *prover) proverOf(v interpret.Variant) (*prover, error) {
 	s := &Subject{
 		Model: made.Model, Path: v.String(), Lowering: p.s.Lowering, Frames: made.Network.Frames, Channels: p.channels,
 		Blocks: made.Blocks, Size: v.Size, Budget: made.Budget, Masks: made.Masks, Network: made.Network,
+		Unit: p.s.Unit, Rounding: p.s.Rounding,
 	}
 	return &prover{
 		ctx: p.ctx, s: s, opt: p.opt, r: p.r, frames: s.Frames, perSample: s.Frames, crops: 1, channels: p.channels,
@@ -165,7 +166,7 @@ type trial struct {
 // interpret runs the model and the network on clips and compares choices, the
 // outputs that show them, and the scores.
 func (p *prover) interpret(check string, t trial) (Check, error) {
-	c := Check{Status: Pass, Limit: Interpreted.String()}
+	c := Check{Status: Pass, Limit: p.tol(Interpreted).String()}
 	run, err := p.runBeside(t)
 	if err != nil {
 		return c, fmt.Errorf("%s%w", t.name, err)
@@ -188,7 +189,7 @@ func (p *prover) interpret(check string, t trial) (Check, error) {
 	shown := d
 	shown.Check = check
 	p.r.Errors = append(p.r.Errors, shown)
-	c.Limit = Interpreted.atLeast(run.dtype(d.Output)).String()
+	c.Limit = p.tol(Interpreted).atLeast(run.dtype(d.Output)).String()
 	c.Figure, c.Where, c.size = d.Figure(), t.name+d.Where(), d.Needed
 	if !d.OK() {
 		c.Status = Fail
@@ -380,7 +381,7 @@ func (b *beside) differs() (figure, where string, err error) {
 	for i, a := range b.answers {
 		for k, row := range a.Chosen {
 			for t, on := range row {
-				if b.masks != nil && (b.masks[i][k][t] == 1) != on && math.Abs(a.Margins[k][t]) > tieMargin*scale {
+				if b.masks != nil && (b.masks[i][k][t] == 1) != on && math.Abs(a.Margins[k][t]) > b.p.tieMargin()*scale {
 					return aFlip, fmt.Sprintf("%s, clip %d, frame %d: chosen %d, want %v, margin %.2e",
 						b.p.s.Blocks[k].Key, i, t, b.masks[i][k][t], on, a.Margins[k][t]), nil
 				}
@@ -431,7 +432,7 @@ func (b *beside) cellFlip() string {
 			for t, row := range block {
 				for c, on := range row {
 					got := b.cells[i][k][t*len(row)+c] == 1
-					if got != on && (b.masks == nil || b.masks[i][k][t] == 1) && math.Abs(a.CellMargins[k][t][c]) > tieMargin*scale {
+					if got != on && (b.masks == nil || b.masks[i][k][t] == 1) && math.Abs(a.CellMargins[k][t][c]) > b.p.tieMargin()*scale {
 						return fmt.Sprintf("%s, clip %d, frame %d, cell %d: chosen %v, want %v, margin %.2e", b.p.s.Blocks[k].Key, i, t, c, got, on, a.CellMargins[k][t][c])
 					}
 				}
@@ -502,6 +503,10 @@ func (b *beside) shows(name string, want *graph.Tensor) (string, error) {
 	if got == nil {
 		return fmt.Sprintf("there is no output %q", name), nil
 	}
+	got, err := b.p.inFloat32(got, want)
+	if err != nil {
+		return "", err
+	}
 	d, err := Compare(name, got, want, Exact)
 	if err != nil { // another type or shape
 		return err.Error(), nil
@@ -524,7 +529,7 @@ func (b *beside) compare() (Difference, error) {
 		if trunk == nil {
 			return Difference{}, &InapplicableError{"what the trunk makes does not show at the model's top level"}
 		}
-		return layer{b.p.s.TrunkOut, b.trunk}.compare(trunk)
+		return layer{b.p.s.TrunkOut, b.trunk}.compare(trunk, b.p.tol(Interpreted))
 	}
 	var scores []float64
 	for _, a := range b.answers {
@@ -542,7 +547,7 @@ func (b *beside) compare() (Difference, error) {
 	if err != nil {
 		return d, err
 	}
-	d.compare(g, scores, Interpreted.atLeast(got.DType))
+	d.compare(g, scores, b.p.tol(Interpreted).atLeast(got.DType))
 	return d, nil
 }
 

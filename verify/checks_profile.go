@@ -41,7 +41,7 @@ func (p *prover) checkProvider() (Check, error) {
 		}
 		return e.Op
 	})
-	c, err := p.same("provider", got, want, Device)
+	c, err := p.same("provider", got, want, p.tol(Device))
 	if err == nil && strict && len(p.r.Fallbacks) > 0 {
 		c.Status = Fail
 		c.Where = "on the CPU: " + tallyText(p.r.Fallbacks) + "; --allow-fallback lets them"
@@ -223,7 +223,7 @@ func kernelParts(v *graph.Value, weights []string, parts *[]string) {
 		if slices.ContainsFunc(weights, func(w string) bool { return v.Name() == w || strings.HasPrefix(v.Name(), w+"[") }) {
 			*parts = append(*parts, v.Name())
 		}
-	case v.Producer() != nil && v.Producer().Is("Concat", "Pad", "Slice", "Split", "Neg", "Reshape", "Transpose"):
+	case v.Producer() != nil && v.Producer().Is("Concat", "Pad", "Slice", "Split", "Neg", "Reshape", "Transpose", "Cast"):
 		for _, in := range v.Producer().Inputs() {
 			kernelParts(in, weights, parts)
 		}

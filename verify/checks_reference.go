@@ -30,7 +30,7 @@ func (p *prover) checkReference() (Check, error) {
 		if err != nil {
 			return Check{}, err
 		}
-		c, err := p.same("reference", got, want, Reordered)
+		c, err := p.same("reference", got, want, p.tol(Reordered))
 		if err != nil {
 			return c, err
 		}
@@ -96,6 +96,9 @@ func (p *prover) checkMasks() (Check, error) {
 	}
 	if ties > 0 {
 		c.Figure += fmt.Sprintf(", %d ties apart", ties)
+		if p.s.Rounding > 0 {
+			c.Figure = fmt.Sprintf("%d flips, %.1f %% selected, %d turned by rounding", flips, 100*p.r.Masks.Ratio(), ties)
+		}
 	}
 	if flips > 0 {
 		c.Status, c.Where = Fail, where
@@ -118,7 +121,7 @@ func (p *prover) flips(got, want [][][]uint8, margins []float64, scale float64) 
 				if got[clip][b][t] == want[clip][b][t] {
 					continue
 				}
-				if margin >= 0 && margin <= tieMargin*scale {
+				if margin >= 0 && margin <= p.tieMargin()*scale {
 					ties++
 					continue
 				}
@@ -294,7 +297,7 @@ func (p *prover) checkForcedCells(name string, clips [][]float32, choose, cells 
 	if err != nil {
 		return Check{}, err
 	}
-	c, err := p.same(name, got, want, Reordered)
+	c, err := p.same(name, got, want, p.tol(Reordered))
 	if err == nil && c.Status == Fail {
 		ref, err := p.reference(false)
 		if err != nil {

@@ -20,7 +20,7 @@ func (p *prover) checkSource() (Check, error) {
 		return Check{Status: Fail, Figure: "not recognised", Where: "nothing can be said of an AFNet's source that is none: " + p.s.SourceUnknown}, nil
 	}
 	c := Check{Status: Pass, Limit: "as the rewrite has it"}
-	reason, layers := p.s.Network.DescendsFrom(p.s.SourceNetwork, p.s.Origin)
+	reason, layers := p.s.Network.DescendsFrom(p.s.SourceNetwork, p.s.Origin, p.s.Unit)
 	if reason != "" {
 		c.Status, c.Figure, c.Where = Fail, "another network", reason
 		return c, nil
@@ -68,7 +68,7 @@ func (p *prover) checkIdentity() (Check, error) {
 			tol = Half
 		}
 	}
-	return p.same("identity", got, want, tol)
+	return p.same("identity", got, want, p.tol(tol))
 }
 
 // checkAgreement runs model and source on every video.

@@ -57,6 +57,19 @@ var (
 	Half = Tolerance{Name: "half", Scale: 2e-2}
 )
 
+// tol widens a tolerance to what a file that does not compute in float32 may
+// lose by rounding.
+func (p *prover) tol(t Tolerance) Tolerance {
+	if p.s != nil && p.s.Rounding > t.Scale {
+		t = Tolerance{Name: t.Name, Scale: p.s.Rounding}
+	}
+	return t
+}
+
+// tieMargin is the navigation margin, in parts of the largest one, under which
+// rounding may flip a frame: such a flip is not a numeric fault.
+func (p *prover) tieMargin() float64 { return max(1e-5, p.s.Rounding) }
+
 // atLeast widens a tolerance to one unit in the last place of outputs of half
 // precision: what is equal before that rounding may fall on either side of it.
 func (t Tolerance) atLeast(d graph.DataType) Tolerance {

@@ -8,10 +8,6 @@ import (
 	"github.com/afc-project/afc/graph"
 )
 
-// tieMargin is the navigation margin, in parts of the largest one, under which
-// rounding may flip a frame: such a flip is not a numeric fault.
-const tieMargin = 1e-5
-
 // shown returns a copy of m with the choices and logits of its focal blocks
 // among the outputs, as far as its top level has them, under their own names.
 func (p *prover) shown(m *graph.Model) *graph.Model {

@@ -41,7 +41,7 @@ func (p *prover) place(b *beside) string {
 			return fmt.Sprintf("; the place was not found: %v", err)
 		}
 		for _, l := range chunk {
-			d, shows, err := l.against(got, values[l.key])
+			d, shows, err := l.against(got, values[l.key], p.tol(Interpreted))
 			switch {
 			case err != nil:
 				return fmt.Sprintf("; the place was not found: %v", err)
@@ -162,7 +162,7 @@ func madeAs(v *graph.Value) string {
 
 // against compares a layer with the last of the values that have its shape,
 // which is what leaves the layer. Shows is false if there is none.
-func (l layer) against(got *outcome, names []string) (d Difference, shows bool, err error) {
+func (l layer) against(got *outcome, names []string, tol Tolerance) (d Difference, shows bool, err error) {
 	m := l.maps[0]
 	want := []int64{int64(len(l.maps)), int64(m.C), int64(m.H), int64(m.W)}
 	for _, name := range slices.Backward(names) {
@@ -175,14 +175,14 @@ func (l layer) against(got *outcome, names []string) (d Difference, shows bool, 
 			dims = slices.Delete(slices.Clone(dims), 1, 2)
 		}
 		if slices.Equal(dims, want) {
-			d, err = l.compare(t)
+			d, err = l.compare(t, tol)
 			return d, true, err
 		}
 	}
 	return d, false, nil
 }
 
-func (l layer) compare(got *graph.Tensor) (Difference, error) {
+func (l layer) compare(got *graph.Tensor, tol Tolerance) (Difference, error) {
 	d := Difference{Output: l.key, Dims: got.Dims}
 	g, err := float64s(got)
 	if err != nil {
@@ -192,6 +192,6 @@ func (l layer) compare(got *graph.Tensor) (Difference, error) {
 	for _, m := range l.maps {
 		want = append(want, m.V...)
 	}
-	d.compare(g, want, Interpreted)
+	d.compare(g, want, tol)
 	return d, nil
 }

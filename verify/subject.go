@@ -40,6 +40,11 @@ type Subject struct {
 	Network           *interpret.Network
 	TrunkIn, TrunkOut string
 
+	// Unit is the unit roundoff of the type that the file computes in, where that
+	// is not float32: 2⁻¹¹ of half precision. Rounding is then how far its answers
+	// may lie from those of float32, in parts of the largest.
+	Unit, Rounding float64
+
 	// Variant writes a network like the file's in the file's way.
 	Variant func(interpret.Variant) (*Variant, error)
 

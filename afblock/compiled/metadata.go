@@ -29,6 +29,25 @@ func ParseSampling(s string) (Sampling, error) {
 	return Argmax, fmt.Errorf("sampling %q: expected argmax or gumbel", s)
 }
 
+// Precision is the type that a model computes in.
+type Precision string
+
+const (
+	FP32 Precision = ""     // float32
+	FP16 Precision = "fp16" // float16, but for what decides (package graph/half)
+)
+
+// ParsePrecision reads "fp32" or "fp16".
+func ParsePrecision(s string) (Precision, error) {
+	switch s {
+	case "fp32":
+		return FP32, nil
+	case "fp16":
+		return FP16, nil
+	}
+	return FP32, fmt.Errorf("precision %q: expected fp32 or fp16", s)
+}
+
 // FileInfo is what a compiled model's metadata says of the file itself, beyond
 // the network in it.
 type FileInfo struct {
@@ -36,6 +55,9 @@ type FileInfo struct {
 	Sampling Sampling `json:"sampling,omitempty"`
 	Budget   []int    `json:"budget,omitempty"` // of the lowering topk, by block or one for all
 	Masks    bool     `json:"masks,omitempty"`  // there is an output "masks"
+
+	Precision Precision `json:"precision,omitempty"`    // that it computes in
+	IO        Precision `json:"io_precision,omitempty"` // of inputs and outputs
 
 	// TrunkIn and TrunkOut name the values that the stem reads and the last
 	// stage makes. What lies outside them is the source's, kept as it was; both

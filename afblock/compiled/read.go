@@ -13,6 +13,8 @@ import (
 	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/afblock/weights"
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/graph/half"
+	"github.com/afc-project/afc/graph/op"
 )
 
 // Is reports whether afc wrote the model.
@@ -41,6 +43,9 @@ func ReadModel(m *graph.Model) (*afblock.Network, FileInfo, error) {
 	if file == nil {
 		return fail("", "metadata %s does not describe a file", names.NetworkKey)
 	}
+	if m, err = inFloat32(m, file); err != nil {
+		return nil, FileInfo{}, err
+	}
 	stored := weightsOf(m)
 	net, err := sk.BindAmong(stored)
 	if stored.err != nil {
@@ -68,6 +73,26 @@ func ReadModel(m *graph.Model) (*afblock.Network, FileInfo, error) {
 		}
 	}
 	return net, *file, nil
+}
+
+// inFloat32 returns the model as it was before it was made to compute in half
+// precision; weights stay rounded.
+func inFloat32(m *graph.Model, file *FileInfo) (*graph.Model, error) {
+	for _, p := range []Precision{file.Precision, file.IO} {
+		if p != FP32 && p != FP16 {
+			return nil, &graph.Error{File: m.Path, Reason: fmt.Sprintf("metadata %s: precision %q is not known", names.NetworkKey, p)}
+		}
+	}
+	if file.Precision == FP32 {
+		return m, nil
+	}
+	wide := m.Clone()
+	if _, err := half.Widen(wide); err != nil {
+		return nil, err
+	}
+	op.Infer(wide)
+	half.Bypass(wide)
+	return wide, nil
 }
 
 // typed refuses a model without outputs, and inputs and outputs whose type, of

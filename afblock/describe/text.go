@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/afc-project/afc/afblock/compiled"
 	"github.com/afc-project/afc/internal/terminal"
 )
 
@@ -48,6 +49,13 @@ func (d *Description) WriteText(w io.Writer) error {
 	fact("head", "%d → %d classes, %s%s", d.Head.Features, d.Head.Classes, d.Head.Consensus, softmax)
 	if a := d.AF; a != nil {
 		fact("lowering", "%s, unselected frames: %s", cmp.Or(a.Lowering, "none"), a.Unselected)
+		if a.Precision == compiled.FP16 {
+			ports := "float32"
+			if a.IO == compiled.FP16 {
+				ports = "half"
+			}
+			fact("precision", "half (fp16), choices in float32; inputs and outputs %s", ports)
+		}
 		fact("origin", "%s", cmp.Or(a.Tune, a.Fit, a.Origin))
 		if a.FineTune {
 			fact("note", "weights were transplanted, not trained: fine-tune before use")

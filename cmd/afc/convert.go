@@ -39,7 +39,7 @@ func (a *app) convertCommand() *cli.Command {
 			&cli.StringFlag{Name: "outputs", Usage: "further outputs: masks"},
 			inputShapesFlag(),
 			jsonFlag(),
-		}, passFlags()),
+		}, formFlags(), passFlags()),
 		Action: a.convert,
 	}
 }
@@ -83,7 +83,7 @@ func convertOptions(c *cli.Context) (afc.ConvertOptions, error) {
 		Navigation: c.String("navigation"), StrideAt: c.String("stride-at"), GateOpen: c.Bool("gate-open"),
 		SpatialPattern: c.String("spatial-pattern"),
 		Unselected:     c.String("unselected"), Sampling: c.String("sampling"),
-		Lowering: codegen.Lowering(c.String("lowering")), Target: codegen.Target(c.String("target")),
+		Lowering: codegen.Lowering(c.String("lowering")), Target: codegen.Target(c.String("target")), Form: form(c),
 	}
 	for name, to := range map[string]*int{
 		"frames": &opt.Frames, "source-frames": &opt.SourceFrames, "alpha": &opt.Alpha, "focal-groups": &opt.FocalGroups,

@@ -67,6 +67,9 @@ func (a *app) printExport(r *afc.ExportReport) error {
 	} else {
 		fmt.Fprintf(a.stdout, "%s: written\n", r.Output)
 	}
+	if r.Rounded {
+		fmt.Fprintln(a.stdout, "the file is of half precision: these weights, but for navigation's, are rounded to it; export the float32 AFNet to train on")
+	}
 	for _, what := range r.Cannot {
 		fmt.Fprintf(a.stdout, "the authors' code cannot express %s\n", what)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -32,7 +33,7 @@ func (a *app) fitCommand() *cli.Command {
 			&cli.StringFlag{Name: "for", Value: string(fit.Schedule), Usage: "selections to fit for: schedule (what --navigation says) or any"},
 			&cli.IntFlag{Name: "rows", Value: fit.DefaultRows, Usage: "positions of the maps that a regression looks at"},
 			&cli.Uint64Flag{Name: "seed", Usage: "seed of positions and of random selections"},
-		}, rewriteFlags()...), inputFlags()...),
+		}, slices.Concat(rewriteFlags(), formFlags())...), inputFlags()...),
 			&cli.IntFlag{Name: "threads", Usage: "threads of ONNX Runtime (default: one a core)"},
 			&cli.BoolFlag{Name: "resume", Usage: "keep the fit so far in AF.onnx.fit (as large as the clips' activations), and go on from an interrupted one"},
 			&cli.StringFlag{Name: "report", Usage: "write what was fitted as a web page to `FILE`.html too"},
@@ -52,7 +53,7 @@ func fitOptions(c *cli.Context) (opt afc.FitOptions, err error) {
 	opt = afc.FitOptions{
 		Model: c.Args().First(), ExternalData: c.Bool("external-data"), InputShapes: c.StringSlice("input-shapes"),
 		Navigation: c.String("navigation"), StrideAt: c.String("stride-at"), Unselected: c.String("unselected"),
-		Target: codegen.Target(c.String("target")),
+		Target: codegen.Target(c.String("target")), Form: form(c),
 		Resume: c.Bool("resume"),
 		Fit:    fit.Options{Held: c.Int("held"), For: fit.Masks(c.String("for")), Seed: c.Uint64("seed")},
 	}

@@ -35,10 +35,31 @@ func inputShapesFlag() cli.Flag {
 	}
 }
 
+// formFlags say how a model is written.
+func formFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "precision", Usage: "compute in fp32, or in fp16, half precision, but for what chooses frames (default: fp32, or as an AFNet has it)"},
+		&cli.StringFlag{Name: "io-precision", Usage: "with --precision fp16: inputs and outputs in fp32 or fp16 (default: fp32)"},
+		&cli.IntFlag{Name: "opset", Usage: "write ONNX's operators as of version `N`, 13 to 24 (default: the source's, at least 13)"},
+	}
+}
+
+// form reads formFlags.
+func form(c *cli.Context) afc.Form {
+	f := afc.Form{Precision: c.String("precision"), IOPrecision: c.String("io-precision"), Opset: c.Int("opset")}
+	if c.IsSet("opset") && f.Opset == 0 {
+		f.Opset = -1 // as wrong as any other
+	}
+	return f
+}
+
 // flagOf is the flag that sets an option of package afc: FocalGroups is
 // --focal-groups.
 func flagOf(option string) string {
 	var b strings.Builder
+	if option == "IOPrecision" {
+		return "--io-precision"
+	}
 	for i, r := range option {
 		if unicode.IsUpper(r) && i > 0 {
 			b.WriteByte('-')

@@ -71,13 +71,16 @@ func TestEveryFlagCounts(t *testing.T) {
 		"frames": try("--frames", "3"), "navigation": try("--navigation", "all"), "gate-open": try("--gate-open"), "size": try("--size", "48"),
 		"shift": try("--shift"), "shift-div": {[]string{"--shift"}, []string{"--shift-div", "4"}},
 		"lowering": try("--lowering", "mask"), "target": try("--target", "cuda"),
-		"budget":     {[]string{"--lowering", "topk", "--budget", "1"}, []string{"--budget", "2"}},
+		"budget": {[]string{"--lowering", "topk", "--budget", "1"}, []string{"--budget", "2"}},
+		"opset":  try("--opset", "17"), "precision": try("--precision", "fp16"), "io-precision": {[]string{"--precision", "fp16"}, []string{"--io-precision", "fp16"}},
 		"unselected": try("--unselected", "zero"), "sampling": try("--sampling", "gumbel"), "outputs": try("--outputs", "masks"),
 		"weights-key":     try("--weights-key", "state_dict_ema"),
 		"spatial":         try("--spatial", "1"),
 		"spatial-pattern": {[]string{"--spatial", "1", "--spatial-pattern", "center:0"}, []string{"--spatial-pattern", "all"}},
 	})
-	optimize := merged(pass, map[string]flagTry{"stop-after": steps("--stop-after", "dead-code"), "skip-pass": steps("--skip-pass", "fold-batchnorm")})
+	optimize := merged(pass, map[string]flagTry{
+		"opset": try("--opset", "17"), "precision": try("--precision", "fp16"), "io-precision": {[]string{"--precision", "fp16"}, []string{"--io-precision", "fp16"}},
+		"stop-after": steps("--stop-after", "dead-code"), "skip-pass": steps("--skip-pass", "fold-batchnorm")})
 	for _, c := range []struct {
 		command string
 		tries   map[string]flagTry
@@ -244,6 +247,7 @@ func TestEveryRunFlagIsRead(t *testing.T) {
 	})
 	fitted := merged(random, map[string]flagTry{
 		"output": {nil, []string{"-o", "x.onnx"}}, "force": try("--force"), "external-data": try("--external-data"), "clips": try("--clips", "9"), "held": try("--held", "3"),
+		"opset": try("--opset", "17"), "precision": try("--precision", "fp16"), "io-precision": {[]string{"--precision", "fp16"}, []string{"--io-precision", "fp16"}},
 		"for": try("--for", "any"), "rows": try("--rows", "99"), "frames": try("--frames", "3"), "source-frames": try("--source-frames", "5"),
 		"navigation": try("--navigation", "all"), "alpha": try("--alpha", "4"), "focal-groups": try("--focal-groups", "1"), "stride-at": try("--stride-at", "source"),
 		"unselected": try("--unselected", "zero"), "target": try("--target", "cuda"), "input-shapes": try("--input-shapes", "1,2"),

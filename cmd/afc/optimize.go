@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/urfave/cli/v2"
 
 	"github.com/afc-project/afc"
@@ -13,7 +15,7 @@ func (a *app) optimizeCommand() *cli.Command {
 		UsageText: "afc optimize MODEL.onnx -o OUT.onnx [flags]",
 		Description: "Folds constants and shape arithmetic, writes the temporal shift as ONNX Runtime runs\n" +
 			"it best, folds batch normalisation, removes what is dead or doubled. No AFNet.",
-		Flags:  append([]cli.Flag{outputFlag(), externalDataFlag(), inputShapesFlag(), jsonFlag()}, passFlags()...),
+		Flags:  slices.Concat([]cli.Flag{outputFlag(), externalDataFlag(), inputShapesFlag(), jsonFlag()}, formFlags(), passFlags()),
 		Action: a.optimize,
 	}
 }
@@ -22,7 +24,7 @@ func (a *app) optimize(c *cli.Context) error {
 	if c.NArg() < 1 || c.NArg() > 2 {
 		return usagef("optimize takes MODEL.onnx and OUT.onnx, got %d arguments", c.NArg())
 	}
-	opt := afc.OptimizeOptions{Model: c.Args().Get(0), ExternalData: c.Bool("external-data"), InputShapes: c.StringSlice("input-shapes")}
+	opt := afc.OptimizeOptions{Model: c.Args().Get(0), ExternalData: c.Bool("external-data"), InputShapes: c.StringSlice("input-shapes"), Form: form(c)}
 	var err error
 	if opt.Output, err = outputPath(c, c.Args().Get(1)); err != nil {
 		return err

@@ -23,6 +23,7 @@ here = os.path.dirname(os.path.abspath(__file__))
 # Right is within this much of the largest answer, where a column has no limit of its own.
 TOLERANCE = 1e-4
 TOLERANCES = {"quantize": 0.5}  # uint8 weights and activations, by the runtime's own defaults
+HALF = 2e-2  # of files of half precision: four roundings' worth of the root of the layers
 
 TIMEOUT = 1800  # seconds for all files in a runtime
 
@@ -73,7 +74,8 @@ def judged(column, name, result):
     """A cell: "ok", or the number of the note that says why not; and whether that is known."""
     failure = result.get("failure")
     if failure is None:
-        if result["error"] <= TOLERANCES.get(column, TOLERANCE):
+        limit = HALF if "fp16" in name else TOLERANCE
+        if result["error"] <= TOLERANCES.get(column, limit):
             return "ok", None
         failure = f"wrong by {result['error']:.1e} of the largest answer"
     for number, (columns, pattern, _) in enumerate(notes.NOTES, 1):
@@ -106,7 +108,7 @@ def check_tolerance(rows, oldest, web, columns):
 
 
 def document(cells, rows, columns, versions):
-    lines = [notes.HEAD.format(tolerance=f"{TOLERANCE:.0e}", versions=versions)]
+    lines = [notes.HEAD.format(tolerance=f"{TOLERANCE:.0e}", half=f"{HALF:.0e}", versions=versions)]
     for family in models.FAMILIES:
         lines += [f"\n## {family}\n", "| file | batch | " + " | ".join(columns) + " |", "|---|---|" + "---|" * len(columns)]
         for f, batch, name, path, _ in rows:

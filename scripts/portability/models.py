@@ -16,6 +16,12 @@ MADE = {
     "topk": ["convert", "--lowering", "topk", "--budget", "8"],
     "`--target openvino`": ["convert", "--target", "openvino"],
     "`--target tract`": ["convert", "--target", "tract"],
+    "optimize, fp16": ["optimize", "--precision", "fp16"],
+    "mask, fp16": ["convert", "--lowering", "mask", "--precision", "fp16"],
+    "gather, fp16": ["convert", "--lowering", "gather", "--precision", "fp16"],
+    "branch, fp16": ["convert", "--lowering", "branch", "--precision", "fp16"],
+    "topk, fp16": ["convert", "--lowering", "topk", "--budget", "8", "--precision", "fp16"],
+    "gather, opset 24": ["convert", "--lowering", "gather", "--opset", "24"],
 }
 FAMILIES = {"TSN": [], "TSM": ["-shift", "pad"]}
 BATCHES = {"fixed": [], "open": ["-dynamic"]}
@@ -65,7 +71,7 @@ def make(folder, afc, testmodel):
             random_navigation(base + "start.safetensors", base + "weights.safetensors")
             rows.append((family, batch, "source", source, source))
             for name, command in MADE.items():
-                path = base + name.strip("`").replace("--target ", "for-") + ".onnx"
+                path = base + name.strip("`").replace("--target ", "for-").replace(", ", "-").replace(" ", "") + ".onnx"
                 weights = ["--weights", base + "weights.safetensors"] if command[0] == "convert" else []
                 run(afc, command[0], source, *weights, *command[1:], "-o", path)
                 rows.append((family, batch, name, path, base + "mask.onnx" if weights else source))

@@ -9,7 +9,8 @@ longer holds: every cell is run, on a ResNet-50 of 16 channels, 8 frames of 64²
 in the AFNets navigation chooses by what it sees. `source` is the export itself, which afc does not touch.
 
 ok: the file loads and its answer is within {tolerance} of the largest one of ONNX Runtime with its optimisations off, on the source
-or, for an AFNet, on the `mask` lowering (which `make test` holds to a network computed in float64). `fixed` takes one clip;
+or, for an AFNet, on the `mask` lowering (which `make test` holds to a network computed in float64); a file of half precision (fp16,
+inputs and outputs float32) within {half}. `fixed` takes one clip;
 `open` any number, here two. An answer that is wrong on purpose is told in every column.
 
 {versions}

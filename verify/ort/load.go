@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/graph/op"
 )
 
 // maxInMemory is the most bytes of a model that is given to the runtime whole.
@@ -40,8 +41,15 @@ func NewSession(m *graph.Model, opt SessionOptions) (*Session, error) {
 // take. Nothing is lost on the way there and back.
 func widened(m *graph.Model) (*graph.Model, map[string]graph.DataType) {
 	narrow := map[string]graph.DataType{}
-	for _, v := range m.Graph.Outputs() {
-		if dt := v.Type.Elem; (dt == graph.Float16 || dt == graph.BFloat16) && !v.Type.Shape.Static() {
+	typed := m.Graph.Outputs()
+	if slices.ContainsFunc(typed, func(v *graph.Value) bool { return v.Type.Elem == graph.Undefined }) {
+		inferred := m.Clone()
+		op.Infer(inferred)
+		typed = inferred.Graph.Outputs()
+	}
+	for i, v := range typed {
+		declared := m.Graph.Outputs()[i].Type
+		if dt := v.Type.Elem; (dt == graph.Float16 || dt == graph.BFloat16) && !(declared.Elem == dt && declared.Shape.Static()) {
 			narrow[v.Name()] = dt
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/afc-project/afc/afblock/compiled"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/graph/half"
 	"github.com/afc-project/afc/interpret"
 	"github.com/afc-project/afc/verify"
 )
@@ -30,6 +31,9 @@ func Of(m *graph.Model) (*verify.Subject, *afblock.Network, error) {
 	}
 	if net.Fit != nil {
 		s.Fitted = net.Fit.String()
+	}
+	if file.Precision == compiled.FP16 {
+		s.Unit, s.Rounding = half.Unit, half.Drift(m.Graph)
 	}
 	s.Variant = func(v interpret.Variant) (*verify.Variant, error) { return variantOf(net, codegen.OptionsOf(file), v) }
 	s.Reference = func(masksIn bool) (*graph.Model, error) {
@@ -74,6 +78,11 @@ func variantOf(net *afblock.Network, opt codegen.Options, v interpret.Variant) (
 	m, _, err := codegen.Lower(other, opt)
 	if err != nil {
 		return nil, err
+	}
+	if opt.Precision == compiled.FP16 {
+		if _, err := half.Narrow(m, opt.IO == compiled.FP16); err != nil {
+			return nil, err
+		}
 	}
 	interpreted, err := interpret.New(other)
 	return &verify.Variant{Model: m, Network: interpreted, Blocks: blocks, Budget: opt.Budget, Masks: opt.MasksOutput}, err
