@@ -15,7 +15,8 @@
 //
 // Each takes one struct of options whose zero values are the defaults, and
 // returns a report, which encoding/json writes as the program's --json does. An
-// option that the run cannot honour is an *OptionError (paths.go): none is
+// option that the run cannot honour is an *OptionError (paths.go; form.go, of
+// options that say how a file is written): none is
 // ignored. Outputs are written whole or not at all (files.go; external.go, with
 // their weights beside them). errors.go, shapes.go, text.go and origin.go (what an AFNet was made
 // from), version.go are

@@ -15,6 +15,7 @@
 //   - domain.go: recognition, the rewrite, weights, lowering; reshift.go: shifts of trunks that are not recognised.
 //   - inline.go, upgrade.go, normalize.go, affine.go, castlike.go, sequences.go, outputs.go, constants.go, widen.go:
 //     a model in one form.
+//   - half.go, opset.go: the form asked for, half precision and opset.
 //   - fold.go, foldbn.go, shapes.go, noops.go, cse.go, dedupe.go, deadcode.go: less of it.
 //   - merge.go: three of these, for graphs that a program put together.
 package passes

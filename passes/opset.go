@@ -49,6 +49,9 @@ func setOpset(s *State) error {
 			m.Opsets[i].Version = to
 		}
 	}
+	for g := range graphs(m) {
+		g.RemoveUnusedInitializers() // axes that became attributes
+	}
 	m.IRVersion = graph.IRVersionOf(to)
 	s.changed(1)
 	if err := graph.Check(m); err != nil {

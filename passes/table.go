@@ -258,7 +258,6 @@ var Table = []Pass{
 	{
 		Name: "set-opset", Doc: "write the model in the opset asked for, if one is",
 		In: ToConvert | ToOptimize, Run: setOpset,
-		Requires: []Fact{noFunctions, currentOpset},
 	},
 	{
 		Name: "narrow-float16", Doc: "compute in half precision, where that is asked for, but for what decides",
