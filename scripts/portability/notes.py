@@ -57,8 +57,8 @@ NOTES = [
     (
         {"quantize"},
         re.compile(r"Expected layer\d+\.0\.add\.kernel to be an initializer"),
-        "quantize: where the frames of a clip share small maps, two kernels are joined when the file is loaded (the CPU's `branch`, and `optimize` of a TSM); "
-        "stored, those of a ResNet-50's stage 4 would add a seventh to the file. Use another target, or docs/QUANTIZE.md.",
+        "quantize: where the frames of a clip share small maps, two kernels are joined when the file is loaded (the CPU's `branch`); "
+        "stored beside the two, those of a ResNet-50's stage 4 would add a seventh to the file. Use another target, or docs/QUANTIZE.md.",
     ),
     (
         {"openvino"},
@@ -70,5 +70,25 @@ NOTES = [
         {"opencv"},
         re.compile("parse error"),
         "opencv: it has no Scan, nor all that `branch` computes for one at run time.",
+    ),
+    (
+        {"ort-oldest"},
+        re.compile("Unsupported model IR version: 1[0-9], max supported IR version: 9"),
+        "ort-oldest: it is older than opset 24, and reads up to 19: `--opset`.",
+    ),
+    (
+        {"tract"},
+        re.compile("Gemm ToTypedTranslator"),
+        "tract: it gives float32 out of a Gemm of half precision, where its own check wants half.",
+    ),
+    (
+        {"opencv-classic"},
+        re.compile("CV_16FC1"),
+        "opencv-classic: the old importer knows no half precision; the new engine reads the file.",
+    ),
+    (
+        {"quantize"},
+        re.compile(r"tensor\(float16\)"),
+        "quantize: the quantiser takes float32. Quantise the file that `--precision` did not touch.",
     ),
 ]
