@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -24,7 +25,8 @@ import (
 // recognised, operators are counted as the model stands, and options about
 // clips and networks are refused.
 type EstimateOptions struct {
-	Model        string            // path of an ONNX model
+	Model        string            // path of an ONNX model, or
+	Arch         string            // a network by its name, one of Architectures, without a file
 	InputShapes  []string          // fix open sizes of inputs: "video:1,8,3,224,224", or the sizes alone
 	SourceFrames int               // frames a clip of a source; 0: as its graph says
 	Outputs      []string          // paths that the caller will write, which must not be the model's files
@@ -128,6 +130,16 @@ func Estimate(_ context.Context, opt EstimateOptions) (*CostReport, error) {
 	return e.report()
 }
 
+// Architectures lists the networks that Estimate knows by name.
+func Architectures() []string { return afblock.Architectures() }
+
+// archClasses is how many classes a network without a file has: those of
+// Something-Something, on which the paper compares costs.
+const archClasses = 174
+
+// archFrames is how many frames a clip of it has where nobody says.
+const archFrames = 8
+
 // estimate is one run of Estimate.
 type estimate struct {
 	EstimateOptions
@@ -163,7 +175,52 @@ func (e *estimate) check() error {
 	return checkLowering(e.Lowering, e.Budget)
 }
 
+// byName counts a network without a file.
+func (e *estimate) byName() (*CostReport, error) {
+	if e.Model != "" {
+		return nil, optionf("Arch", e.Arch, "it is counted without a file: give a model or {Arch}")
+	}
+	if len(e.InputShapes) > 0 {
+		return nil, optionf("InputShapes", nil, "it is about a model's inputs; {Arch} takes {Frames} and {Size}")
+	}
+	if !slices.Contains(Architectures(), e.Arch) {
+		return nil, optionf("Arch", e.Arch, "expected one of %s", List(Architectures()))
+	}
+	why := "a network by its name has its form, and no file to lower"
+	if err := e.refuse(why, "SourceFrames", "Alpha", "FocalGroups", "StrideAt", "Lowering", "Budget"); err != nil {
+		return nil, err
+	}
+	if e.By == "operator" {
+		return nil, optionf("By", e.By, "a network by its name has no operators: expected stage or block")
+	}
+	r := &CostReport{Model: e.Arch, Convention: conventionText(e.convention), Note: fmt.Sprintf("with %d classes", archClasses)}
+	frames := e.Frames
+	if len(frames) == 0 {
+		frames = []int{archFrames}
+	}
+	for _, t := range frames {
+		net, err := afblock.Architecture(e.Arch, t, archClasses)
+		if err != nil {
+			return nil, err
+		}
+		if len(net.Navigation()) == 0 && e.Ratio != nil {
+			return nil, optionf("Ratio", nil, "a %s computes every frame; AFNets are af-…", e.Arch)
+		}
+		d := describe.Network(net)
+		r.Network = d.Method + " " + d.Backbone
+		one := *e
+		one.Frames = []int{t}
+		if err := one.clips(r, net); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
 func (e *estimate) report() (*CostReport, error) {
+	if e.Arch != "" {
+		return e.byName()
+	}
 	r := &CostReport{Model: e.Model, Convention: conventionText(e.convention)}
 	e.step("reading " + e.Model)
 	m, err := openModel(e.Model, e.Outputs...)
@@ -289,6 +346,9 @@ func (e *estimate) clip(net *afblock.Network, t int, size [2]int) (ClipCost, err
 			return clip, err
 		}
 		clip.Columns = append(clip.Columns, column)
+		if e.Arch != "" {
+			return clip, nil // there are no weights to make an AFNet of
+		}
 		opt := afblock.RewriteOptions{Frames: t, Alpha: e.Alpha, Groups: e.FocalGroups, StrideAt: e.strideAt}
 		if opt.Navigation, err = afblock.ParsePattern("all"); err != nil {
 			return clip, err

@@ -106,8 +106,8 @@ func TestEveryFlagCounts(t *testing.T) {
 			"ratio": try("--ratio", "0.3"), "frames": try("--frames", "3,5"), "size": try("--size", "48"), "convention": try("--convention", "flop"),
 			"by": try("--by", "block"), "lowering": try("--lowering", "gather"), "plot": try("--plot", "OUT/x.svg"), "csv": try("--csv"), "json": try("--json"),
 			"budget":       {[]string{"--lowering", "topk", "--budget", "1"}, []string{"--budget", "2"}},
-			"input-shapes": try("--input-shapes", "2,4,3,48,48"),
-		}), []flagPath{{"source", []string{source}}, {"AFNet", []string{af}}, {"other", []string{other}}, {"operators", []string{source, "--by", "operator", "--input-shapes", "1,4,3,32,32"}}}},
+			"input-shapes": try("--input-shapes", "2,4,3,48,48"), "arch": try("--arch", "af-resnet50"),
+		}), []flagPath{{"source", []string{source}}, {"AFNet", []string{af}}, {"name", []string{"--arch", "af-mobilenetv3"}}, {"plain name", []string{"--arch", "tsn-resnet50"}}, {"other", []string{other}}, {"operators", []string{source, "--by", "operator", "--input-shapes", "1,4,3,32,32"}}}},
 		{"export", map[string]flagTry{
 			"output": try("-o", "OUT/other.safetensors"), "json": try("--json"), "format": try("--format", "pth"),
 			"source":        {[]string{"--format", "pytorch"}, []string{"--source", source}},

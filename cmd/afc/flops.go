@@ -19,11 +19,12 @@ func (a *app) flopsCommand() *cli.Command {
 			{
 				Name:      "estimate",
 				Usage:     "count from shapes: a source, its AFNet at ratios of selected frames, or any ONNX model",
-				UsageText: "afc flops estimate MODEL.onnx [flags]",
+				UsageText: "afc flops estimate MODEL.onnx [flags]\nafc flops estimate --arch NAME [flags]",
 				Description: "Counts are for one clip. A model that is no TSN/TSM ResNet is counted by operator, for\n" +
 					"one run. --ratio takes shares of selected frames, a column each (0.25,0.5,1), or one\n" +
 					"column of blocks by name, with the rest (layer1=0.3,layer2.refine_module.0=0.5,rest=1).",
 				Flags: []cli.Flag{
+					&cli.StringFlag{Name: "arch", Usage: "count the network of this `NAME`, without a file: " + afc.List(afc.Architectures())},
 					&cli.StringFlag{Name: "ratio", Usage: "`SHARES` of frames that blocks select (default: 0.25,0.5,1)"},
 					&cli.StringFlag{Name: "frames", Usage: "frames a clip, a list: `8,12,16`"},
 					sourceFramesFlag(),

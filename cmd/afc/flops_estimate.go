@@ -10,8 +10,11 @@ import (
 )
 
 func (a *app) flopsEstimate(c *cli.Context) error {
-	if c.NArg() != 1 {
+	switch arch := c.String("arch"); {
+	case arch == "" && c.NArg() != 1:
 		return usagef("flops estimate takes MODEL.onnx, got %d arguments", c.NArg())
+	case arch != "" && c.NArg() != 0:
+		return usagef("flops estimate takes MODEL.onnx or --arch, not both")
 	}
 	if c.Bool("csv") && c.Bool("json") {
 		return usagef("--csv and --json both go to standard output: choose one")
@@ -44,7 +47,7 @@ func (a *app) flopsEstimate(c *cli.Context) error {
 
 func estimateOptions(c *cli.Context) (afc.EstimateOptions, error) {
 	opt := afc.EstimateOptions{
-		Model: c.Args().First(), InputShapes: c.StringSlice("input-shapes"), Outputs: []string{c.String("plot")},
+		Model: c.Args().First(), Arch: c.String("arch"), InputShapes: c.StringSlice("input-shapes"), Outputs: []string{c.String("plot")},
 		By: c.String("by"), Convention: c.String("convention"), StrideAt: c.String("stride-at"),
 		Lowering: codegen.Lowering(c.String("lowering")),
 	}

@@ -50,8 +50,10 @@ func printRows(w io.Writer, clip *afc.ClipCost, u unit) error {
 		if err := t.Write(w, "  "); err != nil {
 			return err
 		}
+		if af = af[1:]; len(af) == 0 {
+			return nil
+		}
 		fmt.Fprintln(w)
-		af = af[1:]
 	}
 	header := []string{"AFNet, frames selected", "parameters"}
 	for _, column := range af {

@@ -77,6 +77,31 @@ func TestFlopsOfAFNet(t *testing.T) {
 	}
 }
 
+// TestFlopsPaperRows: the rows of the paper's tables out of one command each. The
+// ratios are those that the reported costs imply (docs/FLOPS.md), but for
+// AF-MobileNetV3, whose rows are reported at 0.4 and 0.8.
+func TestFlopsPaperRows(t *testing.T) {
+	for _, tc := range []struct {
+		arch, frames, ratio string
+		want, within        float64 // G as the authors count; half of the last digit reported
+	}{
+		{"tsm-resnet50", "8", "", 32.7, 0.05},
+		{"af-resnet50", "8", "0.43,0.57", 18.3, 0.05}, {"af-resnet50", "8", "0.57", 19.5, 0.05},
+		{"af-resnet50", "12", "0.463", 27.9, 0.05}, {"af-resnet50", "12", "0.766", 31.7, 0.05},
+		{"af-mobilenetv3", "12", "0.4", 2.2, 0.05}, {"af-mobilenetv3", "12", "0.8", 2.3, 0.05},
+	} {
+		args := []string{"--arch", tc.arch, "--frames", tc.frames}
+		column := 0
+		if tc.ratio != "" {
+			args, column = append(args, "--ratio", tc.ratio), 1
+		}
+		got := flopsJSON(t, args...).Clips[0].Columns[column].Authors / 1e9
+		if math.Abs(got-tc.want) > tc.within {
+			t.Errorf("%q: %.3f G, the paper reports %.1f", args, got, tc.want)
+		}
+	}
+}
+
 // TestFlopsRefuses holds the messages of wrong requests.
 func TestFlopsRefuses(t *testing.T) {
 	path := modelFile(t, testmodels.Spec{Depth: 18, Width: 8, Frames: 4, Size: 64, Classes: 5})
@@ -91,6 +116,10 @@ func TestFlopsRefuses(t *testing.T) {
 		{[]string{path, "--frames", "0"}, `--frames 0: expected numbers from 1`},
 		{[]string{path, "--lowering", "topk"}, `--lowering topk: needs the frames that blocks compute: --budget`},
 		{nil, `flops estimate takes MODEL.onnx, got 0 arguments`},
+		{[]string{path, "--arch", "af-resnet50"}, `flops estimate takes MODEL.onnx or --arch, not both`},
+		{[]string{"--arch", "af-resnet18"}, `--arch af-resnet18: expected one of tsn-resnet18, tsm-resnet18`},
+		{[]string{"--arch", "af-resnet50", "--lowering", "mask"}, `--lowering: a network by its name has its form, and no file to lower`},
+		{[]string{"--arch", "tsm-resnet50", "--ratio", "0.5"}, `--ratio: a tsm-resnet50 computes every frame; AFNets are af-…`},
 	} {
 		o := tryRun(t, append([]string{"flops", "estimate"}, c.args...)...)
 		if o.code != exitUsage || !strings.Contains(o.stderr, c.want) || o.stdout != "" {
