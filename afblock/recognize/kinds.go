@@ -25,6 +25,8 @@ func kindOf(g *graph.Graph) *kind {
 			"afc reads AFNets from checkpoints, convert --weights CHECKPOINT, and those that it wrote"}
 	case k.depthwise != nil && k.excites != nil:
 		return &kind{fmt.Sprintf("depthwise convolutions (%s) with squeeze-and-excitation: a MobileNetV3, an EfficientNet or the like", k.depthwise), "afc rewrites ResNets"}
+	case k.depthwise != nil && k.relu6 && k.adds:
+		return &kind{fmt.Sprintf("a MobileNetV2: depthwise convolutions (%s) with ReLU6 between and sums behind", k.depthwise), "afc rewrites ResNets"}
 	case k.depthwise != nil:
 		return &kind{fmt.Sprintf("depthwise convolutions (%s): a MobileNet or the like", k.depthwise), "afc rewrites ResNets"}
 	case k.excites != nil && k.spatial != nil:
@@ -40,7 +42,7 @@ func kindOf(g *graph.Graph) *kind {
 // census is what a model's nodes tell of its kind: the first node of each sign.
 type census struct {
 	quantised, vendor, depthwise, excites, spatial, inception *graph.Node
-	resizes, sigmoid, chooses                                 bool
+	resizes, sigmoid, chooses, relu6, adds                    bool
 }
 
 func survey(g *graph.Graph) census {
@@ -68,11 +70,22 @@ func survey(g *graph.Graph) census {
 		case n.Is("Concat") && n.AttrInt("axis", 0) == 1 && joinsBranches(n):
 			note(&k.inception, n)
 		}
+		k.relu6 = k.relu6 || n.Is("Clip") && clipsAt(n, 6)
+		k.adds = k.adds || n.Is("Add") && n.Input(0).Const() == nil && n.Input(1).Const() == nil
 		k.resizes = k.resizes || n.Is("Resize", "Upsample")
 		k.sigmoid = k.sigmoid || n.Is("Sigmoid", "HardSigmoid")
 		k.chooses = k.chooses || n.Is("ArgMax", "Greater", "Less", "GreaterOrEqual", "OneHot", "ScatterElements")
 	}
 	return k
+}
+
+// clipsAt reports whether a Clip's upper bound is a constant.
+func clipsAt(n *graph.Node, bound float32) bool {
+	if t := n.Input(2).Const(); t != nil {
+		v, err := t.Float32s()
+		return err == nil && len(v) == 1 && v[0] == bound
+	}
+	return n.AttrFloat("max", 0) == bound
 }
 
 // depthwise reports whether a convolution takes each channel alone with a square

@@ -85,11 +85,6 @@ func mobileFromKeys(sd *checkpoint.StateDict, prefix string, opt Options) (*Skel
 	return sk, nil
 }
 
-func notAFResNet(sd *checkpoint.StateDict) error {
-	return &checkpoint.Error{File: sd.File,
-		Reason: "not an AF-ResNet: expected the keys conv1.weight and layer1.… behind some prefix, " + found(sd.Names())}
-}
-
 // fromKeys makes the skeleton of an AFNet, from the keys.
 func fromKeys(sd *checkpoint.StateDict, opt Options) (*Skeleton, error) {
 	if prefix, ok := mobilePrefix(sd.Names()); ok {
@@ -98,7 +93,7 @@ func fromKeys(sd *checkpoint.StateDict, opt Options) (*Skeleton, error) {
 	prefix, ok := backbonePrefix(sd.Names())
 	ck := newCheckpointKeys(prefix, sd.Names())
 	if !ok || !ck.has("layer1") {
-		return nil, notAFResNet(sd)
+		return nil, notAFNet(sd)
 	}
 	fc := ck.fc()
 	sk := &Skeleton{shiftDiv: opt.ShiftDiv, pastFirst: opt.PastFirst, structure: structure{

@@ -88,7 +88,7 @@ func fromStructure(sd *checkpoint.StateDict, opt Options) (*afblock.Network, err
 func Replace(net *afblock.Network, sd *checkpoint.StateDict) (*afblock.Network, error) {
 	prefix, ok := backbonePrefix(sd.Names())
 	if !ok {
-		return nil, notAFResNet(sd)
+		return nil, notAFNet(sd)
 	}
 	sk := outline{exported: true}.of(net)
 	sk.Frames, sk.FineTune, sk.Fit, sk.Tune = 0, false, nil, nil

@@ -133,6 +133,17 @@ func TestFromStateDictRefuses(t *testing.T) {
 		sd.Set(key, x)
 		return sd
 	}
+	mobile := func(key string, dims ...int64) *checkpoint.StateDict { // with a tensor of another shape
+		out, n := checkpoint.New(), int64(1)
+		for name, x := range readFixture(t, "afmbv3_tsm_t4").All() {
+			out.Set(name, x)
+		}
+		for _, d := range dims {
+			n *= d
+		}
+		out.Set("module.base_model."+key, graph.Float32s(dims, make([]float32, n)...))
+		return out
+	}
 	conv2 := "module.base_model.layer2.fusion.0.conv2.weight"
 	net, err := FromStateDict(in, Options{})
 	if err != nil {
@@ -155,6 +166,13 @@ func TestFromStateDictRefuses(t *testing.T) {
 		{"branch", without("layer1.refine_module.1."), Options{}},
 		{"downsample", without("layer4.0.downsample"), Options{}},
 		{"twice", twice, Options{}},
+		{"mobilenetv2", with(checkpoint.New(), "features.1.conv.0.0.weight", vector(3, 1)), Options{}},
+		{"mobilenetv3", with(checkpoint.New(), "module.features.4.block.1.0.weight", vector(3, 1)), Options{}},
+		{"stemless", without("base_model.conv1.", "base_model.bn1."), Options{}},
+		{"expansion", mobile("features_stage3_refine.1.conv1.weight", 160, 40, 1, 1), Options{}},
+		{"kernel", mobile("features_stage2_base.0.conv2.weight", 72, 1, 3, 3), Options{}},
+		{"squeeze", mobile("features_stage4.0.se.fc.0.weight", 96, 480), Options{}},
+		{"strides", mobile("conv.weight", 16, 3, 3, 3), Options{StrideAt: afblock.StrideSource}},
 	} {
 		_, err := FromStateDict(tc.sd, tc.opt)
 		var ce *checkpoint.Error
