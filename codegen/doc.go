@@ -12,7 +12,7 @@
 //	branch*.go                        branch: frame by frame without shift (frames,
 //	                                  chains); with it, one clip's frames written out
 //	                                  (unroll), small maps in pieces (pieces), or a Scan
-//	                                  a block (shift)
+//	                                  a block (shift); blocks that are wide inside (hidden)
 //	block.go, conv.go, gate.go,       parts of a network
 //	navigation.go, shift.go
 //	cells.go, tiles.go                choices inside the frames; cells as tiles

@@ -211,6 +211,12 @@ func (l *lowerer) trunk(x feature) (feature, error) {
 			}
 		case l.interleaves(y[0].size(), s.Blocks):
 			y = streamOf(l.interleaved(y, s.Blocks))
+		case l.scansHidden(s.Blocks[0], y[0].size()):
+			f, err := l.hiddenScans(l.joined(y, s.Name+".whole"), s.Blocks)
+			if err != nil {
+				return feature{}, err
+			}
+			y = streamOf(f)
 		default:
 			y = l.blocksOf(y, s.Blocks, ends, l.net.Frames, nil)
 		}

@@ -23,6 +23,7 @@ const (
 	Interleave   Step = "interleave"
 	Unroll       Step = "unroll"
 	PieceScans   Step = "piece-scans"
+	HiddenScans  Step = "hidden-scans"
 )
 
 // StepInfo describes a step.
@@ -49,6 +50,7 @@ var Steps = []StepInfo{
 	{Interleave, "interleave.go", "let the frames of a clip share maps that are too narrow to fill the registers alone", []Lowering{Branch, Plain}},
 	{Unroll, "branch_unroll.go", "with shift, write the frames of a clip one by one in the main graph, each in pieces that a shift moves or leaves", []Lowering{Branch}},
 	{PieceScans, "branch_pieces.go", "with shift, where maps are small, hand maps from Scan to Scan in pieces, and mix and fuse them as a batch", []Lowering{Branch}},
+	{HiddenScans, "branch_hidden.go", "run inverted residuals that all frames go through frame by frame, so that their wide maps stay in the cache", []Lowering{Branch}},
 }
 
 // takes reports whether the model is written with the step.

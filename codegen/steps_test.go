@@ -42,8 +42,15 @@ func TestSteps(t *testing.T) {
 						delete(inputs, names.MasksIn)
 					}
 					net := newNetwork(s)
-					if info.Step == codegen.Unroll {
+					switch info.Step {
+					case codegen.Unroll:
 						net.Shell = oneClip{}
+					case codegen.HiddenScans:
+						net = mobile(t, s.frames, s.size) // which shifts
+						if s.shift {
+							net.Unselected = afblock.UnselectedZero
+						}
+						inputs[names.MasksIn] = masksOf(2, 5, int64(s.frames), 2)
 					}
 					without := opt
 					without.Without = []codegen.Step{info.Step}
