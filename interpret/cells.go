@@ -62,7 +62,7 @@ func signs(on []bool, margin float64) []float64 {
 // adaptive averages g×g windows of each channel, as PyTorch's
 // AdaptiveAvgPool2d does: from floor(i·n/g) to before ceil((i+1)·n/g).
 func (m *Map) adaptive(g int) *Map {
-	out := newMap(m.C, g, g)
+	out := m.like(m.C, g, g)
 	end := func(i, n int) int { return int(math.Ceil(float64((i+1)*n) / float64(g))) }
 	for c := range m.C {
 		from, to := m.plane(c), out.plane(c)

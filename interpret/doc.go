@@ -6,6 +6,7 @@
 //	read.go   an afblock.Network as numbers: the one file that looks into it
 //	run.go    clips through stem, stages and head; what is chosen, mixed, shifted
 //	cells.go  what is chosen inside the frames
+//	rounding.go  how far float32 moves an answer
 //	maps.go   feature maps: convolution (over gonum's BLAS), pooling, resizing
 //	descent.go what an AFNet owes the source it was made from
 //	random.go the same network with other navigation, gates and transforms

@@ -13,12 +13,29 @@ import (
 type Map struct {
 	C, H, W int
 	V       []float64
+
+	single bool // what is made of it is rounded to float32 (Given.Single)
 }
 
-func newMap(c, h, w int) *Map { return &Map{c, h, w, make([]float64, c*h*w)} }
+func newMap(c, h, w int) *Map { return &Map{C: c, H: h, W: w, V: make([]float64, c*h*w)} }
+
+// like is an empty map of another size that rounds as m does.
+func (m *Map) like(c, h, w int) *Map {
+	out := newMap(c, h, w)
+	out.single = m.single
+	return out
+}
+
+// rounded is a number as a map that rounds keeps it.
+func (m *Map) rounded(x float64) float64 {
+	if m.single {
+		return float64(float32(x))
+	}
+	return x
+}
 
 func (m *Map) clone() *Map {
-	out := newMap(m.C, m.H, m.W)
+	out := m.like(m.C, m.H, m.W)
 	copy(out.V, m.V)
 	return out
 }
@@ -48,7 +65,7 @@ func through(n, kernel, stride, pad int) int { return (n+2*pad-kernel)/stride + 
 // apply convolves a map: for each group, the weights [out, in·window] times the
 // windows [in·window, places].
 func (c *conv) apply(m *Map) *Map {
-	out := newMap(c.out, through(m.H, c.kernel, c.stride, c.pad), through(m.W, c.kernel, c.stride, c.pad))
+	out := m.like(c.out, through(m.H, c.kernel, c.stride, c.pad), through(m.W, c.kernel, c.stride, c.pad))
 	places, rows := out.H*out.W, c.in/c.groups*c.window
 	perOut := c.out / c.groups
 	for g := range c.groups {
@@ -64,7 +81,7 @@ func (c *conv) apply(m *Map) *Map {
 	for o := range c.out {
 		p := out.plane(o)
 		for i := range p {
-			p[i] = p[i]*c.scale[o] + c.offset[o]
+			p[i] = out.rounded(out.rounded(p[i])*c.scale[o] + c.offset[o])
 		}
 	}
 	return out
@@ -98,7 +115,7 @@ func (c *conv) windows(x []float64, h, w, outH, outW int) []float64 {
 // pooled folds each window of each channel, leaving out what lies beyond the
 // border.
 func (p window) pooled(m *Map, start float64, fold func(acc, x float64) float64) *Map {
-	out := newMap(m.C, through(m.H, p.kernel, p.stride, p.pad), through(m.W, p.kernel, p.stride, p.pad))
+	out := m.like(m.C, through(m.H, p.kernel, p.stride, p.pad), through(m.W, p.kernel, p.stride, p.pad))
 	for c := range m.C {
 		from, to := m.plane(c), out.plane(c)
 		for i := range to {
@@ -169,7 +186,7 @@ func (m *Map) means() []float64 {
 
 // nearest resizes as PyTorch's nearest does: row y of h comes from floor(y·H/h).
 func (m *Map) nearest(h, w int) *Map {
-	out := newMap(m.C, h, w)
+	out := m.like(m.C, h, w)
 	for c := range m.C {
 		from, to := m.plane(c), out.plane(c)
 		for i := range to {

@@ -28,6 +28,10 @@ type Given struct {
 	// if it had not been chosen. Where a block chooses inside the frames it is how
 	// many cells of a clip. nil: no limit.
 	Budget []int
+	// Single rounds what each convolution sums, and what its batch normalisation
+	// makes of that, to float32: a network whose answers this moves far is one that
+	// no runtime computes exactly.
+	Single bool
 	// See is shown what the network makes on the way, in the order it is made:
 	// the maps of all frames, under the key of the layer. nil: nobody looks.
 	See func(key string, maps []*Map)
@@ -66,6 +70,7 @@ func (n *Network) Clip(pixels []float32, h, w int, given Given) (*Answer, error)
 	maps := make([]*Map, n.Frames)
 	for t := range maps {
 		maps[t] = newMap(n.channels, h, w)
+		maps[t].single = given.Single
 		for i, x := range pixels[t*size : (t+1)*size] {
 			maps[t].V[i] = float64(x)
 		}
@@ -140,7 +145,7 @@ func (g *gate) mix(a, f *Map, see func(logits []float64)) *Map {
 	for i, x := range hidden {
 		hidden[i] = max(x, 0)
 	}
-	out := newMap(f.C, f.H, f.W)
+	out := f.like(f.C, f.H, f.W)
 	logits := g.excite.apply(hidden)
 	see(logits)
 	for c, logit := range logits {
@@ -160,7 +165,7 @@ func (r *run) block(b *block, x []*Map, chosen *picked) []*Map {
 	shifted := shift(x, b.fold, b.pastFirst)
 	unchosen := newMap(0, 0, 0)
 	if chosen != nil && (chosen.grid > 0 || slices.Contains(chosen.frames, false)) {
-		unchosen = b.main(newMap(x[0].C, x[0].H, x[0].W))
+		unchosen = b.main(x[0].like(x[0].C, x[0].H, x[0].W))
 		if r.net.zero {
 			clear(unchosen.V)
 		}
@@ -306,7 +311,7 @@ func (r *run) budget(block int) int {
 func (n *navigation) logits(ample []*Map) [][2]float64 {
 	var seen []float64 // two numbers a frame
 	for _, m := range ample {
-		mean := &Map{m.C, 1, 1, m.means()}
+		mean := &Map{C: m.C, H: 1, W: 1, V: m.means(), single: m.single}
 		seen = append(seen, n.look.apply(mean).relu().V...)
 	}
 	out := make([][2]float64, len(ample))
@@ -370,7 +375,7 @@ func (h *head) scores(x []*Map) [][]float64 {
 	}
 	for i := range rows {
 		if h.hidden != nil {
-			rows[i] = (&Map{h.hidden.out, 1, 1, h.hidden.apply(rows[i])}).each(h.act).V
+			rows[i] = (&Map{C: h.hidden.out, H: 1, W: 1, V: h.hidden.apply(rows[i])}).each(h.act).V
 		}
 		rows[i] = h.apply(rows[i])
 	}

@@ -182,14 +182,23 @@ func (p *prover) interpret(check string, t trial) (Check, error) {
 		}
 		return c, nil
 	}
-	d, err := run.compare()
+	tol := p.tol(Interpreted).atLeast(run.dtype(run.got.names[0]))
+	d, err := run.compare(tol)
 	if err != nil {
 		return c, fmt.Errorf("%s%w", t.name, err)
+	}
+	if wider, err := p.eased(tol, d, t.clips); err != nil {
+		return c, err
+	} else if wider != tol {
+		if d, err = run.compare(wider); err != nil {
+			return c, fmt.Errorf("%s%w", t.name, err)
+		}
+		tol = wider
 	}
 	shown := d
 	shown.Check = check
 	p.r.Errors = append(p.r.Errors, shown)
-	c.Limit = p.tol(Interpreted).atLeast(run.dtype(d.Output)).String()
+	c.Limit = tol.String()
 	c.Figure, c.Where, c.size = d.Figure(), t.name+d.Where(), d.Needed
 	if !d.OK() {
 		c.Status = Fail
@@ -523,13 +532,13 @@ func (b *beside) shows(name string, want *graph.Tensor) (string, error) {
 // compare holds the scores to the network's. Where a clip is cut into crops,
 // whose scores the model puts together in its own way, it holds what the trunk
 // makes instead.
-func (b *beside) compare() (Difference, error) {
+func (b *beside) compare(tol Tolerance) (Difference, error) {
 	if b.p.crops > 1 {
 		trunk := b.got.outputs[b.p.s.TrunkOut]
 		if trunk == nil {
 			return Difference{}, &InapplicableError{"what the trunk makes does not show at the model's top level"}
 		}
-		return layer{b.p.s.TrunkOut, b.trunk}.compare(trunk, b.p.tol(Interpreted))
+		return layer{b.p.s.TrunkOut, b.trunk}.compare(trunk, tol)
 	}
 	var scores []float64
 	for _, a := range b.answers {
@@ -547,7 +556,7 @@ func (b *beside) compare() (Difference, error) {
 	if err != nil {
 		return d, err
 	}
-	d.compare(g, scores, b.p.tol(Interpreted).atLeast(got.DType))
+	d.compare(g, scores, tol)
 	return d, nil
 }
 

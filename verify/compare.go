@@ -15,6 +15,7 @@ import (
 type Tolerance struct {
 	Name            string
 	Abs, Rel, Scale float64
+	Rounding        float64 // what float32 rounds of the output, where Scale goes by it
 }
 
 func (t Tolerance) String() string {
@@ -37,6 +38,9 @@ func (t Tolerance) String() string {
 	}
 	if s == "" {
 		return "equal"
+	}
+	if t.Rounding > 0 {
+		s += fmt.Sprintf(", float32 rounds %.1e", t.Rounding)
 	}
 	return s
 }

@@ -16,6 +16,7 @@
 //	seal.go               digests of the weights as they were written
 //	onnxgo.go, onnxgo_cut.go   another decoder, given one graph at a time
 //	compare.go, agreement.go   tensors against tensors, classifiers against classifiers
+//	rounding.go           how far apart float32 lets a network's answers be
 //	place.go, bisect.go   where a model parts from its network; from another model
 //	same.go               Same: any two models, output by output
 //	measure.go, race.go   which frames a model selects on clips; times side by side
