@@ -113,7 +113,7 @@ func (s *State) assume() {
 		return
 	}
 	if slices.ContainsFunc(s.Network.Stages, shifts) {
-		s.note(nil, "%s does not say whether the network shifts: an %s shifts 1/8 of the channels in every block (--shift-div)", s.weights.File, s.Network.Backbone())
+		s.note(nil, "%s does not say whether the network shifts: an %s shifts 1/8 of the channels in every block (--shift --shift-div N)", s.weights.File, s.Network.Backbone())
 	} else {
 		s.note(nil, "%s does not say whether the network shifts: taking no temporal shift (--shift)", s.weights.File)
 	}
