@@ -93,6 +93,9 @@ func Replace(net *afblock.Network, sd *checkpoint.StateDict) (*afblock.Network, 
 	sk := outline{exported: true}.of(net)
 	sk.Frames, sk.FineTune, sk.Fit, sk.Tune = 0, false, nil, nil
 	sk.Prefix, sk.FC = prefix, newCheckpointKeys(prefix, sd.Names()).fc()
+	if net.Head.Hidden != nil { // both linear layers are the backbone's
+		sk.FC = prefix + net.Head.FC.Key
+	}
 	sk.anyBias = true // training code may have none
 	out, err := sk.Bind(sd)
 	if err != nil {

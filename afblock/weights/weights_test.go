@@ -117,6 +117,37 @@ func TestVariants(t *testing.T) {
 	}
 }
 
+// TestMobileComesBack: an AF-MobileNetV3 goes out bit by bit as it came, and what
+// comes back from training takes its place.
+func TestMobileComesBack(t *testing.T) {
+	in := readFixture(t, "afmbv3_tsm_t4")
+	net, err := FromStateDict(in, Options{Size: afblock.Size{96, 96}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := Export(net)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if aftest.Digest(t, in) != aftest.Digest(t, out) {
+		t.Error("other tensors go out than came in")
+	}
+	for name, from := range map[string]*checkpoint.StateDict{"what was exported": out, "a checkpoint": in} {
+		again, err := Replace(net, from)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		back, err := Export(again)
+		if err != nil || aftest.Digest(t, in) != aftest.Digest(t, back) {
+			t.Errorf("%s: other tensors go out than came in, %v", name, err)
+		}
+		if got, want := Of(again).JSON(nil), Of(net).JSON(nil); got != want {
+			t.Errorf("%s: another network\n%s\n%s", name, got, want)
+		}
+	}
+}
+
 // TestFromStateDictRefuses: everything wrong is in the one answer.
 func TestFromStateDictRefuses(t *testing.T) {
 	in := readFixture(t, "afr50_tsn_t4")
