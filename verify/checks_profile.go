@@ -283,7 +283,7 @@ func (p *prover) checkLatency() (Check, error) {
 		if l.Resident, err = p.resident(entries[i].m, contenders[i]); err != nil {
 			return Check{}, err
 		}
-		l.Activations, l.Ops, l.Stages = profile.PeakMemory, profile.ByOp(), profile.By(p.stageOf)
+		l.Activations, l.MACs, l.Ops, l.Stages = profile.PeakMemory, profile.MACs(), profile.ByOp(), profile.By(p.stageOf)
 		slices.SortStableFunc(l.Stages, func(a, b ort.Tally) int { return strings.Compare(a.Name, b.Name) }) // in network order
 		p.r.Latency = append(p.r.Latency, l)
 	}
@@ -297,8 +297,13 @@ func (p *prover) checkLatency() (Check, error) {
 		return Check{}, err
 	}
 	perClip := float64(len(clips[1])) / float64(len(clips[0]))
-	model.Ratio, p.r.Latency[1].Ratio = ratio.Median*perClip, 1
+	source := &p.r.Latency[1]
+	model.Ratio, source.Ratio = ratio.Median*perClip, 1
 	c.Figure += fmt.Sprintf(", %.3f of the source's", model.Ratio)
+	if source.MACs > 0 {
+		model.MACRatio, source.MACRatio = float64(model.MACs)/float64(source.MACs)*perClip, 1
+		c.Figure += fmt.Sprintf(", at %.3f of its multiply–accumulates", model.MACRatio)
+	}
 	c.Where = fmt.Sprintf("quartiles %.3f to %.3f over %d rounds", ratio.Low*perClip, ratio.Up*perClip, len(times[0].Runs))
 	return c, nil
 }

@@ -147,6 +147,12 @@ type Latency struct {
 	// Ratio is the median over rounds of the time divided by the source's; 0
 	// without a source.
 	Ratio float64 `json:"ratio_to_source,omitempty"`
+	// MACs are the multiply–accumulates that the traced run executed, those of
+	// changes of layout that are written as convolutions included.
+	MACs int64 `json:"executed_macs,omitempty"`
+	// MACRatio is a clip's multiply–accumulates divided by the source's; 0
+	// without a source.
+	MACRatio float64 `json:"mac_ratio_to_source,omitempty"`
 	// Activations is the most memory, in bytes, that the runtime had in use on
 	// the CPU for activations, Resident what a process that loads and runs the
 	// model had resident; both at their peaks, 0 where it is not told.
@@ -333,15 +339,19 @@ func (r *Report) masksTable(w io.Writer) {
 	t.Flush()
 }
 
+// ratioText is a ratio to the source, "" where there is none.
+func ratioText(ratio float64) string {
+	if ratio == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.3f", ratio)
+}
+
 func (r *Report) latencyTable(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "latency, ms\tfirst\tp50\tp90\tp99\tclips/s\t÷ source\tactivations, MB\tprocess, MB\t")
+	fmt.Fprintln(t, "latency, ms\tfirst\tp50\tp90\tp99\tclips/s\t÷ source\tMACs\tactivations, MB\tprocess, MB\t")
 	for _, l := range r.Latency {
-		ratio := ""
-		if l.Ratio > 0 {
-			ratio = fmt.Sprintf("%.3f", l.Ratio)
-		}
-		fmt.Fprintf(t, "%s\t%.1f\t%.1f\t%.1f\t%.1f\t%.2f\t%s\t%s\t%s\t\n", l.Model, l.First, l.P50, l.P90, l.P99, l.Throughput, ratio,
+		fmt.Fprintf(t, "%s\t%.1f\t%.1f\t%.1f\t%.1f\t%.2f\t%s\t%s\t%s\t%s\t\n", l.Model, l.First, l.P50, l.P90, l.P99, l.Throughput, ratioText(l.Ratio), ratioText(l.MACRatio),
 			megabytes(l.Activations), megabytes(l.Resident))
 	}
 	t.Flush()

@@ -35,9 +35,9 @@ func sampleReport() *verify.Report {
 			{Check: "repeat", Output: "logits", Peak: 5},
 		},
 		Latency: []verify.Latency{
-			{Model: "model", Clips: 1, Runs: 3, First: 9, P50: 2, P90: 3, P99: 3, Throughput: 500, Ratio: 0.5, Activations: 2e6, Resident: 90e6, Samples: []float64{2, 1.5, 3},
+			{Model: "model", Clips: 1, Runs: 3, First: 9, P50: 2, P90: 3, P99: 3, Throughput: 500, Ratio: 0.5, MACs: 300, MACRatio: 0.375, Activations: 2e6, Resident: 90e6, Samples: []float64{2, 1.5, 3},
 				Ops: []ort.Tally{{Name: "Conv", Nodes: 5, Runs: 5, Time: time.Millisecond}}, Stages: []ort.Tally{{Name: "layer1", Nodes: 5, Runs: 5, Time: time.Millisecond}}},
-			{Model: "source", Clips: 1, Runs: 3, First: 8, P50: 4, P90: 5, P99: 5, Throughput: 250, Ratio: 1, Samples: []float64{4, 5, 4}},
+			{Model: "source", Clips: 1, Runs: 3, First: 8, P50: 4, P90: 5, P99: 5, Throughput: 250, Ratio: 1, MACs: 800, MACRatio: 1, Samples: []float64{4, 5, 4}},
 		},
 		Placement: []ort.Tally{{Name: "WebGpuExecutionProvider", Nodes: 10, Runs: 10, Time: time.Millisecond}, {Name: "CPUExecutionProvider", Nodes: 2, Runs: 2}},
 		Fallbacks: []ort.Tally{{Name: "NonZero", Nodes: 2, Runs: 2}},

@@ -31,7 +31,57 @@ type NodeEvent struct {
 	Provider string        // "CPUExecutionProvider"
 	Time     time.Duration // without the bodies it ran
 	Inputs   []string      // "float[2 8 3 64 64]"
+	InShapes [][]int64     // theirs
 	OutShape []int64       // shape of the first output, nil if unknown
+}
+
+// MACs is the number of multiply–accumulates of a convolution or matrix product,
+// by the shapes that it ran with; 0 of another node.
+func (e NodeEvent) MACs() int64 {
+	out := volume(e.OutShape)
+	switch e.Op {
+	case "Conv", "FusedConv", "NhwcFusedConv", "ConvInteger":
+		return out * e.reads(1)
+	case "QLinearConv":
+		return out * e.reads(3)
+	case "Gemm", "FusedGemm":
+		if len(e.InShapes) == 0 || len(e.OutShape) == 0 || e.OutShape[0] == 0 {
+			return 0
+		}
+		return out * volume(e.InShapes[0]) / e.OutShape[0]
+	case "MatMul", "FusedMatMul":
+		if len(e.InShapes) == 0 || len(e.InShapes[0]) == 0 {
+			return 0
+		}
+		return out * e.InShapes[0][len(e.InShapes[0])-1]
+	}
+	return 0
+}
+
+// reads is the number of products for each output of a convolution whose kernel
+// is input i.
+func (e NodeEvent) reads(i int) int64 {
+	if i >= len(e.InShapes) || len(e.InShapes[i]) == 0 {
+		return 0
+	}
+	return volume(e.InShapes[i][1:])
+}
+
+func volume(dims []int64) int64 {
+	n := int64(1)
+	for _, d := range dims {
+		n *= d
+	}
+	return n
+}
+
+// MACs is the number of multiply–accumulates of the traced run.
+func (p *Profile) MACs() int64 {
+	n := int64(0)
+	for _, e := range p.Events {
+		n += e.MACs()
+	}
+	return n
 }
 
 // traceEvent is an event of a Chrome trace (ph "X").
@@ -129,6 +179,7 @@ func (e traceEvent) event() NodeEvent {
 	for _, in := range e.Args.Inputs {
 		for elem, dims := range in { // always one
 			n.Inputs = append(n.Inputs, fmt.Sprintf("%s%v", elem, dims))
+			n.InShapes = append(n.InShapes, dims)
 		}
 	}
 	if len(e.Args.Outputs) > 0 {

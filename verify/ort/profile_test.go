@@ -44,6 +44,30 @@ func TestParseProfile(t *testing.T) {
 	}
 }
 
+// TestMACs: products are counted by the shapes that a node ran with.
+func TestMACs(t *testing.T) {
+	for _, tc := range []struct {
+		event NodeEvent
+		want  int64
+	}{
+		{NodeEvent{Op: "Conv", InShapes: [][]int64{{2, 8, 6, 6}, {16, 8, 3, 3}, {16}}, OutShape: []int64{2, 16, 6, 6}}, 2 * 16 * 36 * 72},
+		{NodeEvent{Op: "Conv", InShapes: [][]int64{{2, 8, 6, 6}, {8, 1, 3, 3}}, OutShape: []int64{2, 8, 4, 4}}, 2 * 8 * 16 * 9},
+		{NodeEvent{Op: "Conv", InShapes: [][]int64{{0, 8, 6, 6}, {16, 8, 3, 3}}, OutShape: []int64{0, 16, 6, 6}}, 0},
+		{NodeEvent{Op: "QLinearConv", InShapes: [][]int64{{1, 4, 2, 2}, {}, {}, {8, 4, 1, 1}}, OutShape: []int64{1, 8, 2, 2}}, 8 * 4 * 4},
+		{NodeEvent{Op: "Gemm", InShapes: [][]int64{{5, 7}, {3, 7}}, OutShape: []int64{5, 3}}, 5 * 3 * 7},
+		{NodeEvent{Op: "Gemm", InShapes: [][]int64{{7, 5}, {7, 3}}, OutShape: []int64{5, 3}}, 5 * 3 * 7},
+		{NodeEvent{Op: "Gemm", InShapes: [][]int64{{0, 7}, {3, 7}}, OutShape: []int64{0, 3}}, 0},
+		{NodeEvent{Op: "MatMul", InShapes: [][]int64{{2, 5, 7}, {7, 3}}, OutShape: []int64{2, 5, 3}}, 2 * 5 * 3 * 7},
+		{NodeEvent{Op: "Conv"}, 0},
+		{NodeEvent{Op: "MatMul"}, 0},
+		{NodeEvent{Op: "Add", InShapes: [][]int64{{4}, {4}}, OutShape: []int64{4}}, 0},
+	} {
+		if got := tc.event.MACs(); got != tc.want {
+			t.Errorf("%s of %v: %d, want %d", tc.event.Op, tc.event.InShapes, got, tc.want)
+		}
+	}
+}
+
 func TestEndProfile(t *testing.T) {
 	dir := t.TempDir()
 	s := openSession(t, affine(2, 1), SessionOptions{OptLevel: OptNone, ProfilePrefix: filepath.Join(dir, "trace")})
