@@ -120,30 +120,68 @@ func unrolled(t *testing.T, net *afblock.Network, opt codegen.Options) bool {
 }
 
 // TestShiftKeepsApart: what is not finite in a frame or clip reaches those that
-// the network lets it reach, and no other.
+// the network lets it reach, and no other, in every form of the shift.
 func TestShiftKeepsApart(t *testing.T) {
-	s := spec{name: "scores of frames", frames: 6, size: [2]int{40, 56}, width: 8, plain: []int{1, 2}, shift: true}
-	net := newNetwork(s)
-	net.Head.Consensus = afblock.PerFrame
-	whole := open(t, net, codegen.Options{Lowering: codegen.Mask})
-	for _, lowering := range []codegen.Lowering{codegen.Plain, codegen.Branch} {
-		r := open(t, net, codegen.Options{Lowering: lowering})
-		for _, value := range []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))} {
-			for frame := range 2 * s.frames {
-				in := clip(2, s)
-				v, err := in.Float32s()
-				if err != nil {
-					t.Fatal(err)
-				}
-				v[frame*len(v)/(2*s.frames)+5] = value
-				inputs := map[string]*graph.Tensor{afblock.DefaultInput: graph.Float32s(in.Dims, v...)}
-				want, _ := whole.run(t, inputs)
-				got, _ := r.run(t, inputs)
-				if a, b := finiteRows(t, got), finiteRows(t, want); fmt.Sprint(a) != fmt.Sprint(b) {
-					t.Errorf("%s, %v in frame %d: finite scores of frames %v, want %v", lowering, value, frame, a, b)
+	perFrame := func(s spec) *afblock.Network {
+		net := newNetwork(s)
+		net.Head.Consensus = afblock.PerFrame
+		return net
+	}
+	stack := spec{name: "scores of frames", frames: 6, size: [2]int{40, 56}, width: 8, plain: []int{1, 2}, shift: true}
+	// Scans, and in the last stage frames side by side.
+	modules := spec{name: "scores of an AFNet's frames", frames: 6, size: [2]int{64, 80}, width: 8, af: []int{2, 3}, plain: []int{2}, shift: true}
+	// So few shifts that they cannot reach every frame of the clip.
+	large := modules
+	large.name, large.frames, large.size = "frames written out", 10, [2]int{160, 176}
+	large.af, large.plain = []int{2}, []int{1}
+	alone := perFrame(large)
+	alone.Shell = oneClip{}
+	for _, tc := range []struct {
+		spec
+		lowering codegen.Lowering
+		net      *afblock.Network
+		clips    int64
+	}{
+		{stack, codegen.Plain, perFrame(stack), 2},
+		{stack, codegen.Branch, perFrame(stack), 2},
+		{modules, codegen.Branch, perFrame(modules), 2},
+		{large, codegen.Branch, alone, 1},
+	} {
+		t.Run(fmt.Sprintf("%s, %s", tc.name, tc.lowering), func(t *testing.T) {
+			opt := codegen.Options{Lowering: codegen.Mask, MasksInput: len(tc.af) > 0}
+			whole := open(t, perFrame(tc.spec), opt)
+			opt.Lowering = tc.lowering
+			if tc.net == alone && !unrolled(t, tc.net, opt) {
+				t.Fatal("frames are not written out")
+			}
+			r := open(t, tc.net, opt)
+			inputs := map[string]*graph.Tensor{}
+			if opt.MasksInput {
+				blocks := int64(len(compiled.FocalBlocks(tc.net)))
+				inputs[names.MasksIn] = maskKinds[1].masks(tc.clips, blocks, int64(tc.frames)) // all
+			}
+			for _, value := range []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))} {
+				for frame := range int(tc.clips) * tc.frames {
+					in := clip(tc.clips, tc.spec)
+					v, err := in.Float32s()
+					if err != nil {
+						t.Fatal(err)
+					}
+					v[frame*len(v)/(int(tc.clips)*tc.frames)+5] = value
+					in = graph.Float32s(in.Dims, v...)
+					inputs[afblock.DefaultInput] = in
+					want, _ := whole.run(t, inputs)
+					if tc.net == alone {
+						inputs[afblock.DefaultInput] = frames(in)
+					}
+					got, _ := r.run(t, inputs)
+					a, b := finiteRows(t, got), finiteRows(t, want)
+					if fmt.Sprint(a) != fmt.Sprint(b) {
+						t.Errorf("%v in frame %d: finite scores of frames %v, want %v", value, frame, a, b)
+					}
 				}
 			}
-		}
+		})
 	}
 }
 
