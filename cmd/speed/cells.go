@@ -19,8 +19,8 @@ func bars() []cell {
 	return []cell{
 		{quarter, tsn, 2, 0.70, 0.58},
 		{tsn.afnet(8, 0.5), tsn, 2, 0.80, 0.65},
-		{quarter, tsn, 1, 0.62, 0.55},
-		{tsn.afnet(8, 0.5), tsn, 1, 0.70, 0.62},
+		{quarter, tsn, 1, 0.59, 0.55},
+		{tsn.afnet(8, 0.5), tsn, 1, 0.66, 0.62},
 		{tsm.afnet(8, 0.25), tsm.optimized(), 1, 0.64, 0.58},
 		{tsm.afnet(8, 0.5), tsm.optimized(), 1, 0.71, 0.64},
 		{tsm.afnet(12, 0.4), tsm.optimized(), 1, 1.02, 0.92},
