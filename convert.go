@@ -146,6 +146,7 @@ func Convert(ctx context.Context, opt ConvertOptions) (*RewriteReport, error) {
 			return nil, err
 		}
 	}
+	popt.Accept = opt.accept(in)
 	result, err := passes.Run(passes.ToConvert, in, popt)
 	if err != nil {
 		return nil, passFailed(err, opt.PassOptions)

@@ -75,8 +75,11 @@ func passFailed(err error, opt PassOptions) error {
 		unmet   *passes.RequirementError
 		early   *passes.NoModelError
 		opset   *passes.OpsetError
+		option  *OptionError
 	)
 	switch {
+	case errors.As(err, &option):
+		return option
 	case errors.As(err, &opset):
 		return optionf("Opset", opset.Opset, "%v", opset.Err)
 	case errors.As(err, &no):

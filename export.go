@@ -139,11 +139,11 @@ func (opt *ExportOptions) check() error {
 
 // weights writes a state dict alone.
 func (r *ExportReport) weights(ctx context.Context, m *graph.Model, opt ExportOptions) error {
-	net, file, err := compiled.ReadModel(m)
+	net, precision, err := afnetOf(m)
 	if err != nil {
 		return err
 	}
-	r.Rounded = file.Precision == compiled.FP16
+	r.Rounded = precision == compiled.FP16
 	r.Next = "afc convert " + opt.Model + " --weights TRAINED -o AF.onnx brings trained weights back"
 	if opt.Format == Pth {
 		r.Cannot = pytorch.AuthorsCannot(net)
@@ -206,6 +206,18 @@ func (r *ExportReport) pytorch(m *graph.Model, opt ExportOptions) error {
 	}
 	r.Next = "torchrun --nproc-per-node GPUS " + filepath.Join(opt.Output, "train.py") + " --videos FRAMES --list LIST.txt --rt 0.5"
 	return nil
+}
+
+// afnetOf is the AFNet in a model, and what it computes in: one that afc wrote, or
+// that another program exported.
+func afnetOf(m *graph.Model) (*afblock.Network, compiled.Precision, error) {
+	if !compiled.Is(m) {
+		if net, precision, err := networkOf(m, 0); err == nil && len(net.Navigation()) > 0 {
+			return net, precision, nil
+		}
+	}
+	net, file, err := compiled.ReadModel(m)
+	return net, file.Precision, err
 }
 
 // networkOf reads a compiled model back, and what it computes in, or recognises a

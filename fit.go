@@ -88,8 +88,9 @@ func Fit(ctx context.Context, opt FitOptions) (*FitReport, error) {
 	if err != nil {
 		return nil, err
 	}
+	already := &graph.Error{File: opt.Model, Reason: "is an AFNet already; give the TSN or TSM that it was made from"}
 	if compiled.Is(in.Model) {
-		return nil, &graph.Error{File: opt.Model, Reason: "is an AFNet already; give the TSN or TSM that it was made from"}
+		return nil, already
 	}
 	if err := conv.counts(in); err != nil {
 		return nil, err
@@ -98,6 +99,12 @@ func Fit(ctx context.Context, opt FitOptions) (*FitReport, error) {
 		return nil, err
 	}
 	r := &FitReport{}
+	popt.Accept = func(source *afblock.Network) error {
+		if len(source.Navigation()) > 0 {
+			return already
+		}
+		return nil
+	}
 	popt.Fit = func(source, net *afblock.Network) (*afblock.Network, error) {
 		videos, err := opt.clips().videos(ctx, &verify.Subject{Frames: source.Frames, Channels: source.Stem.Conv.In()}, conv.step)
 		if err != nil {
@@ -115,6 +122,9 @@ func Fit(ctx context.Context, opt FitOptions) (*FitReport, error) {
 	result, err := passes.Run(passes.ToConvert, in, popt)
 	if few := (*fit.TooFewError)(nil); errors.As(err, &few) {
 		return nil, filef("%s: too few clips: %v", opt.Model, few)
+	}
+	if errors.Is(err, already) {
+		return nil, already
 	}
 	if err != nil {
 		return nil, passFailed(err, conv.PassOptions)

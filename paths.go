@@ -3,6 +3,7 @@ package afc
 import (
 	"strings"
 
+	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/compiled"
 	"github.com/afc-project/afc/passes"
 )
@@ -19,6 +20,7 @@ type modelKind int
 const (
 	noModel modelKind = iota
 	sourceModel
+	exportedModel // an AFNet that PyTorch, or another program, exported
 	compiledModel // an AFNet that afc wrote
 )
 
@@ -81,9 +83,10 @@ var convertRules = []optionRule{
 	{"GateOpen", func(o *ConvertOptions) bool { return o.GateOpen }, transplanted},
 	{"StrideAt", func(o *ConvertOptions) bool { return o.StrideAt != "" }, func(p path) string {
 		switch {
-		case p.model != compiledModel && p.weights == afWeights && p.exported:
-			return "weights that afc exported say where their stages halve"
-		case p.model != compiledModel:
+		case p.model == noModel || p.model == sourceModel:
+			if p.weights == afWeights && p.exported {
+				return "weights that afc exported say where their stages halve"
+			}
 			return ""
 		}
 		return transplanted(p)
@@ -109,6 +112,8 @@ func transplanted(p path) string {
 	switch {
 	case p.model == compiledModel:
 		return "an AFNet that afc wrote keeps its own; convert its source again to change it"
+	case p.model == exportedModel:
+		return "the model is an AFNet, which has its own"
 	case p.weights == afWeights:
 		return "trained AFNet weights say it themselves"
 	}
@@ -117,19 +122,39 @@ func transplanted(p path) string {
 
 // counts refuses options that are set and do not count for the input.
 func (o *ConvertOptions) counts(in passes.Input) error {
-	p := pathOf(in)
-	for _, rule := range convertRules {
-		if rule.set(o) {
-			if why := rule.refused(p); why != "" {
-				return &OptionError{Option: rule.option, Reason: why}
-			}
-		}
+	if err := o.countsOn(pathOf(in)); err != nil {
+		return err
 	}
 	switch {
 	case o.CheckSeed != 0 && !o.Check:
 		return optionf("CheckSeed", nil, "it goes with {Check}")
 	case o.ExternalData && o.Output == "":
 		return optionf("ExternalData", nil, "it goes with {Output}")
+	}
+	return nil
+}
+
+// accept refuses options that do not count where a source turns out to be an
+// AFNet.
+func (o *ConvertOptions) accept(in passes.Input) func(*afblock.Network) error {
+	return func(source *afblock.Network) error {
+		if len(source.Navigation()) == 0 {
+			return nil
+		}
+		p := pathOf(in)
+		p.model = exportedModel
+		return o.countsOn(p)
+	}
+}
+
+// countsOn refuses options that are set and do not count on a path.
+func (o *ConvertOptions) countsOn(p path) error {
+	for _, rule := range convertRules {
+		if rule.set(o) {
+			if why := rule.refused(p); why != "" {
+				return &OptionError{Option: rule.option, Reason: why}
+			}
+		}
 	}
 	return nil
 }

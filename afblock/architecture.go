@@ -154,7 +154,7 @@ func (m maker) resBlock(key string, in, out, stride, groups int, bottleneck bool
 		b.Residual.Pool = ResidualPool(stride)
 	}
 	if in != out {
-		b.Residual.Conv = m.conv(residualKey(key, stride > 1), in, out, 1, 1, 1)
+		b.Residual.Conv = m.conv(ResidualKey(key, stride > 1), in, out, 1, 1, 1)
 	}
 	return b
 }

@@ -29,6 +29,10 @@ type Network struct {
 	// network must be fine-tuned before it predicts well.
 	FineTune bool
 
+	// Exporter names the program whose export of an AFNet the weights were read
+	// from (Exporters); "": they were not.
+	Exporter string
+
 	// Fit says how the weights were fitted; nil if they were not.
 	Fit *Fitted
 

@@ -1,6 +1,9 @@
 package afblock
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Fitted is what is known of weights that were regressed onto a source's
 // activations (package fit), for whoever meets the network later.
@@ -44,8 +47,23 @@ func (net *Network) Origin() string {
 	case net.FineTune:
 		return "transplanted"
 	}
+	if net.Exporter != "" {
+		return "trained, read from a " + net.Exporter + " export"
+	}
 	return "trained"
 }
+
+// ExporterOf names the program that exported a model, by what the model says of
+// its producer: "PyTorch", or "foreign" of any other.
+func ExporterOf(producer string) string {
+	if strings.HasPrefix(strings.ToLower(producer), "pytorch") {
+		return Exporters[0]
+	}
+	return Exporters[1]
+}
+
+// Exporters are all that ExporterOf names.
+var Exporters = []string{"PyTorch", "foreign"}
 
 // String says what a fit was in plain words.
 func (f *Fitted) String() string {

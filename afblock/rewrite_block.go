@@ -33,7 +33,7 @@ func (r *rewriter) block(b *Block, key string, stride int) *Block {
 		out.setStride(stride)
 	}
 	if c := b.Residual.Conv; c != nil {
-		conv := r.renamed(c, residualKey(key, out.Residual.Pool != nil))
+		conv := r.renamed(c, ResidualKey(key, out.Residual.Pool != nil))
 		if r.opt.StrideAt == StrideFusion {
 			conv.Stride = 1
 		}
@@ -42,9 +42,9 @@ func (r *rewriter) block(b *Block, key string, stride int) *Block {
 	return &out
 }
 
-// residualKey is the key of the residual path's convolution, which is its
+// ResidualKey is the key of the residual path's convolution, which is its
 // second layer where a pool comes first.
-func residualKey(block string, pool bool) string {
+func ResidualKey(block string, pool bool) string {
 	if pool {
 		return block + ".downsample.1"
 	}
@@ -116,7 +116,7 @@ func (r *rewriter) ample(b *Block, key string, in int, first bool) *Block {
 	}
 	out.setStride(stride)
 	if in != c {
-		residual := residualKey(key, out.Residual.Pool != nil)
+		residual := ResidualKey(key, out.Residual.Pool != nil)
 		if b.Residual.Conv != nil {
 			out.Residual.Conv = r.leading(b.Residual.Conv, residual, c, in)
 			out.Residual.Conv.Stride = 1

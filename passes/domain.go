@@ -3,6 +3,7 @@ package passes
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -28,7 +29,50 @@ func recognizeNet(s *State) error {
 	if err != nil {
 		return err
 	}
+	if s.opt.Accept != nil {
+		if err := s.opt.Accept(net); err != nil {
+			return err
+		}
+	}
 	s.Network = net
+	return s.fromExport()
+}
+
+// fromExport takes over what the export of an AFNet has beside the network, and
+// says what becomes of it.
+func (s *State) fromExport() error {
+	shell, ok := s.Network.Shell.(*recognize.Shell)
+	if !ok || shell.Exported() == nil {
+		return nil
+	}
+	s.exported = shell.Exported()
+	if s.opt.KeepMasks {
+		s.opt.Lower.MasksOutput = s.exported.Masks != nil
+	}
+	if masks := s.exported.Masks; masks != nil && (!s.opt.Lower.MasksOutput || !s.exported.Joined || masks[0] != names.Masks) {
+		becomes := "left out"
+		if s.opt.Lower.MasksOutput {
+			becomes = fmt.Sprintf("one output %q, [N, blocks, T]", names.Masks)
+		}
+		s.note(nil, "the masks that the export puts out (%s) become %s", strings.Join(masks, ", "), becomes)
+	}
+	return s.sampling()
+}
+
+// sampling says what becomes of random numbers in an export's choices.
+func (s *State) sampling() error {
+	noise := s.exported.Noise
+	if noise == nil {
+		return nil
+	}
+	if s.opt.Lower.Sampling != compiled.Gumbel {
+		s.note(nil, "the export chooses frames with random noise (%s and so on, %d nodes): it is left out, a frame is selected where its second logit is the larger", noise[0], len(noise))
+		return nil
+	}
+	if !s.exported.Gumbel {
+		return &graph.Error{File: s.Model.Path, Node: noise[0], Reason: "the noise in the export's choices is not Gumbel's, so it cannot become an input of that (--sampling gumbel); without it the noise is left out"}
+	}
+	s.note(nil, "the random noise in the export's choices (%s and so on, %d nodes) becomes the input %q", noise[0], len(noise), names.Noise)
 	return nil
 }
 
@@ -40,6 +84,10 @@ func recognizeIfAny(s *State) error {
 		s.note(nil, "%v; the model keeps its structure", err)
 		s.noFrames = refused.NeedFrames
 		return nil
+	}
+	if s.exported != nil {
+		s.note(nil, "an AFNet, which computes frames that it has not selected; convert makes it skip them; here it keeps its structure")
+		s.Network = nil
 	}
 	return err
 }
@@ -81,7 +129,7 @@ func loadWeights(s *State) error {
 		if s.Network, err = s.described(s.opt.Checkpoint); err == nil {
 			s.assume()
 		}
-	case compiled.Is(s.Model):
+	case compiled.Is(s.Model) || s.exported != nil:
 		s.Network, err = weights.Replace(source, s.weights)
 	default:
 		opt := weights.OptionsFrom(source)
@@ -119,8 +167,12 @@ func (s *State) assume() {
 	}
 }
 
-// rewriteAF turns a plain network into an AFNet, if the caller wants one.
+// rewriteAF turns a plain network into an AFNet, if the caller wants one. Of a
+// source that is one already it makes what that allows.
 func rewriteAF(s *State) error {
+	if s.exported != nil {
+		return relower(s)
+	}
 	if s.opt.Rewrite == nil || len(s.Network.Navigation()) > 0 {
 		return nil
 	}

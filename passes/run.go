@@ -70,7 +70,9 @@ type Options struct {
 // Convert says what network ToConvert makes of its input, and how it is
 // written.
 type Convert struct {
-	Recognize  recognize.Options       // of a source. Frames 0: as its graph says, or else Convert.Frames
+	Recognize recognize.Options // of a source. Frames 0: as its graph says, or else Convert.Frames
+	// Accept is asked about a source once it is recognised; nil: all are welcome.
+	Accept     func(source *afblock.Network) error
 	Rewrite    *afblock.RewriteOptions // makes a plain network an AFNet; nil leaves it plain
 	Checkpoint weights.Options         // what weights alone do not say
 	// Fit gives an AFNet made of a source other weights; nil leaves it as

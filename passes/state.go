@@ -7,6 +7,7 @@ import (
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/checkpoint"
 	"github.com/afc-project/afc/afblock/compiled/names"
+	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 )
@@ -19,6 +20,7 @@ type State struct {
 
 	weights  *checkpoint.StateDict // trained ones, nil for none
 	source   *afblock.Network      // as recognised, before the rewrite
+	exported *recognize.Exported   // of an AFNet that was recognised, nil of other sources
 	choice   codegen.Choice        // of lowering
 	noFrames bool                  // all that kept it from being recognised is that nobody says T
 	opt      *Options

@@ -34,6 +34,7 @@ var checks = []check{
 	{"optimised", "optimised by ONNX Runtime equals unoptimised", (*prover).checkOptimised},
 	{"skipping", "convolutions run on selected frames only", (*prover).checkSkipping},
 	{"source", "is made of this source", (*prover).checkSource},
+	{"export", "equals the AFNet that was exported, choices too", (*prover).checkExport},
 	{"identity", "with all frames and the gate open equals the source", (*prover).checkIdentity},
 	{"agreement", "answers like the source", (*prover).checkAgreement},
 	{"latency", "time against the source", (*prover).checkLatency},

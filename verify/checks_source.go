@@ -2,6 +2,8 @@ package verify
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/clips"
@@ -19,6 +21,9 @@ func (p *prover) checkSource() (Check, error) {
 	case p.s.SourceNetwork == nil:
 		return Check{Status: Fail, Figure: "not recognised", Where: "nothing can be said of an AFNet's source that is none: " + p.s.SourceUnknown}, nil
 	}
+	if p.s.Export != nil {
+		return p.sameNetwork()
+	}
 	c := Check{Status: Pass, Limit: "as the rewrite has it"}
 	reason, layers := p.s.Network.DescendsFrom(p.s.SourceNetwork, p.s.Origin, p.s.Unit)
 	if reason != "" {
@@ -34,6 +39,78 @@ func (p *prover) checkSource() (Check, error) {
 		c.Figure, c.Where = "depth, classes, strides and shift", "its weights were trained: nothing else ties them to a source"
 	}
 	return c, nil
+}
+
+// sameNetwork holds the network in the file to that of an exported AFNet, every
+// weight of it.
+func (p *prover) sameNetwork() (Check, error) {
+	e := p.s.Export
+	switch {
+	case e.Retrained:
+		return Check{}, &InapplicableError{"the source is an AFNet, and the file's weights were trained since"}
+	case e.Differs != "":
+		return Check{Status: Fail, Limit: "equal", Figure: "another network", Where: e.Differs}, nil
+	}
+	return Check{Status: Pass, Limit: "equal", Figure: fmt.Sprintf("structure and all %d tensors of the exported AFNet", e.Tensors)}, nil
+}
+
+// checkExport holds the file to the answers and choices of the AFNet that it was
+// read from, as that was exported.
+func (p *prover) checkExport() (Check, error) {
+	switch {
+	case p.s.Source == nil:
+		return Check{}, &InapplicableError{"no source model is given"}
+	case p.s.Export == nil:
+		return Check{}, &InapplicableError{"the source is no AFNet that another program exported"}
+	case p.s.Export.Retrained:
+		return Check{}, &InapplicableError{"the source is an AFNet, and the file's weights were trained since"}
+	case p.s.Budget != nil:
+		return Check{}, &InapplicableError{"a budget drops frames, and the export does not"}
+	case p.sourceFrames != p.sample():
+		return Check{}, &InapplicableError{fmt.Sprintf("the source takes %d frames at once, the model %d", p.sourceFrames, p.sample())}
+	}
+	var worst Check
+	for i, clips := range p.batches {
+		got, err := p.baseline(i)
+		if err != nil {
+			return Check{}, err
+		}
+		want, err := p.exported(clips)
+		if err != nil {
+			return Check{}, err
+		}
+		want.margins = got.margins
+		c, err := p.sameButForTies("export", got, want, Reordered)
+		if err != nil || c.Status == Fail {
+			return c, err
+		}
+		if i == 0 || c.size > worst.size {
+			worst = c
+		}
+	}
+	if p.s.Export.Masks == "" {
+		worst.Where = strings.TrimPrefix(worst.Where+"; the export does not show its choices", "; ")
+	} else {
+		worst.Figure += ", 0 flips"
+	}
+	return worst, nil
+}
+
+// exported runs the export, as it chooses without noise, on clips.
+func (p *prover) exported(clips [][]float32) (*outcome, error) {
+	o, err := p.run(p.s.Export.Model, p.unoptimised(), clips)
+	if err != nil {
+		return nil, err
+	}
+	masks := o.take(p.s.Export.Masks)
+	for _, name := range slices.Clone(o.names)[1:] {
+		o.take(name) // choices of another form
+	}
+	if masks == nil {
+		return o, nil
+	}
+	o.outputs[names.Masks], o.names = masks, append(o.names, names.Masks)
+	return o, p.readMasks(o, len(clips))
 }
 
 func (p *prover) checkIdentity() (Check, error) {

@@ -68,6 +68,10 @@ type Subject struct {
 	SourceUnknown string
 	Origin        interpret.Origin
 
+	// Export is the source where it is an AFNet that another program exported; nil
+	// where it is a network to rewrite.
+	Export *Export
+
 	// FineTune says that the file's AF weights were never trained, so that it
 	// need not answer like the source.
 	FineTune bool
@@ -76,6 +80,16 @@ type Subject struct {
 	Fitted string
 	// Probabilities says that the models' outputs have gone through softmax.
 	Probabilities bool
+}
+
+// Export is a source that is an AFNet already: the file must equal it.
+type Export struct {
+	Model *graph.Model // without the noise in its choices
+	Masks string       // its output of choices, of the form of "masks"; "": it has none of that form
+
+	Retrained bool   // the file's weights were trained since, so that it must not
+	Differs   string // in what the network in the file is another, "" where it is the same
+	Tensors   int    // equal ones
 }
 
 // InapplicableError says why a variant of a network cannot be written.

@@ -103,7 +103,7 @@ type AFDescription struct {
 	compiled.FileInfo
 	Unselected string `json:"unselected"`
 	FineTune   bool   `json:"fine_tune,omitempty"` // weights transplanted, not trained
-	Origin     string `json:"origin"`              // of the weights: transplanted, fitted, tuned or trained
+	Origin     string `json:"origin"`              // of the weights: transplanted, fitted, tuned or trained, and whose export they were read from
 	Fit        string `json:"fit,omitempty"`       // how they were fitted
 	Tune       string `json:"tune,omitempty"`      // how they were tuned
 }

@@ -13,10 +13,12 @@ const maxBranch = 10
 
 // branch is a way from a block's input to its sum.
 type branch struct {
-	start flow
-	ops   []*graph.Node // computing nodes on the way, none for the identity
-	add   *graph.Node   // the sum it ends in
-	index int           // as which operand
+	start  flow
+	ops    []*graph.Node // computing nodes on the way, none for the identity
+	mask   *product      // that multiplies its frames on the way, nil: none
+	maskAt int           // behind how many of ops
+	add    *graph.Node   // the sum it ends in
+	index  int           // as which operand
 }
 
 // isBlock reports whether a convolution is among the readers of x: a head
@@ -36,23 +38,45 @@ func (r *recognizer) block(x *graph.Value, rs []reader) (*afblock.Block, *graph.
 		return nil, nil, r.refuse(n, "a residual block: a convolution and a sum reading "+quote(x), listReaders(rs)+" alone",
 			"the network is no ResNet of basic or bottleneck blocks")
 	}
-	var branches []branch
+	branches, err := r.branches(x, rs)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, b := range branches {
+		if b.mask != nil {
+			return nil, nil, r.refuse(b.mask.node, "a residual block", "a product with a mask of frames", "masks are read in AF modules, beside the navigation that makes them")
+		}
+	}
+	if len(branches) != 2 || !meet(branches[0], branches[1]) {
+		return nil, nil, r.refuse(rs[0].node, "two branches that meet in one sum", fmt.Sprintf("%s reading %q", listReaders(rs), x), "")
+	}
+	return r.residual(x, branches[0], branches[1], false)
+}
+
+// branches follows readers of x to the sums that they end in.
+func (r *recognizer) branches(x *graph.Value, rs []reader) ([]branch, error) {
+	var list []branch
 	for _, u := range rs {
 		b, err := r.branch(x, u)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		branches = append(branches, b)
+		list = append(list, b)
 	}
-	if len(branches) != 2 || branches[0].add != branches[1].add || branches[0].index == branches[1].index {
-		return nil, nil, r.refuse(rs[0].node, "two branches that meet in one sum", fmt.Sprintf("%s reading %q", listReaders(rs), x), "")
-	}
-	main, side := branches[0], branches[1]
+	return list, nil
+}
+
+// meet reports whether two branches are the operands of one sum.
+func meet(a, b branch) bool { return a.add == b.add && a.index != b.index }
+
+// residual makes the block of two branches that meet, the longer of which is
+// the main one; its convolutions may be in groups. It returns what comes out.
+func (r *recognizer) residual(x *graph.Value, main, side branch, groups bool) (*afblock.Block, *graph.Value, error) {
 	if len(main.ops) < len(side.ops) {
 		main, side = side, main
 	}
 	b := &afblock.Block{}
-	if err := r.mainBranch(b, x, main); err != nil {
+	if err := r.mainBranch(b, x, main, groups); err != nil {
 		return nil, nil, err
 	}
 	if err := r.residualPath(b, x, side); err != nil {
@@ -79,14 +103,10 @@ func (r *recognizer) block(x *graph.Value, rs []reader) (*afblock.Block, *graph.
 
 // branch follows one reader of x to the sum that ends its branch.
 func (r *recognizer) branch(x *graph.Value, u reader) (branch, error) {
-	f, m := r.readFlow(u.value)
-	if m != nil {
-		return branch{}, r.refuse(u.node, fmt.Sprintf("%q as it is or temporally shifted", x), m.found, m.hint)
+	b, u, err := r.enter(x, u)
+	if err != nil {
+		return branch{}, err
 	}
-	if f.base != x {
-		return branch{}, r.refuse(u.node, fmt.Sprintf("an input made from %q", x), fmt.Sprintf("%q", f.base), "")
-	}
-	b := branch{start: f}
 	n, index := u.node, u.index
 	for !n.Is("Add", "Sum") {
 		if !n.Is("Conv", "BatchNormalization", "Relu", "Clip", "AveragePool") {
@@ -97,6 +117,11 @@ func (r *recognizer) branch(x *graph.Value, u reader) (branch, error) {
 			return branch{}, r.refuse(n, "a residual block of two or three convolutions", "a longer chain with no sum", "")
 		}
 		out := n.Output(0)
+		if p := r.productOf(out); p != nil && b.mask == nil {
+			b.mask, b.maskAt = p, len(b.ops)
+			n, index = p.next.node, p.next.index
+			continue
+		}
 		next, err := r.onlyReader(out, "the rest of a residual branch")
 		if err != nil {
 			return branch{}, err
@@ -116,6 +141,28 @@ func (r *recognizer) branch(x *graph.Value, u reader) (branch, error) {
 	return b, nil
 }
 
+// enter reads how a branch begins: with x itself, its temporal shift, or the
+// frames of either that a mask leaves. It returns what reads that.
+func (r *recognizer) enter(x *graph.Value, u reader) (branch, reader, error) {
+	if isProduct(u.node) {
+		p, m := r.product(u.node)
+		switch {
+		case m != nil:
+			return branch{}, u, r.refuse(u.node, fmt.Sprintf("%q, shifted or not, times a mask of frames", x), m.found, m.hint)
+		case p != nil && p.flow.base == x:
+			return branch{start: p.flow, mask: p}, p.next, nil
+		}
+	}
+	f, m := r.readFlow(u.value)
+	if m != nil {
+		return branch{}, u, r.refuse(u.node, fmt.Sprintf("%q as it is or temporally shifted", x), m.found, m.hint)
+	}
+	if f.base != x {
+		return branch{}, u, r.refuse(u.node, fmt.Sprintf("an input made from %q", x), fmt.Sprintf("%q", f.base), "")
+	}
+	return branch{start: f}, u, nil
+}
+
 // movedFrom reports whether v is base after data movement.
 func (r *recognizer) movedFrom(v, base *graph.Value) bool {
 	f, m := r.readFlow(v)
@@ -123,12 +170,12 @@ func (r *recognizer) movedFrom(v, base *graph.Value) bool {
 }
 
 // mainBranch reads conv [BN] ReLU conv [BN] (ReLU conv [BN]).
-func (r *recognizer) mainBranch(b *afblock.Block, x *graph.Value, br branch) error {
+func (r *recognizer) mainBranch(b *afblock.Block, x *graph.Value, br branch, groups bool) error {
 	in := r.channels(x)
 	ops := br.ops
 	var convs []*afblock.Conv
 	for i := 1; ; i++ {
-		c, rest, err := r.convBN(ops, br.add, in, fmt.Sprintf("conv%d", i), fmt.Sprintf("bn%d", i))
+		c, rest, err := r.convBN(ops, br.add, in, fmt.Sprintf("conv%d", i), fmt.Sprintf("bn%d", i), groups)
 		if err != nil {
 			return err
 		}
@@ -159,11 +206,15 @@ func (r *recognizer) mainBranch(b *afblock.Block, x *graph.Value, br branch) err
 
 // convBN reads a convolution and the batch normalisation behind it, if any,
 // off the front of ops, and returns the rest. end stands behind ops.
-func (r *recognizer) convBN(ops []*graph.Node, end *graph.Node, in int64, key, bnKey string) (*afblock.Conv, []*graph.Node, error) {
+func (r *recognizer) convBN(ops []*graph.Node, end *graph.Node, in int64, key, bnKey string, groups bool) (*afblock.Conv, []*graph.Node, error) {
 	if len(ops) == 0 {
 		return nil, nil, r.refuse(end, "a convolution before the sum", "none", "")
 	}
-	c, err := r.conv(ops[0], key, in)
+	read := r.conv
+	if groups {
+		read = r.groupedConv
+	}
+	c, err := read(ops[0], key, in)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -192,7 +243,7 @@ func (r *recognizer) residualPath(b *afblock.Block, x *graph.Value, br branch) e
 	}
 	width := r.channels(x)
 	if len(ops) > 0 {
-		c, rest, err := r.convBN(ops, br.add, width, "downsample.0", "downsample.1")
+		c, rest, err := r.convBN(ops, br.add, width, "downsample.0", "downsample.1", false)
 		if err != nil {
 			return err
 		}

@@ -11,8 +11,19 @@ import (
 // wrongBiasHint explains a bias that belongs to another convolution.
 const wrongBiasHint = "some exporters give a folded convolution the bias of another that reads the same tensor (pytorch#166797); export again with a newer onnxscript, or with dynamo=False"
 
-// conv reads a 2-D convolution of in channels.
+// conv reads a 2-D convolution of in channels, over all of them.
 func (r *recognizer) conv(n *graph.Node, key string, in int64) (*afblock.Conv, error) {
+	if groups := n.AttrInt("group", 1); n.Is("Conv") && groups > 1 && in%groups == 0 {
+		if w := r.Constant(n.Input(1)); w != nil && len(w.Dims) == 4 && w.Dims[1] > 0 {
+			return nil, r.refuse(n, "a convolution over all channels", fmt.Sprintf("one in %d groups", groups),
+				"afc rewrites ResNets; ResNeXt and other networks of grouped or depthwise convolutions are others")
+		}
+	}
+	return r.groupedConv(n, key, in)
+}
+
+// groupedConv reads a 2-D convolution of in channels, in groups or not.
+func (r *recognizer) groupedConv(n *graph.Node, key string, in int64) (*afblock.Conv, error) {
 	no := func(expected, format string, args ...any) (*afblock.Conv, error) {
 		return nil, r.refuse(n, expected, fmt.Sprintf(format, args...), "")
 	}
@@ -30,11 +41,7 @@ func (r *recognizer) conv(n *graph.Node, key string, in int64) (*afblock.Conv, e
 		return no("floating-point weights", "%s", w.DType)
 	}
 	groups := n.AttrInt("group", 1)
-	if groups > 1 && w.Dims[1] > 0 && in%groups == 0 {
-		return nil, r.refuse(n, "a convolution over all channels", fmt.Sprintf("one in %d groups", groups),
-			"afc rewrites ResNets; ResNeXt and other networks of grouped or depthwise convolutions are others")
-	}
-	if groups != 1 || w.Dims[1] != in {
+	if groups < 1 || w.Dims[1] < 1 || w.Dims[1] > in || w.Dims[1]*groups != in || w.Dims[0]%groups != 0 {
 		return no(fmt.Sprintf("weights for %d input channels", in), "weights of shape %v", w.Dims)
 	}
 	for _, d := range n.AttrInts("dilations") {
@@ -50,7 +57,7 @@ func (r *recognizer) conv(n *graph.Node, key string, in int64) (*afblock.Conv, e
 	if !ok || pad != w.Dims[2]/2 {
 		return no(fmt.Sprintf("padding of %d on every side", w.Dims[2]/2), "pads %v, auto_pad %s", n.AttrInts("pads"), n.AttrString("auto_pad", "NOTSET"))
 	}
-	c := &afblock.Conv{Key: key, Weight: w, Stride: int(stride), Pad: int(pad), Groups: 1}
+	c := &afblock.Conv{Key: key, Weight: w, Stride: int(stride), Pad: int(pad), Groups: int(groups)}
 	if n.Input(2) != nil {
 		if c.Bias = r.Constant(n.Input(2)); c.Bias == nil {
 			return no("a constant bias", "a bias computed at run time")

@@ -7,6 +7,13 @@
 //	walk.go        from one computing node to the next
 //	trunk.go       stem and stages
 //	block.go       residual blocks
+//	module.go      AF modules of AFNets that were exported
+//	product.go     maps whose frames a mask multiplies
+//	choice.go      what makes a mask of logits, found by computing
+//	navigation.go  what makes the logits
+//	mix.go         where the branches meet, found by computing
+//	exported.go    what an AFNet's export has beside the network: masks, noise
+//	steady.go      the export without noise
 //	conv.go        convolutions, batch normalisation, pools
 //	shift.go       data movement that is a temporal shift, or is not
 //	shifts.go      Shifts: those of any model

@@ -41,9 +41,11 @@ func recognizeMutated(t testing.TB) func(*rapid.T) {
 		size  int
 	}
 	var exports []export
-	for _, name := range []string{"tsn_r18_op17", "tsm_r18_zeros_dynamo18", "tsm_r18_merged_op9", "tsm_r18_pad_op10",
-		"tsm_r18_conv1d_op13", "tsm_r18_split_op13", "tsn_r18_gap5d_op13"} {
-		data, err := os.ReadFile(filepath.Join(testutil.Root(t), "testmodels", "exports", name+".onnx"))
+	for _, name := range []string{"exports/tsn_r18_op17", "exports/tsm_r18_zeros_dynamo18", "exports/tsm_r18_merged_op9", "exports/tsm_r18_pad_op10",
+		"exports/tsm_r18_conv1d_op13", "exports/tsm_r18_split_op13", "exports/tsn_r18_gap5d_op13",
+		"afexports/straight_ts13_bn", "afexports/gumbel_softmax_dynamo", "afexports/scattered_ts17_open", "afexports/bernoulli_ts17",
+		"afexports/lerped_dynamo", "afexports/conv_gate_ts17", "afexports/expanded_ts13", "afexports/zero_dynamo"} {
+		data, err := os.ReadFile(filepath.Join(testutil.Root(t), "testmodels", name+".onnx"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,6 +71,7 @@ func recognizeMutated(t testing.TB) func(*rapid.T) {
 			case err != nil && (!errors.As(err, &no) || no.Expected == "" || no.Found == ""):
 				rt.Fatalf("no reason: %v", err)
 			case err == nil:
+				net.Shell.(*Shell).Steady()
 				_, _ = afblock.Rewrite(net, afblock.RewriteOptions{Navigation: afblock.Pattern{Ratio: 0.5}})
 			}
 		})

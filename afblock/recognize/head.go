@@ -50,10 +50,12 @@ func (r *recognizer) head(x *graph.Value) (*headFound, error) {
 		}
 		return nil, r.refuse(n, "a linear layer behind the trunk", found, hint)
 	}
-	scores, err := r.linear(fc)
+	layer, scores, err := r.linear(fc)
 	if err != nil {
 		return nil, err
 	}
+	layer.Key = "fc"
+	r.net.Head.FC = layer
 	before, err := r.pooling(x, fc)
 	if err != nil {
 		return nil, err
@@ -127,28 +129,29 @@ func (r *recognizer) multiplies(x *graph.Value) bool {
 	return false
 }
 
-// linear reads weight [classes, C] and bias of the linear layer fc, and
-// returns the value that holds its scores.
-func (r *recognizer) linear(fc *graph.Node) (*graph.Value, error) {
+// linear reads weight [out, in] and bias of the linear layer fc, and returns
+// the value that holds what it makes.
+func (r *recognizer) linear(fc *graph.Node) (l afblock.Linear, scores *graph.Value, err error) {
 	w := r.Constant(fc.Input(1))
-	scores, bias := fc.Output(0), fc.Input(2)
+	scores = fc.Output(0)
+	bias := fc.Input(2)
 	transposed := fc.Is("MatMul") || fc.Is("Gemm") && fc.AttrInt("transB", 0) == 0
 	if fc.Is("Conv") {
 		if len(w.Dims) < 2 || dataflow.Elements(w.Dims[2:]) != 1 || fc.AttrInt("group", 1) != 1 {
-			return nil, r.refuse(fc, "a linear layer, which a 1×1 convolution may spell", fmt.Sprintf("a convolution with weights %v", w.Dims), "")
+			return l, nil, r.refuse(fc, "a linear layer, which a 1×1 convolution may spell", fmt.Sprintf("a convolution with weights %v", w.Dims), "")
 		}
 		w = w.Reshaped(w.Dims[0], w.Dims[1])
 	}
 	if len(w.Dims) != 2 || !w.DType.IsFloat() {
-		return nil, r.refuse(fc, "a weight matrix", fmt.Sprintf("%s %v", w.DType, w.Dims), "")
+		return l, nil, r.refuse(fc, "a weight matrix", fmt.Sprintf("%s %v", w.DType, w.Dims), "")
 	}
 	if fc.Is("Gemm") && (fc.AttrFloat("alpha", 1) != 1 || bias != nil && fc.AttrFloat("beta", 1) != 1 || fc.AttrInt("transA", 0) != 0) {
-		return nil, r.refuse(fc, "Gemm with alpha = beta = 1 and rows of features", "another scaling or a transposed input", "")
+		return l, nil, r.refuse(fc, "Gemm with alpha = beta = 1 and rows of features", "another scaling or a transposed input", "")
 	}
 	if transposed {
 		t, err := transpose(w)
 		if err != nil {
-			return nil, r.refuse(fc, "a readable weight matrix", err.Error(), "")
+			return l, nil, r.refuse(fc, "a readable weight matrix", err.Error(), "")
 		}
 		w = t
 	}
@@ -160,16 +163,16 @@ func (r *recognizer) linear(fc *graph.Node) (*graph.Value, error) {
 			}
 		}
 	}
-	r.net.Head.FC.Key, r.net.Head.FC.Weight = "fc", w
+	l.Weight = w
 	if bias != nil {
 		b := r.Constant(bias)
 		if b == nil || dataflow.Elements(b.Dims) != w.Dims[0] {
-			return nil, r.refuse(fc, fmt.Sprintf("a constant bias of %d elements", w.Dims[0]), bias.Name(), "")
+			return l, nil, r.refuse(fc, fmt.Sprintf("a constant bias of %d elements", w.Dims[0]), bias.Name(), "")
 		}
-		r.net.Head.FC.Bias = b.Reshaped(w.Dims[0])
+		l.Bias = b.Reshaped(w.Dims[0])
 	}
 	r.progress++
-	return scores, nil
+	return l, scores, nil
 }
 
 // transpose returns the transpose of a matrix.

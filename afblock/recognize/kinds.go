@@ -22,7 +22,7 @@ func kindOf(g *graph.Graph) *kind {
 		return &kind{fmt.Sprintf("%s, as ONNX Runtime's optimiser writes", k.vendor), "give the file as it was exported, not as ONNX Runtime saved it"}
 	case k.resizes && k.sigmoid && k.chooses:
 		return &kind{"what looks like an AFNet: maps brought back to size (Resize), gates (Sigmoid) and choices of frames",
-			"afc reads AFNets from checkpoints, convert --weights CHECKPOINT, and those that it wrote"}
+			"afc reads exports of AF-ResNets; other AFNets from checkpoints, convert --weights CHECKPOINT, and those that it wrote"}
 	case k.depthwise != nil && k.excites != nil:
 		return &kind{fmt.Sprintf("depthwise convolutions (%s) with squeeze-and-excitation: a MobileNetV3, an EfficientNet or the like", k.depthwise), "afc rewrites ResNets"}
 	case k.depthwise != nil && k.relu6 && k.adds:

@@ -31,6 +31,9 @@ type Error struct {
 	// NeedFrames is set when all that is missing is T, which
 	// Options.Frames can give.
 	NeedFrames bool `json:"needs_frames,omitempty"`
+
+	afnet bool // it came as far as an AF module
+	told  bool // what was found says more than the kind of the whole model would
 }
 
 func (e *Error) Error() string {
@@ -38,7 +41,11 @@ func (e *Error) Error() string {
 	if e.File != "" {
 		fmt.Fprintf(&b, "%s: ", e.File)
 	}
-	b.WriteString("not recognised as a TSN or TSM ResNet")
+	kind := "a TSN or TSM ResNet"
+	if e.afnet {
+		kind = "an AFNet"
+	}
+	b.WriteString("not recognised as " + kind)
 	if e.Where != "" {
 		fmt.Fprintf(&b, " at %s", e.Where)
 	}
@@ -94,7 +101,7 @@ func Network(m *graph.Model, opt Options) (*afblock.Network, error) {
 		no.File = m.Path
 		if m.Meta(names.OptimizedKey) != "" {
 			no.Hint = "afc optimize wrote this model, its shift on a stream of its own: use the model that it was made from"
-		} else if k := kindOf(m.Graph); k != nil && !no.NeedFrames {
+		} else if k := kindOf(m.Graph); k != nil && !no.NeedFrames && !no.told {
 			no.Where, no.Node, no.Expected, no.Found, no.Hint = "", "", "a ResNet over frames", k.found, k.hint
 		}
 	}
@@ -111,11 +118,15 @@ func (r *recognizer) network(m *graph.Model, opt Options) error {
 	if err != nil {
 		return err
 	}
-	if n := len(m.Graph.Outputs()); n != 1 {
-		r.where = "head"
+	r.where = "head"
+	if n := len(m.Graph.Outputs()); n != 1 && len(r.choices) == 0 {
 		return r.refuse(nil, "one output, the scores", fmt.Sprintf("%d outputs", n), "export the network with its scores as the one output")
 	}
 	head, err := r.head(out)
+	if err != nil {
+		return err
+	}
+	exported, err := r.outputs(head.answer)
 	if err != nil {
 		return err
 	}
@@ -129,7 +140,12 @@ func (r *recognizer) network(m *graph.Model, opt Options) error {
 	if err := r.net.Check(); err != nil {
 		return r.refuse(nil, "maps that fit the windows", err.Error(), "")
 	}
+	if exported != nil {
+		nameAFNet(r.net)
+		r.net.Exporter = afblock.ExporterOf(m.ProducerName)
+	}
 	shell := r.source(m, in, out, head, frames, view)
+	shell.exported = exported
 	if frames == 1 && head.averaged == 1 {
 		r.net.Head.Consensus = shell.consensusOfOne()
 	}

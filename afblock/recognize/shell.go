@@ -28,6 +28,7 @@ type Shell struct {
 	clips    int64        // looked at in recognition
 	inDims   []int64      // of in and out then
 	outDims  []int64
+	exported *Exported // of an AFNet; nil: a plain network
 }
 
 // Model returns the model that the network was recognised in.

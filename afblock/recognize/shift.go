@@ -55,13 +55,7 @@ func (r *recognizer) readFlow(v *graph.Value) (flow, *misfit) {
 	if channels > maxChannels {
 		return flow{}, &misfit{found: fmt.Sprintf("%d channels", channels)}
 	}
-	pixels := samplePixels(d[2], d[3])
-	at := make([]int64, 0, rows*channels)
-	for b := range rows {
-		for c := range channels {
-			at = append(at, (b*channels+c)*d[2]*d[3]+pixels[(b+c)%int64(len(pixels))])
-		}
-	}
+	at := frameSamples(d, rows)
 	return r.readShift(v, d, rows, at, r.Trace(v, at))
 }
 

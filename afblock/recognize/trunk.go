@@ -94,6 +94,15 @@ func (r *recognizer) trunk(x *graph.Value) (*graph.Value, error) {
 		if output {
 			return nil, r.refuse(x.Producer(), "the trunk's inside read by the trunk alone", "a graph output, "+quote(x), "export the network with its scores as the one output")
 		}
+		if r.isModule(rs) {
+			stage = &afblock.Stage{Name: fmt.Sprintf("layer%d", len(r.net.Stages)+1)}
+			var err error
+			if stage.AF, x, err = r.module(x, stage.Name); err != nil {
+				return nil, err
+			}
+			r.net.Stages = append(r.net.Stages, stage)
+			continue
+		}
 		block, out, err := r.block(x, rs)
 		if err != nil {
 			if n := r.frozen(); n != nil {
@@ -101,7 +110,7 @@ func (r *recognizer) trunk(x *graph.Value) (*graph.Value, error) {
 			}
 			return nil, err
 		}
-		if stage == nil || block.Stride() != 1 || block.Out() != stage.Blocks[0].Out() {
+		if stage == nil || stage.AF != nil || block.Stride() != 1 || block.Out() != stage.Blocks[0].Out() {
 			stage = &afblock.Stage{Name: fmt.Sprintf("layer%d", len(r.net.Stages)+1)}
 			r.net.Stages = append(r.net.Stages, stage)
 		}

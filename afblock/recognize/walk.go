@@ -2,6 +2,7 @@ package recognize
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/afc-project/afc/afblock"
@@ -13,10 +14,12 @@ import (
 type recognizer struct {
 	*dataflow.Analysis
 	net      *afblock.Network
-	where    string // "stem", "layer1, block 0", "head"
-	progress int    // nodes recognised, to tell the better of two attempts
-	shiftT   int    // T as the shifts show it, 0 before the first
-	past     bool   // their direction
+	where    string    // "stem", "layer1, block 0", "head"
+	progress int       // nodes recognised, to tell the better of two attempts
+	shiftT   int       // T as the shifts show it, 0 before the first
+	past     bool      // their direction
+	afnet    bool      // it has come to an AF module
+	choices  []*choice // of focal blocks, in network order
 }
 
 // reader is a computing node that reads a value, perhaps moved on the way.
@@ -101,20 +104,25 @@ func (r *recognizer) onlyReader(v *graph.Value, expected string) (*graph.Node, e
 // refuse makes the error for the first node that does not fit. Nodes that tell
 // a kind of network afc does not know get that kind's reason.
 func (r *recognizer) refuse(n *graph.Node, expected, found, hint string) error {
-	e := &Error{Where: r.where, Expected: expected, Found: found, Hint: hint}
+	e := &Error{Where: r.where, Expected: expected, Found: found, Hint: hint, told: r.afnet, afnet: r.afnet}
 	if n != nil {
 		e.Node = n.String()
 		if why, h := r.foreign(n); why != "" {
-			e.Found, e.Hint = why, h
+			e.Found, e.Hint, e.told = why, h, e.told || why == noisy
 		}
 	}
 	return e
 }
 
+// noisy is what a node is told as that adds random numbers to maps.
+const noisy = "random noise in the trunk"
+
 // foreign names the kind of network that a node betrays.
 func (r *recognizer) foreign(n *graph.Node) (found, hint string) {
 	rank := len(r.Dims(n.Input(0)))
 	switch {
+	case isRandom(n) || slices.ContainsFunc(n.Inputs(), func(in *graph.Value) bool { p := producer(in); return p != nil && isRandom(p) }):
+		return noisy, "export the network as it evaluates"
 	case n.Is("Conv") && len(r.Dims(n.Input(1))) == 5:
 		return "a 3-D convolution", "afc rewrites 2-D ResNets over frames (TSN, TSM); 3-D networks (C3D, I3D, R(2+1)D, SlowFast, X3D) are others"
 	case n.Is("MaxPool", "AveragePool") && rank == 5:

@@ -91,7 +91,7 @@ func (b *binder) network() *afblock.Network {
 	sk := b.sk
 	b.frames = sk.Frames
 	net := &afblock.Network{
-		Size: sk.Size, Shell: afblock.StandardShell{}, FineTune: sk.FineTune, Fit: sk.Fit, Tune: sk.Tune, Keys: afblock.KeyStyle{Prefix: sk.Prefix, FC: sk.FC},
+		Size: sk.Size, Shell: afblock.StandardShell{}, FineTune: sk.FineTune, Fit: sk.Fit, Tune: sk.Tune, Exporter: sk.Exporter, Keys: afblock.KeyStyle{Prefix: sk.Prefix, FC: sk.FC},
 	}
 	if sk.Unselected == afblock.UnselectedZero.String() {
 		net.Unselected = afblock.UnselectedZero

@@ -46,6 +46,7 @@ type structure struct {
 	FineTune   bool            `json:"needs_fine_tuning"`
 	Fit        *afblock.Fitted `json:"fit,omitempty"`
 	Tune       *afblock.Tuned  `json:"tune,omitempty"`
+	Exporter   string          `json:"exporter,omitempty"`
 	Prefix     string          `json:"key_prefix"`
 	FC         string          `json:"fc"`
 	Stem       convJSON        `json:"stem"`
@@ -188,6 +189,8 @@ func Parse(text string) (*Skeleton, json.RawMessage, error) {
 func (s *structure) check() error {
 	bad := func(field, found string) error { return fmt.Errorf("%s %q is unknown", field, found) }
 	switch {
+	case s.Exporter != "" && !slices.Contains(afblock.Exporters, s.Exporter):
+		return bad("exporter", s.Exporter)
 	case s.Fit != nil && s.Fit.Check() != nil:
 		return bad("fit", s.Fit.For+" "+s.Fit.Masks)
 	case s.Tune != nil && s.Tune.Check() != nil:
@@ -305,7 +308,7 @@ type outline struct {
 func (o outline) of(net *afblock.Network) *Skeleton {
 	sk := &Skeleton{structure: structure{
 		Frames: net.Frames, Size: net.Size,
-		Unselected: net.Unselected.String(), FineTune: net.FineTune, Fit: net.Fit, Tune: net.Tune, Prefix: net.Keys.Prefix, FC: net.Keys.FC,
+		Unselected: net.Unselected.String(), FineTune: net.FineTune, Fit: net.Fit, Tune: net.Tune, Exporter: net.Exporter, Prefix: net.Keys.Prefix, FC: net.Keys.FC,
 		Head: o.head(&net.Head),
 	}}
 	if extended(net) {

@@ -91,7 +91,7 @@ func Replace(net *afblock.Network, sd *checkpoint.StateDict) (*afblock.Network, 
 		return nil, notAFNet(sd)
 	}
 	sk := outline{exported: true}.of(net)
-	sk.Frames, sk.FineTune, sk.Fit, sk.Tune = 0, false, nil, nil
+	sk.Frames, sk.FineTune, sk.Exporter, sk.Fit, sk.Tune = 0, false, "", nil, nil
 	sk.Prefix, sk.FC = prefix, newCheckpointKeys(prefix, sd.Names()).fc()
 	if net.Head.Hidden != nil { // both linear layers are the backbone's
 		sk.FC = prefix + net.Head.FC.Key

@@ -14,6 +14,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/afc-project/afc/internal/testutil"
 	"github.com/afc-project/afc/testmodels"
 )
 
@@ -56,6 +57,7 @@ func TestEveryFlagCounts(t *testing.T) {
 	mustRun(t, "export", af, "-o", trained)
 	mustRun(t, "convert", source, "-o", plainAF, "--skip-pass", "rewrite-af")
 	mustRun(t, "export", plainAF, "-o", plain)
+	exported := filepath.Join(testutil.Root(t), "testmodels", "afexports", "noisy_dynamo_open.onnx")
 	authors := checkpointFile(t, testmodels.AFSpec{Blocks: []int{3, 2, 2}, Width: 16, Frames: 4, Classes: 3})
 
 	pass := map[string]flagTry{
@@ -96,6 +98,7 @@ func TestEveryFlagCounts(t *testing.T) {
 			{"plain weights", []string{"--weights", plain}},
 			{"AFNet", []string{af}},
 			{"AFNet and weights", []string{af, "--weights", trained}},
+			{"exported AFNet", []string{exported}},
 		}},
 		{"optimize", optimize, []flagPath{{"source", []string{source}}, {"AFNet", []string{af}}, {"other", []string{other}}}},
 		{"inspect", map[string]flagTry{

@@ -16,13 +16,11 @@ func (a *Analysis) arithmetic(n *graph.Node, v *graph.Value, at []int64, out []C
 		return false
 	}
 	var operands [2][]Cell
-	for i, in := range n.Inputs() {
-		d := a.Dims(in)
-		from := make([]int64, len(at))
-		if d == nil || !broadcastIndex(a.Dims(v), d, at, from) {
+	for i := range operands {
+		var ok bool
+		if operands[i], ok = a.Operand(v, i, at); !ok {
 			return false
 		}
-		operands[i] = a.Trace(in, from)
 	}
 	for i := range at {
 		var ok bool
@@ -31,6 +29,23 @@ func (a *Analysis) arithmetic(n *graph.Node, v *graph.Value, at []int64, out []C
 		}
 	}
 	return true
+}
+
+// Place returns the elements of input i of an elementwise operator from which it
+// makes the elements of its output v listed; false where the input does not
+// broadcast to v.
+func (a *Analysis) Place(v *graph.Value, i int, at []int64) ([]int64, bool) {
+	d, from := a.Dims(v.Producer().Input(i)), make([]int64, len(at))
+	return from, d != nil && a.Dims(v) != nil && broadcastIndex(a.Dims(v), d, at, from)
+}
+
+// Operand follows those elements on.
+func (a *Analysis) Operand(v *graph.Value, i int, at []int64) ([]Cell, bool) {
+	from, ok := a.Place(v, i, at)
+	if !ok {
+		return nil, false
+	}
+	return a.Trace(v.Producer().Input(i), from), true
 }
 
 // broadcastIndex maps elements of a shape to those of one broadcast to it.

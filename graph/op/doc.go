@@ -36,5 +36,6 @@
 //     infer_sequence.go, infer_control.go: the operators.
 //   - cost.go: costs.
 //   - grad.go: differentiation; grad_rules.go, grad_nn.go: the operators.
-//   - move.go: following elements; move_view.go, move_index.go: the operators.
+//   - move.go: following elements; move_view.go, move_index.go,
+//     move_resize.go: the operators.
 package op

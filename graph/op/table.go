@@ -117,8 +117,8 @@ func init() {
 	add(1, 1, 3, nil, inferDropout, costFree, nil, nil, "Dropout")
 	add(7, 2, 3, evalGemm, inferGemm, costProduct, nil, by(gradGemm), "Gemm")
 	add(1, 2, 2, evalMatMul, inferMatMul, costProduct, nil, by(gradMatMul), "MatMul")
-	add(10, 1, 4, nil, inferResize, costFree, nil, by(gradResize), "Resize")
-	add(7, 1, 2, nil, inferResize, costFree, nil, nil, "Upsample")
+	add(10, 1, 4, nil, inferResize, costFree, moves(moveResize), by(gradResize), "Resize")
+	add(7, 1, 2, nil, inferResize, costFree, moves(moveResize), nil, "Upsample")
 	add(1, 1, 1, evalHardSigmoid, inferSame, costPoint, nil, nil, "HardSigmoid")
 	add(1, 1, 2, nil, inferSame, costPoint, nil, nil, "LeakyRelu", "Elu", "Selu", "Celu", "HardSwish",
 		"Softplus", "Softsign", "ThresholdedRelu", "PRelu", "Gelu", "Mish", "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh",

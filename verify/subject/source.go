@@ -1,7 +1,12 @@
 package subject
 
 import (
+	"bytes"
+	"slices"
+
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/recognize"
+	"github.com/afc-project/afc/afblock/weights"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/interpret"
@@ -21,10 +26,52 @@ func SetSource(s *verify.Subject, net *afblock.Network, source *graph.Model, net
 		return err
 	}
 	s.SourceNetwork, s.SourceFrames = interpreted, network.Frames
+	if shell, ok := network.Shell.(*recognize.Shell); ok && shell.Exported() != nil && net != nil {
+		s.Export = &verify.Export{Model: shell.Steady(), Retrained: net.Exporter == "" || net.Tune != nil || net.Fit != nil}
+		if e := shell.Exported(); e.Joined {
+			s.Export.Masks = e.Masks[0]
+		}
+		s.Export.Differs, s.Export.Tensors = differs(net, network)
+	}
 	if net != nil {
 		s.Identity = func() (*graph.Model, error) { return identityOf(net, network) }
 	}
 	return nil
+}
+
+// differs says in what a network is not another, tensor by tensor; "" where it is
+// that, and how many tensors were compared.
+func differs(net, other *afblock.Network) (where string, tensors int) {
+	if a, b := weights.Of(net).JSON(nil), weights.Of(other).JSON(nil); a != b {
+		return "its structure is not the export's", 0
+	}
+	theirs := map[string]*graph.Tensor{}
+	for key, at := range other.Tensors() {
+		theirs[key] = *at
+	}
+	for key, at := range net.Tensors() {
+		if !equal(*at, theirs[key]) {
+			return key + " is not the export's", tensors
+		}
+		tensors++
+	}
+	return "", tensors
+}
+
+// equal reports whether two tensors hold the same numbers, in whichever type of
+// floats.
+func equal(a, b *graph.Tensor) bool {
+	if b == nil || !slices.Equal(a.Dims, b.Dims) {
+		return false
+	}
+	if a.DType == b.DType {
+		x, err1 := a.Bytes()
+		y, err2 := b.Bytes()
+		return err1 == nil && err2 == nil && bytes.Equal(x, y)
+	}
+	x, err1 := a.Float32s()
+	y, err2 := b.Float32s()
+	return err1 == nil && err2 == nil && slices.Equal(x, y)
 }
 
 // identityOf writes what must equal the source of a network: the network itself
