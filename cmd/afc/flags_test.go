@@ -238,7 +238,10 @@ func TestEveryRunFlagIsRead(t *testing.T) {
 		"input": try(input...), "videos": try(videos...), "list": {videos, []string{"--list", clips}}, "template": {videos, []string{"--template", "%d.png"}},
 		"list-offset": {append(videos, "--list", clips), []string{"--list-offset"}}, "list-anywhere": {append(videos, "--list", clips), []string{"--list-anywhere"}},
 		"first-frame": {videos, []string{"--first-frame", "0"}},
-		"scale":       {videos, []string{"--scale", "99"}}, "mean": {append(videos, "--std", "1,1,1"), []string{"--mean", "1,2,3"}},
+		"labels":      {append(videos, "--list", clips), []string{"--labels", clips}}, "subset": {append(videos, "--list", clips), []string{"--subset", "validation"}},
+		"clips-per-video": {videos, []string{"--clips-per-video", "2"}}, "crops": {videos, []string{"--crops", "3"}},
+		"dense": {videos, []string{"--dense"}}, "strict": {videos, []string{"--strict"}},
+		"scale": {videos, []string{"--scale", "99"}}, "mean": {append(videos, "--std", "1,1,1"), []string{"--mean", "1,2,3"}},
 		"std": {append(videos, "--mean", "1,2,3"), []string{"--std", "1,2,3"}}, "bgr": {videos, []string{"--bgr"}},
 	}
 	// These are read where they act: by the guard, and where reports are printed.
