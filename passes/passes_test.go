@@ -145,13 +145,6 @@ func TestGoldensHaveTests(t *testing.T) {
 	}
 }
 
-// runPass runs a pass alone, with types inferred as in the pipeline.
-func runPass(t *testing.T, m *graph.Model, name string) *State {
-	t.Helper()
-	op.Infer(m)
-	return runPassFor(t, m, name, Options{})
-}
-
 // runPassFor runs a pass of a run with options.
 func runPassFor(t *testing.T, m *graph.Model, name string, opt Options) *State {
 	t.Helper()
