@@ -5,6 +5,7 @@
 //
 //	Convert   a source model, a checkpoint, or an AFNet again, into an AFNet   convert.go
 //	Fit       an AFNet's weights to its source on clips, without training      fit.go
+//	Tune      an AFNet by training, on its source's answers or on labels         tune.go
 //	Optimize  a model into a faster one that computes the same                 optimize.go
 //	Verify    an AFNet on ONNX Runtime; Same holds any two models together     verify.go
 //	Estimate  costs from shapes; Measure costs on clips                        estimate.go, measure.go

@@ -166,6 +166,19 @@ func ExampleFit() {
 	fmt.Println(r.Fit.Clips)
 }
 
+// Tune trains a fitted AFNet further, on what its source says of the clips.
+func ExampleTune() {
+	r, err := afc.Tune(context.Background(), afc.TuneOptions{
+		Model: "af.onnx", Source: "model.onnx", Output: "tuned.onnx",
+		Clips: afc.Clips{Videos: "frames", Read: clips.Options{List: "train.txt"}},
+		Val:   afc.Clips{Videos: "frames", Read: clips.Options{List: "val.txt"}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(r.Tune.Best)
+}
+
 // Sweep compares an AFNet with what one would do instead: its source at fewer
 // frames.
 func ExampleSweep() {

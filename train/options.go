@@ -88,6 +88,25 @@ type Progress struct {
 	Left time.Duration `json:"-"` // of all epochs, about
 }
 
+// RefusedError is a network, or clips, that cannot be trained as asked.
+type RefusedError struct{ Err error }
+
+func (e *RefusedError) Error() string { return e.Err.Error() }
+
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// Step writes the step that these options train a network with.
+func (o *Options) Step(net *afblock.Network) (*Step, error) {
+	s, err := NewStep(net, StepOptions{
+		Clips: o.Batch, Size: FrameSize(net), Groups: o.Groups, Multiples: o.Rates, Selection: o.selection(), Norm: o.Norm,
+		Labels: o.Labels, Distill: o.Distill, Dropout: o.Dropout > 0, Update: o.Update,
+	})
+	if err != nil {
+		return nil, &RefusedError{err}
+	}
+	return s, nil
+}
+
 // check refuses options that no training can follow.
 func (o *Options) check(in Input) error {
 	blocks := len(in.Net.Navigation())

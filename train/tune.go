@@ -32,7 +32,7 @@ type Result struct {
 // Weights whose loss is not a finite number end it with a *DivergedError.
 func Tune(ctx context.Context, in Input, opt Options) (*Result, error) {
 	if err := opt.check(in); err != nil {
-		return nil, err
+		return nil, &RefusedError{err}
 	}
 	t := &tuner{in: in, opt: opt}
 	defer t.close()
@@ -80,11 +80,7 @@ type tuner struct {
 func (t *tuner) prepare() error {
 	t.size = FrameSize(t.in.Net)
 	var err error
-	t.step, err = NewStep(t.in.Net, StepOptions{
-		Clips: t.opt.Batch, Size: t.size, Groups: t.opt.Groups, Multiples: t.opt.Rates, Selection: t.opt.selection(), Norm: t.opt.Norm,
-		Labels: t.opt.Labels, Distill: t.opt.Distill, Dropout: t.opt.Dropout > 0, Update: t.opt.Update,
-	})
-	if err != nil {
+	if t.step, err = t.opt.Step(t.in.Net); err != nil {
 		return err
 	}
 	weights, statistics, err := t.step.Layout.Of(t.in.Net)
@@ -110,7 +106,7 @@ func (t *tuner) prepare() error {
 		}
 	}
 	if t.data.steps() == 0 {
-		return fmt.Errorf("%s: fewer than a batch of %d", t.in.Videos, t.opt.Batch)
+		return &RefusedError{fmt.Errorf("%s: fewer than a batch of %d", t.in.Videos, t.opt.Batch)}
 	}
 	t.options = t.opt.told(t.in.Origin)
 	return t.prepareValidation()

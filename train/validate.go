@@ -23,6 +23,17 @@ type Score struct {
 	Error  *float64 `json:"error,omitempty"`
 }
 
+func (s *Score) String() string {
+	text := fmt.Sprintf("on %d clips, %.0f %% of the frames", s.Clips, 100*s.Selected)
+	if s.Right != nil {
+		text += fmt.Sprintf(", top-1 %.1f %%", 100**s.Right)
+	}
+	if s.Agrees != nil {
+		text += fmt.Sprintf(", source's first class %.1f %%, error of scores %.4f", 100**s.Agrees, *s.Error)
+	}
+	return text
+}
+
 // better reports whether s is to be kept rather than the other: by classes where
 // labels are learned, else by the distance from the source.
 func (s *Score) better(than *Score, labels bool) bool {

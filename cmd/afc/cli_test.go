@@ -56,6 +56,7 @@ func TestCommandLine(t *testing.T) {
 		{"help-inspect", []string{"help", "inspect"}, exitOK},
 		{"help-convert", []string{"convert", "--help"}, exitOK},
 		{"help-fit", []string{"fit", "--help"}, exitOK},
+		{"help-tune", []string{"tune", "--help"}, exitOK},
 		{"help-verify", []string{"verify", "--help"}, exitOK},
 		{"help-optimize", []string{"optimize", "-h"}, exitOK},
 		{"help-export", []string{"export", "--help"}, exitOK},

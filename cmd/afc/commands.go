@@ -8,6 +8,7 @@ func (a *app) commands() []*cli.Command {
 		a.inspectCommand(),
 		a.convertCommand(),
 		a.fitCommand(),
+		a.tuneCommand(),
 		a.verifyCommand(),
 		a.flopsCommand(),
 		a.optimizeCommand(),

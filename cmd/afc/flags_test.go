@@ -259,6 +259,15 @@ func TestEveryRunFlagIsRead(t *testing.T) {
 		"unselected": try("--unselected", "zero"), "target": try("--target", "cuda"), "input-shapes": try("--input-shapes", "1,2"),
 		"input": try("--input", source), "videos": try("--videos", t.TempDir()), "resume": try("--resume"),
 	})
+	learned := merged(fitted, map[string]flagTry{
+		"source": try("--source", source), "val": {videos, []string{"--val", clips}}, "val-input": {input, []string{"--val-input", clips}},
+		"distill": try("--distill", "2"), "label-weight": try("--label-weight", "2"), "train": try("--train", "all"), "rt": try("--rt", "0.3"),
+		"budgets": try("--budgets", "0.5,1"), "lambda": try("--lambda", "2"), "epochs": try("--epochs", "3"), "batch": try("--batch", "3"),
+		"optimizer": try("--optimizer", "sgd"), "lr": try("--lr", "0.1"), "lr-schedule": try("--lr-schedule", "steps"), "lr-groups": try("--lr-groups", "authors"),
+		"momentum": try("--momentum", "0.8"), "weight-decay": try("--weight-decay", "0.1"), "clip-gradient": try("--clip-gradient", "1"), "dropout": try("--dropout", "0.1"),
+		"bn": try("--bn", "frozen"), "flip": try("--flip"), "variants": try("--variants", "no"), "state": try("--state", "s"), "save-every": try("--save-every", "3"),
+		"log": try("--log", "l"), "dump-step": try("--dump-step", "d.onnx"),
+	})
 	for _, c := range []struct {
 		command string
 		tries   map[string]flagTry
@@ -270,6 +279,8 @@ func TestEveryRunFlagIsRead(t *testing.T) {
 		{"flops measure", random, func(c *cli.Context) (any, error) { return measureOptions(c) }, []flagPath{{"AFNet", []string{af}}}},
 		{"fit", fitted, func(c *cli.Context) (any, error) { return fitOptions(c) },
 			[]flagPath{{"clips", append([]string{source, "-o", "y.onnx"}, input...)}, {"videos", append([]string{source, "-o", "y.onnx"}, videos...)}}},
+		{"tune", learned, func(c *cli.Context) (any, error) { return tuneOptions(c) },
+			[]flagPath{{"clips", append([]string{af, "-o", "y.onnx"}, input...)}, {"videos", append([]string{af, "-o", "y.onnx"}, videos...)}}},
 	} {
 		for _, path := range c.paths {
 			for _, f := range flagsOf(t, strings.Fields(c.command)) {

@@ -22,7 +22,7 @@ var reports = []struct {
 	command string
 	report  any
 }{
-	{"convert, optimize", afc.RewriteReport{}}, {"fit", afc.FitReport{}}, {"export", afc.ExportReport{}}, {"inspect", describe.Description{}},
+	{"convert, optimize", afc.RewriteReport{}}, {"fit", afc.FitReport{}}, {"tune", afc.TuneReport{}}, {"export", afc.ExportReport{}}, {"inspect", describe.Description{}},
 	{"inspect of a model that is not recognised", refusal{}}, {"flops estimate", afc.CostReport{}}, {"flops measure", afc.MeasureReport{}},
 	{"verify", verify.Report{}}, {"sweep", afc.SweepReport{}}, {"doctor", diagnosis{}}, {"setup", setupReport{}}, {"any command that fails before it prints", failure{}},
 }

@@ -52,7 +52,7 @@ def options(argv: list[str] | None = None) -> argparse.Namespace:
     o = p.add_argument_group("objective")
     o.add_argument("--rt", type=float, default=0.5, help="ratio of frames to select (default: 0.5)")
     o.add_argument("--lambda", dest="ratio_weight", type=float, default=0.5, help="weight of the ratio's loss")
-    o.add_argument("--labels", type=float, default=1.0, help="weight of the cross-entropy; 0: train without labels")
+    o.add_argument("--label-weight", dest="labels", type=float, default=1.0, help="weight of the cross-entropy; 0: train without labels")
     o.add_argument("--distill", type=float, default=0.0, help="weight of the teacher's scores, clip and frames")
     o.add_argument("--train", choices=("all", "navigation"), default="all", help="which weights learn")
     t = p.add_argument_group("training")
@@ -80,7 +80,7 @@ def options(argv: list[str] | None = None) -> argparse.Namespace:
     if not 0 <= opt.rt <= 1:
         p.error(f"--rt {opt.rt}: a ratio lies between 0 and 1")
     if opt.labels == 0 and opt.distill == 0:
-        p.error("nothing to learn from: --labels and --distill are both 0")
+        p.error("nothing to learn from: --label-weight and --distill are both 0")
     return opt
 
 
@@ -271,7 +271,7 @@ class Trainer:
             terms["cells"] = ((ratio - cells) ** 2).mean() * o.ratio_weight
         if o.labels:
             if (labels < 0).any():
-                raise SystemExit("the list has videos without a label: train on the teacher alone with --labels 0 --distill 1")
+                raise SystemExit("the list has videos without a label: train on the teacher alone with --label-weight 0 --distill 1")
             terms["classes"] = F.cross_entropy(answer.scores.float(), labels) * o.labels
         if self.teacher is not None:
             with torch.no_grad():

@@ -57,7 +57,7 @@ def test_parts_of_a_step_equal_the_whole(made, clips, tmp_path):
     """But for the ratio, whose loss is of each part: so it is left out here."""
     _, _, folder = made(SOURCE, "", "teacher")
     train(folder, tmp_path / "whole", clips, "--lambda", "0")
-    train(folder, tmp_path / "parts", clips, "--lambda", "0", "--accumulate", "2", "--labels", "1")
+    train(folder, tmp_path / "parts", clips, "--lambda", "0", "--accumulate", "2", "--label-weight", "1")
     whole, parts = log(tmp_path / "whole"), log(tmp_path / "parts")
     assert abs(whole[0]["loss_classes"] - parts[0]["loss_classes"]) < 1e-5
 
