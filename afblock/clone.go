@@ -25,7 +25,7 @@ func (net *Network) Clone() *Network {
 			of, s = u.Stage, u.Stage.empty()
 			out.Stages = append(out.Stages, s)
 		}
-		s.adopt(u)
+		s.add(u)
 	}
 	return &out
 }
@@ -44,8 +44,8 @@ func (s *Stage) empty() *Stage {
 	return out
 }
 
-// adopt adds a copy of a unit to a stage.
-func (s *Stage) adopt(u Unit) {
+// add adds a copy of a unit to a stage.
+func (s *Stage) add(u Unit) {
 	switch m := s.AF; u.Part {
 	case PartPlain:
 		s.Blocks = append(s.Blocks, u.Block.clone())

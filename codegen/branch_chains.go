@@ -52,7 +52,7 @@ func (l branch) branchChains(b *builder, x feature, ones *onesMap, blocks []*afb
 		chain := blocks[from : from+n]
 		last := from+n == len(blocks)
 		start := x
-		y, err := b.chooseOne(fmt.Sprintf("%s.chain", chain[0].Key), conds[from:from+n], func(b *builder, chosen []bool) (feature, error) {
+		y, err := b.decideOne(fmt.Sprintf("%s.chain", chain[0].Key), conds[from:from+n], func(b *builder, chosen []bool) (feature, error) {
 			f := start
 			for i, blk := range chain {
 				var err error

@@ -82,7 +82,7 @@ func (l branch) pieceScan(x stream, blk *afblock.Block, s selection, cuts []span
 		}
 		size := blk.Through(x[0].size())
 		ones := &onesMap{body: fr.builder, choice: fr.parts[0], h: size[0], w: size[1], hint: blk.Key + ".ones"}
-		return fr.choose(blk.Key, fr.parts[:1], func(b *builder, chosen []bool) ([]feature, error) {
+		return fr.decide(blk.Key, fr.parts[:1], func(b *builder, chosen []bool) ([]feature, error) {
 			if !chosen[0] {
 				return l.unselectedPieces(b, own, ones, blk, cuts, b.zeroChannels)
 			}

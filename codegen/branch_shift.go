@@ -58,7 +58,7 @@ func (l branch) blockScan(x feature, blk *afblock.Block, s selection, behind *st
 	outs, err := l.scan(blk.Key+".frames", ins, func(fr *frame) ([]feature, error) {
 		r := fr.feature(0, residual)
 		ones := &onesMap{body: fr.builder, choice: fr.parts[1], h: x.h, w: x.w, hint: blk.Key + ".ones"}
-		y, err := fr.chooseOne(blk.Key, fr.parts[1:2], func(b *builder, chosen []bool) (feature, error) {
+		y, err := fr.decideOne(blk.Key, fr.parts[1:2], func(b *builder, chosen []bool) (feature, error) {
 			switch {
 			case !chosen[0]:
 				return l.unselectedFrame(b, r, ones, blk, true)

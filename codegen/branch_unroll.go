@@ -330,7 +330,7 @@ func (l branch) unrolledFocal(x clip, blk *afblock.Block, s selection, at []int)
 		if t == 0 {
 			ones.choice = chosen
 		}
-		outs, err := l.choose(blk.Key, in(chosen), func(b *builder, chosen []bool) ([]feature, error) {
+		outs, err := l.decide(blk.Key, in(chosen), func(b *builder, chosen []bool) ([]feature, error) {
 			if chosen[0] {
 				return b.selectedPieces(x.shifted(t, blk.Shift), x[t], blk, cuts), nil
 			}

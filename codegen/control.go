@@ -67,13 +67,13 @@ func (b *builder) scan(hint string, ins []scanned, body func(*frame) ([]feature,
 	return outs, nil
 }
 
-// choose emits one subgraph for each way the conditions can be, under nested
+// decide emits one subgraph for each way the conditions can be, under nested
 // Ifs; one of them makes the feature maps.
-func (b *builder) choose(hint string, conds []*graph.Value, emit func(b *builder, chosen []bool) ([]feature, error)) ([]feature, error) {
-	return b.chooseAmong(hint, conds, nil, emit)
+func (b *builder) decide(hint string, conds []*graph.Value, emit func(b *builder, chosen []bool) ([]feature, error)) ([]feature, error) {
+	return b.decideAmong(hint, conds, nil, emit)
 }
 
-func (b *builder) chooseAmong(hint string, conds []*graph.Value, known []bool, emit func(*builder, []bool) ([]feature, error)) ([]feature, error) {
+func (b *builder) decideAmong(hint string, conds []*graph.Value, known []bool, emit func(*builder, []bool) ([]feature, error)) ([]feature, error) {
 	if len(conds) == 0 {
 		return emit(b, known)
 	}
@@ -82,7 +82,7 @@ func (b *builder) chooseAmong(hint string, conds []*graph.Value, known []bool, e
 	for i, chosen := range []bool{true, false} {
 		sub := b.sub(hint + []string{".then", ".else"}[i])
 		var err error
-		if outs, err = sub.chooseAmong(hint, conds[1:], append(slices.Clone(known), chosen), emit); err != nil {
+		if outs, err = sub.decideAmong(hint, conds[1:], append(slices.Clone(known), chosen), emit); err != nil {
 			return nil, err
 		}
 		for _, y := range outs {
@@ -99,9 +99,9 @@ func (b *builder) chooseAmong(hint string, conds []*graph.Value, known []bool, e
 	return outs, nil
 }
 
-// chooseOne is choose for a single map.
-func (b *builder) chooseOne(hint string, conds []*graph.Value, emit func(b *builder, chosen []bool) (feature, error)) (feature, error) {
-	outs, err := b.choose(hint, conds, func(b *builder, chosen []bool) ([]feature, error) {
+// decideOne is decide for a single map.
+func (b *builder) decideOne(hint string, conds []*graph.Value, emit func(b *builder, chosen []bool) (feature, error)) (feature, error) {
+	outs, err := b.decide(hint, conds, func(b *builder, chosen []bool) ([]feature, error) {
 		y, err := emit(b, chosen)
 		return []feature{y}, err
 	})

@@ -76,16 +76,16 @@ func Network(m *graph.Model, opt Options) (*afblock.Network, error) {
 	var best *Error
 	progress := -1
 	if err == nil {
-		budget := int64(dataflow.DefaultBudget) // of all attempts together
+		left := int64(dataflow.MostElements) // of all attempts together
 		for _, batch := range batches(m, inputs[0], opt) {
 			r := &recognizer{Analysis: dataflow.Analyze(m, batch), net: &afblock.Network{}}
-			r.Budget = budget
+			r.Left = left
 			if err = r.network(m, opt); err == nil {
 				if err = r.framesTold(m, inputs[0], opt); err == nil {
 					return r.net, nil
 				}
 			}
-			budget = r.Budget
+			left = r.Left
 			var no *Error
 			if !errors.As(err, &no) {
 				return nil, err

@@ -130,8 +130,8 @@ func between(from, to *graph.Value) []*graph.Node {
 	return list
 }
 
-// choose makes the plan in which site i takes the option picked.
-func choose(sites []*site, pick []int) *plan {
+// planOf makes the plan in which site i takes the option picked.
+func planOf(sites []*site, pick []int) *plan {
 	p := &plan{map[use]*graph.Tensor{}, map[*graph.Node][]*graph.Attribute{}}
 	for i, s := range sites {
 		to := s.to[pick[i]]
@@ -179,7 +179,7 @@ func firstPlan(sites []*site, frames int, holds func(*plan) bool) *plan {
 			return nil
 		}
 		tried = append(tried, slices.Clone(pick))
-		if p := choose(sites, pick); holds(p) {
+		if p := planOf(sites, pick); holds(p) {
 			return p
 		}
 		return nil

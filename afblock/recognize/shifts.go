@@ -30,12 +30,12 @@ func Shifts(m *graph.Model, opt Options) ([]ShiftAt, error) {
 		return nil, err
 	}
 	in := inputs[0]
-	left := int64(dataflow.DefaultBudget) // of all attempts together
+	left := int64(dataflow.MostElements) // of all attempts together
 	look := func(dims []int64) []ShiftAt {
 		r := &recognizer{Analysis: dataflow.Analyze(m, map[string][]int64{in.Name(): dims}), where: "shift"}
-		r.Budget = left
+		r.Left = left
 		found := placed(m, r.shifts())
-		if left = r.Budget; left < 0 {
+		if left = r.Left; left < 0 {
 			return nil
 		}
 		return found

@@ -15,9 +15,9 @@ import (
 type Analysis struct {
 	// Model is the copy. Its values have the names of the model's.
 	Model *graph.Model
-	// Budget is how many elements Trace may still follow, so that a hostile file
+	// Left is how many elements Trace may still follow, so that a hostile file
 	// cannot make it go on for ever. What is not followed is its own origin.
-	Budget int64
+	Left int64
 
 	constants map[*graph.Value]*graph.Tensor // memo of Constant; nil: not a constant
 	live      map[*graph.Node]bool           // nodes that the outputs depend on
@@ -28,9 +28,9 @@ type Analysis struct {
 	weights   int64                          // bytes of the model's constants
 }
 
-// DefaultBudget bounds the elements that one analysis follows. TSM-ResNet50 on
+// MostElements bounds the elements that one analysis follows. TSM-ResNet50 on
 // 32 clips of 8 frames takes some 10⁸.
-const DefaultBudget = 400_000_000
+const MostElements = 400_000_000
 
 // maxDepth bounds the nodes that Trace and Constant follow one behind the
 // other, which a hostile file could make a million, or a circle.
@@ -44,7 +44,7 @@ const maxConstant = 1 << 24
 func Analyze(m *graph.Model, inputs map[string][]int64) *Analysis {
 	a := &Analysis{
 		Model:     m.Clone(),
-		Budget:    DefaultBudget,
+		Left:      MostElements,
 		constants: map[*graph.Value]*graph.Tensor{},
 		opaque:    map[*graph.Value]bool{},
 		moves:     map[*graph.Value]op.Movement{},

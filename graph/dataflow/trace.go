@@ -28,13 +28,13 @@ func (a *Analysis) Trace(v *graph.Value, at []int64) []Cell {
 }
 
 func (a *Analysis) trace(v *graph.Value, at []int64, out []Cell) {
-	a.Budget -= int64(len(at))
+	a.Left -= int64(len(at))
 	if len(at) == 0 {
 		return
 	}
 	a.depth++
 	defer func() { a.depth-- }()
-	if a.Budget < 0 || a.depth > maxDepth || a.opaque[v] || !a.node(v, at, out) {
+	if a.Left < 0 || a.depth > maxDepth || a.opaque[v] || !a.node(v, at, out) {
 		a.opaque[v] = true
 		for i, k := range at {
 			out[i] = Cell{Base: v, At: k}
