@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/graph"
 )
 
@@ -90,7 +91,7 @@ func (b *builder) layers(x feature, layers []afblock.Layer, key string) feature 
 		case *afblock.SqueezeExcite:
 			x = b.squeezeExcite(x, l)
 		case afblock.MaxPool:
-			x = b.maxPool(x, afblock.Window(l), "maxpool")
+			x = b.maxPool(x, afblock.Window(l), names.StemOut)
 		default:
 			panic(fmt.Sprintf("BUG: %T on a main path", l))
 		}
@@ -104,7 +105,7 @@ func (b *builder) act(x feature, a afblock.Act, key string) feature {
 	case afblock.Identity:
 		return x
 	case afblock.ReLU:
-		return b.relu(x, key+".relu")
+		return b.relu(x, names.Relu(key))
 	case afblock.HSwish:
 		return x.with(b.node("Mul", key+".hswish", in(x.v, b.act(x, afblock.HSigmoid, key).v)))
 	case afblock.HSigmoid:
@@ -127,7 +128,7 @@ func (b *builder) join(main, residual feature, blk *afblock.Block) feature {
 	if blk.Residual.None {
 		return b.end(main, blk)
 	}
-	return b.end(b.add(main, residual, blk.Key+".add"), blk)
+	return b.end(b.add(main, residual, names.Sum(blk.Key)), blk)
 }
 
 // end applies the activation behind a block's sum.

@@ -43,7 +43,7 @@ func (n *navigator) chooseCells(nav *afblock.Navigation, s selection, x stream) 
 
 // cellLogits are the answers to each cell [N·T, 2, g, g]: drop, keep.
 func (n *navigator) cellLogits(nav *afblock.Navigation, x stream) *graph.Value {
-	look := n.relu(n.convOver(x, convOf(&nav.Cells.Look)), nav.Key+".cells.relu")
+	look := n.relu(n.convOver(x, convOf(&nav.Cells.Look)), names.Relu(nav.Key+".cells"))
 	pooled := n.cellPool(look, afblock.CellPool(nav.Cells.Grid), nav.Key+".cells.pool")
 	c := convOf(&nav.Cells.Choice)
 	ins := in(pooled.v, n.weight(c.weight))

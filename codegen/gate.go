@@ -2,6 +2,7 @@ package codegen
 
 import (
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/graph"
 )
 
@@ -26,14 +27,12 @@ func (b *builder) mix(a, f feature, s *afblock.Stage) feature {
 	y := b.node("Add", hint("mix"), in(
 		b.node("Mul", hint("ample"), in(g, a.v)),
 		b.node("Mul", hint("focal"), in(rest, f.v))))
-	return b.act(f.with(y), s.AF.Act, gateName(s.Name))
+	return b.act(f.with(y), s.AF.Act, names.Gate(s.Name))
 }
 
-// gateName is before the names of a stage's gate, which gateHint makes.
-func gateName(stage string) string { return stage + ".att_gen" }
-
+// gateHint names the values of a stage's gate.
 func gateHint(stage string) func(string) string {
-	return func(s string) string { return gateName(stage) + "." + s }
+	return func(s string) string { return names.Gate(stage) + "." + s }
 }
 
 // gates emits g and 1−g, [batch, c, 1, 1], of the average of both branches.
@@ -48,7 +47,7 @@ func (b *builder) gates(pooled feature, gate *afblock.Gate, stage string) (g, re
 func (b *builder) gateLogits(pooled feature, gate *afblock.Gate) *graph.Value {
 	x := b.reshape(pooled.v, gate.Squeeze.Key+".in", -1, int64(pooled.c))
 	x = b.linear(x, &gate.Squeeze)
-	x = b.node("Relu", gate.Squeeze.Key+".relu", in(x))
+	x = b.node("Relu", names.Relu(gate.Squeeze.Key), in(x))
 	return b.linear(x, &gate.Excite)
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/graph"
 )
 
@@ -170,9 +171,9 @@ func (l *lowerer) summed(main, residual feature, c, down *afblock.Conv, blk *afb
 	both = l.interleave(both, blk.Key+".interleave")
 	var out stream
 	for i, end := range ends {
-		kernel, bias := l.summedConv(convOf(c).outputs(end), convOf(down).outputs(end), blk.Key+".add")
+		kernel, bias := l.summedConv(convOf(c).outputs(end), convOf(down).outputs(end), names.Sum(blk.Key))
 		y := feature{c: end.hi - end.lo, h: both.h, w: both.w, columns: both.columns}
-		y.v = l.node("Conv", blk.Key+".add", in(both.v, kernel, bias), windowAttrs(c.Window())...)
+		y.v = l.node("Conv", names.Sum(blk.Key), in(both.v, kernel, bias), windowAttrs(c.Window())...)
 		out = append(out, piece{l.end(y, suffixed(blk, i)), end, 0})
 	}
 	return out

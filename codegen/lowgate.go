@@ -2,6 +2,7 @@ package codegen
 
 import (
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/graph"
 )
 
@@ -37,12 +38,12 @@ func (b *builder) weighted(a, f, g feature, rest *graph.Value, s *afblock.Stage,
 	a = a.with(b.node("Mul", hint("ample"), in(a.v, b.upsample(g, a, hint("gate_map")).v)))
 	a = b.upsample(a, f, s.Name+".upsample")
 	f = b.layoutCast(f.with(b.node("Mul", hint("focal"), in(f.v, rest))), cast)
-	return b.act(b.add(a, f, hint("mix")), s.AF.Act, gateName(s.Name))
+	return b.act(b.add(a, f, hint("mix")), s.AF.Act, names.Gate(s.Name))
 }
 
 // gateHidden emits the gate's first layer, of maps of one pixel.
 func (b *builder) gateHidden(pooled feature, gate *afblock.Gate) feature {
-	return b.relu(b.conv(pooled, gateConv(&gate.Squeeze)), gate.Squeeze.Key+".relu")
+	return b.relu(b.conv(pooled, gateConv(&gate.Squeeze)), names.Relu(gate.Squeeze.Key))
 }
 
 // gateConv is a linear layer as a convolution of a map of one pixel; its matrix

@@ -2,6 +2,7 @@ package codegen
 
 import (
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/graph"
 )
 
@@ -50,7 +51,7 @@ func (n *navigator) choose(nav *afblock.Navigation, pooled feature, x stream) se
 		s.chosen = n.node("Greater", nav.Key+".chosen",
 			in(n.reshape(s.keep, nav.Key+".keep_flat", -1), n.reshape(s.drop, nav.Key+".drop_flat", -1)))
 	}
-	s.mask = n.node("Where", nav.Key+".mask", in(s.chosen, n.floats(1), n.floats(0)))
+	s.mask = n.node("Where", names.Mask(nav.Key), in(s.chosen, n.floats(1), n.floats(0)))
 	s.cells = n.chooseCells(nav, s, x)
 	n.made = append(n.made, s)
 	return s
@@ -58,7 +59,7 @@ func (n *navigator) choose(nav *afblock.Navigation, pooled feature, x stream) se
 
 // logits are navigation's answers [N, T, 2]: drop, keep.
 func (n *navigator) logits(nav *afblock.Navigation, pooled feature) *graph.Value {
-	look := n.relu(n.conv(pooled, convOf(&nav.Look)), nav.Key+".relu")
+	look := n.relu(n.conv(pooled, convOf(&nav.Look)), names.Relu(nav.Key))
 	clip := n.reshape(look.v, nav.Key+".clips", -1, 2*n.frames, 1, 1)
 	ins := in(clip, n.weight(param{nav.Choice.Key + ".weight", nav.Choice.Weight}))
 	if nav.Choice.Bias != nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/compiled"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/graph"
 )
 
@@ -41,7 +42,7 @@ func (l topk) focal(x feature, blk *afblock.Block, s selection) (feature, error)
 	l.nav.dropped(s, mask, budget)
 
 	y := l.maskedConvs(l.gatherRows(main, rows, blk.Key+".gather"), blk, mask)
-	y = l.add(y, l.gatherRows(residual, rows, blk.Key+".gather_residual"), blk.Key+".add")
+	y = l.add(y, l.gatherRows(residual, rows, blk.Key+".gather_residual"), names.Sum(blk.Key))
 	rest := residual
 	if l.net.Unselected == afblock.UnselectedBias {
 		zero, err := l.zeroMap(blk, main)

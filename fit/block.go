@@ -61,7 +61,7 @@ func (e *engine) inner(b *blockFit, c *afblock.Conv, t *target) error {
 	}
 	x := newMatrix(t.sample.rows(), c.In()*c.Kernel()*c.Kernel())
 	err = e.run.each(m, b.feeds(), []string{read(m, c)}, t.sample.clips, func(v []maps) error {
-		t.sample.inputs(v[0], windowOf(c), x)
+		t.sample.inputs(v[0], c.Window(), x)
 		return nil
 	})
 	if err != nil {
@@ -116,7 +116,7 @@ func (e *engine) last(b *blockFit, t *target) error {
 	x := newMatrix(t.sample.rows(), c.In()*c.Kernel()*c.Kernel())
 	rest := newMatrix(t.y.rows, t.y.cols)
 	err = e.run.each(m, b.feeds(), []string{read(m, c), residual(m, b.blk)}, t.sample.clips, func(v []maps) error {
-		t.sample.inputs(v[0], windowOf(c), x)
+		t.sample.inputs(v[0], c.Window(), x)
 		t.sample.values(v[1], nearest, rest)
 		return nil
 	})
@@ -160,13 +160,13 @@ func (e *engine) jointInputs(b *blockFit, s *sample) (*matrix, error) {
 	}
 	c, side := b.blk.Convs()[len(b.blk.Convs())-1], b.blk.Residual.Conv
 	x := newMatrix(s.rows(), c.In()*c.Kernel()*c.Kernel())
-	name, w, cols := residual(m, b.blk), window{1, 1, 0}, b.blk.In()
+	name, w, cols := residual(m, b.blk), afblock.Window{Kernel: 1, Stride: 1}, b.blk.In()
 	if side != nil {
-		name, w, cols = read(m, side), windowOf(side), side.In()
+		name, w, cols = read(m, side), side.Window(), side.In()
 	}
 	rest := newMatrix(s.rows(), cols)
 	err = e.run.each(m, b.feeds(), []string{read(m, c), name}, s.clips, func(v []maps) error {
-		s.inputs(v[0], windowOf(c), x)
+		s.inputs(v[0], c.Window(), x)
 		s.inputs(v[1], w, rest)
 		return nil
 	})

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/graph"
 )
 
@@ -154,7 +155,7 @@ type tap struct {
 }
 
 // draw samples positions of a map for a target.
-func (e *engine) draw(at size, counts func(int) bool, salt string) *target {
+func (e *engine) draw(at afblock.Size, counts func(int) bool, salt string) *target {
 	return &target{sample: draw(e.opt.Rows, e.run.clips, e.run.frames, at, counts, e.opt.Seed, salt)}
 }
 
@@ -163,7 +164,7 @@ func (e *engine) draw(at size, counts func(int) bool, salt string) *target {
 func (e *engine) tap(src *afblock.Block, i int, t *target, v view) *tap {
 	name := output(src.Convs()[i])
 	if i == len(src.Convs())-1 {
-		name = sum(src)
+		name = names.Sum(src.Key)
 	}
 	return &tap{name, t, v}
 }

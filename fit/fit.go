@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/verify/ort"
@@ -116,7 +117,7 @@ func (e *engine) start(ctx context.Context, videos clips.Videos) error {
 	if err := e.stem(feed, videos); err != nil {
 		return err
 	}
-	e.aheadName = stemOutput
+	e.aheadName = names.StemOut
 	e.select_()
 	e.states, err = e.newCheckpoints()
 	return err
@@ -124,7 +125,7 @@ func (e *engine) start(ctx context.Context, videos clips.Videos) error {
 
 // stem stores what the stem makes of the clips.
 func (e *engine) stem(feed *feeder, videos clips.Videos) error {
-	part, err := cut(e.source, nil, []string{stemOutput})
+	part, err := cut(e.source, nil, []string{names.StemOut})
 	if err != nil {
 		return err
 	}

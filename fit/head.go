@@ -80,7 +80,7 @@ func (e *engine) linear(x *matrix, w []float32, outputs int) (*matrix, error) {
 // averages returns the average of each frame's maps.
 func averages(s *stream) (*matrix, error) {
 	out := newMatrix(s.frames, s.c)
-	area := s.at.h * s.at.w
+	area := s.at[0] * s.at[1]
 	v := make([]float32, s.perFrame())
 	for f := range s.frames {
 		if err := s.read(f, v); err != nil {

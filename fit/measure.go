@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/graph/op"
@@ -198,7 +199,7 @@ func (s *scorer) scores(videos clips.Videos, masks func() []float32) ([][]float6
 func (s *scorer) run(input *graph.Tensor, masks []float32) ([][]float64, error) {
 	inputs, samples := map[string]*graph.Tensor{s.feed.name: input}, s.feed.samples
 	if s.blocks > 0 {
-		inputs[masksInput] = tensorOf(masks, samples*s.feed.clips, s.blocks, s.frames)
+		inputs[names.MasksIn] = tensorOf(masks, samples*s.feed.clips, s.blocks, s.frames)
 	}
 	named, err := s.session.RunNamed(s.ctx, inputs)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/compiled/names"
 )
 
 // module fits an AF module: the blocks of both branches side by side, the mix of
@@ -37,12 +38,12 @@ func (e *engine) module(i int, h *stream, name string, first int) (*stream, stri
 	if err != nil {
 		return nil, "", err
 	}
-	mixed, err := e.keep(model, []feed{w.ample, w.focal}, mixture(stage.Name))
+	mixed, err := e.keep(model, []feed{w.ample, w.focal}, names.Relu(names.Gate(stage.Name)))
 	if err != nil {
 		return nil, "", err
 	}
 	defer mixed.close()
-	out, err := e.whole(m.Fusion, src[len(src)-1], feed{name: mixture(stage.Name), stream: mixed}, ridge)
+	out, err := e.whole(m.Fusion, src[len(src)-1], feed{name: names.Relu(names.Gate(stage.Name)), stream: mixed}, ridge)
 	return out, end(m.Fusion), err
 }
 
@@ -66,7 +67,7 @@ type moduleFit struct {
 func (w *moduleFit) choose() error {
 	last := w.src[len(w.src)-2]
 	var t *target
-	err := w.run.each(w.source, []feed{{name: w.aheadName, stream: w.ahead}}, []string{sum(last)}, w.run.all(), func(v []maps) error {
+	err := w.run.each(w.source, []feed{{name: w.aheadName, stream: w.ahead}}, []string{names.Sum(last.Key)}, w.run.all(), func(v []maps) error {
 		if t == nil {
 			t = w.draw(v[0].at, nil, "channels")
 			t.y = newMatrix(t.sample.rows(), v[0].c)
@@ -138,7 +139,7 @@ func pivots(g []float64, k, n int) []int {
 // step fits the n-th block of both branches.
 func (w *moduleFit) step(n, block int) error {
 	src, ample, focal := w.src[n], w.m.Ample[n], w.m.Focal[n]
-	mask := feed{name: maskOf(w.m.Navigation[n]), scalar: w.masks[block]}
+	mask := feed{name: names.Mask(w.m.Navigation[n].Key), scalar: w.masks[block]}
 	a := &blockFit{blk: ample, in: w.ample, ridge: ridge, wide: ridge}
 	f := &blockFit{blk: focal, in: w.focal, mask: &mask, ridge: ridge, wide: ridge}
 	selected := func(frame int) bool { return mask.scalar[frame] > 0 }
@@ -466,7 +467,7 @@ func (w *moduleFit) give(share []float32) (gate []float32, err error) {
 
 // rescale scales a stream's channels.
 func rescale(s *stream, scale []float32) error {
-	area := s.at.h * s.at.w
+	area := s.at[0] * s.at[1]
 	v := make([]float32, s.perFrame())
 	for frame := range s.frames {
 		if err := s.read(frame, v); err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/afc-project/afc/graph"
 )
 
-// What is inside a Network, and by which names its values are found in the model
-// that codegen's mask lowering writes, is this file's business alone.
+// What is inside a Network, and which value of the model that codegen's mask
+// lowering writes is which, is this file's business alone.
 
 // lowered writes a network as its mask lowering, masks an input where it has a
 // focal branch.
@@ -24,12 +24,6 @@ func lowered(net *afblock.Network) (*graph.Model, error) {
 	return m, err
 }
 
-// masksInput names the input of masks.
-const masksInput = names.MasksIn
-
-// stemOutput names what the first stage reads.
-const stemOutput = "maxpool"
-
 // output names what a convolution makes, batch normalisation and all.
 func output(c *afblock.Conv) string {
 	if c.BN != nil {
@@ -38,27 +32,19 @@ func output(c *afblock.Conv) string {
 	return c.Key
 }
 
-// sum names a block's output before its last ReLU, and end its output.
-func sum(b *afblock.Block) string { return b.Key + ".add" }
-
+// end names a block's output.
 func end(b *afblock.Block) string {
 	if b.Act == afblock.ReLU {
-		return b.Key + ".relu"
+		return names.Relu(b.Key)
 	}
-	return sum(b)
+	return names.Sum(b.Key)
 }
-
-// maskOf names a focal block's mask, one number a frame.
-func maskOf(n *afblock.Navigation) string { return n.Key + ".mask" }
-
-// mixture names what the fusion block of a module reads.
-func mixture(stage string) string { return stage + ".att_gen.relu" }
 
 // read names what the convolution of a model reads, and residual what a block
 // adds to its main path.
 func read(m *graph.Model, c *afblock.Conv) string { return operand(m, c.Key, 0) }
 
-func residual(m *graph.Model, b *afblock.Block) string { return operand(m, sum(b), 1) }
+func residual(m *graph.Model, b *afblock.Block) string { return operand(m, names.Sum(b.Key), 1) }
 
 func operand(m *graph.Model, value string, i int) string {
 	v := m.Graph.Value(value)
@@ -68,13 +54,11 @@ func operand(m *graph.Model, value string, i int) string {
 	return v.Producer().Input(i).Name()
 }
 
-func windowOf(c *afblock.Conv) window { return window{c.Kernel(), c.Stride, c.Pad} }
-
 // sizes returns the size of each convolution's output.
-func sizes(b *afblock.Block, in size) []size {
-	var out []size
+func sizes(b *afblock.Block, in afblock.Size) []afblock.Size {
+	var out []afblock.Size
 	for _, c := range b.Convs() {
-		in = windowOf(c).through(in)
+		in = in.Through(c.Window())
 		out = append(out, in)
 	}
 	return out

@@ -17,6 +17,7 @@ import (
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/checkpoint"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/atomicfile"
 )
@@ -105,7 +106,7 @@ func (c *checkpoints) folder(n int) string { return filepath.Join(c.dir, fmt.Spr
 // resume takes over the latest state of this fit; without one it begins at the
 // stem.
 func (e *engine) resume() (place, error) {
-	start := place{stream: e.ahead.share(), name: stemOutput}
+	start := place{stream: e.ahead.share(), name: names.StemOut}
 	if e.states == nil {
 		return start, nil
 	}
@@ -190,7 +191,7 @@ func (e *engine) load(path string, k kept) (*stream, error) {
 	if want := 4 * int64(frames) * int64(k.Channels) * int64(k.Height) * int64(k.Width); k.Channels <= 0 || k.Height <= 0 || k.Width <= 0 || info.Size() != want {
 		return nil, fmt.Errorf("%s: %d bytes, expected %d", path, info.Size(), want)
 	}
-	s, err := newStream(frames, k.Channels, size{k.Height, k.Width})
+	s, err := newStream(frames, k.Channels, afblock.Size{k.Height, k.Width})
 	if err != nil {
 		return nil, err
 	}
@@ -323,4 +324,4 @@ func (s *stream) save(w io.Writer) error {
 	return err
 }
 
-func (s *stream) describe(value string) kept { return kept{value, s.c, s.at.h, s.at.w} }
+func (s *stream) describe(value string) kept { return kept{value, s.c, s.at[0], s.at[1]} }

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+
+	"github.com/afc-project/afc/afblock"
 )
 
 // matrix is dense and row-major.
@@ -70,7 +72,7 @@ func beside(parts ...*matrix) *matrix {
 // sample is the positions of maps of one size at which a regression looks: the
 // rows of its matrices, frame by frame.
 type sample struct {
-	at    size
+	at    afblock.Size
 	clips []int   // that have rows, in order
 	start []int32 // of each frame's rows; one entry more than there are frames
 	place []int32 // y·w + x
@@ -84,11 +86,11 @@ const perFrame = 32
 // draw samples n positions of the frames, frames a clip, that count says (nil:
 // all), or all there are. They are spread evenly over as many clips as it takes,
 // and drawn anew for each frame and salt.
-func draw(n, clips, frames int, at size, counts func(frame int) bool, seed uint64, salt string) *sample {
+func draw(n, clips, frames int, at afblock.Size, counts func(frame int) bool, seed uint64, salt string) *sample {
 	h := fnv.New64a()
 	h.Write([]byte(salt))
 	seed ^= h.Sum64()
-	area := at.h * at.w
+	area := at[0] * at[1]
 	s := &sample{at: at, start: make([]int32, clips*frames+1)}
 	order := rand.New(rand.NewPCG(seed, 1<<63)).Perm(clips)
 	var chosen []int // frames
@@ -134,9 +136,9 @@ func (s *sample) collect(m maps, row func(frame []float32, y, x, i int)) {
 	for k := range workers {
 		wait.Go(func() {
 			for f := m.frames * k / workers; f < m.frames*(k+1)/workers; f++ {
-				frame := m.values[f*m.c*m.at.h*m.at.w : (f+1)*m.c*m.at.h*m.at.w]
+				frame := m.values[f*m.c*m.at[0]*m.at[1] : (f+1)*m.c*m.at[0]*m.at[1]]
 				for i := s.start[m.frame(f)]; i < s.start[m.frame(f)+1]; i++ {
-					row(frame, int(s.place[i])/s.at.w, int(s.place[i])%s.at.w, int(i))
+					row(frame, int(s.place[i])/s.at[1], int(s.place[i])%s.at[1], int(i))
 				}
 			}
 		})
@@ -144,22 +146,14 @@ func (s *sample) collect(m maps, row func(frame []float32, y, x, i int)) {
 	wait.Wait()
 }
 
-// window is what a convolution of a kernel, stride and padding reads.
-type window struct{ kernel, stride, pad int }
-
-// through is the size of a map behind the window.
-func (w window) through(s size) size {
-	return size{(s.h+2*w.pad-w.kernel)/w.stride + 1, (s.w+2*w.pad-w.kernel)/w.stride + 1}
-}
-
 // inputs puts into x what a convolution reads at each position: channels
 // outermost, then the window's rows and columns, as in its weight.
-func (s *sample) inputs(m maps, w window, x *matrix) {
-	area := m.at.h * m.at.w
+func (s *sample) inputs(m maps, w afblock.Window, x *matrix) {
+	area := m.at[0] * m.at[1]
 	s.collect(m, func(frame []float32, y, x0, i int) {
 		to := x.row(i)
-		if w.kernel == 1 {
-			at := y*w.stride*m.at.w + x0*w.stride
+		if w.Kernel == 1 {
+			at := y*w.Stride*m.at[1] + x0*w.Stride
 			for c := range m.c {
 				to[c] = frame[c*area+at]
 			}
@@ -167,12 +161,12 @@ func (s *sample) inputs(m maps, w window, x *matrix) {
 		}
 		k := 0
 		for c := range m.c {
-			for dy := range w.kernel {
-				iy := y*w.stride - w.pad + dy
-				for dx := range w.kernel {
-					ix := x0*w.stride - w.pad + dx
-					if iy >= 0 && iy < m.at.h && ix >= 0 && ix < m.at.w {
-						to[k] = frame[(c*m.at.h+iy)*m.at.w+ix]
+			for dy := range w.Kernel {
+				iy := y*w.Stride - w.Pad + dy
+				for dx := range w.Kernel {
+					ix := x0*w.Stride - w.Pad + dx
+					if iy >= 0 && iy < m.at[0] && ix >= 0 && ix < m.at[1] {
+						to[k] = frame[(c*m.at[0]+iy)*m.at[1]+ix]
 					}
 					k++
 				}
@@ -193,32 +187,32 @@ const (
 
 // values puts the channels of a map into y, seen by a view from s's grid.
 func (s *sample) values(m maps, v view, y *matrix) {
-	area := m.at.h * m.at.w
+	area := m.at[0] * m.at[1]
 	s.collect(m, func(frame []float32, py, px, i int) {
 		to := y.row(i)
-		y0, x0 := py*m.at.h/s.at.h, px*m.at.w/s.at.w
-		if m.at.h > s.at.h {
-			y0 = ceilDiv(py*m.at.h, s.at.h)
+		y0, x0 := py*m.at[0]/s.at[0], px*m.at[1]/s.at[1]
+		if m.at[0] > s.at[0] {
+			y0 = ceilDiv(py*m.at[0], s.at[0])
 		}
-		if m.at.w > s.at.w {
-			x0 = ceilDiv(px*m.at.w, s.at.w)
+		if m.at[1] > s.at[1] {
+			x0 = ceilDiv(px*m.at[1], s.at[1])
 		}
 		if v == nearest || m.at == s.at {
 			for c := range m.c {
-				to[c] = frame[c*area+y0*m.at.w+x0]
+				to[c] = frame[c*area+y0*m.at[1]+x0]
 			}
 			return
 		}
-		y1, x1, weight := ceilDiv((py+1)*m.at.h, s.at.h), ceilDiv((px+1)*m.at.w, s.at.w), float32(1)/9
+		y1, x1, weight := ceilDiv((py+1)*m.at[0], s.at[0]), ceilDiv((px+1)*m.at[1], s.at[1]), float32(1)/9
 		if v != mean {
-			y0, y1, x0, x1 = max(2*py-1, 0), min(2*py+2, m.at.h), max(2*px-1, 0), min(2*px+2, m.at.w)
+			y0, y1, x0, x1 = max(2*py-1, 0), min(2*py+2, m.at[0]), max(2*px-1, 0), min(2*px+2, m.at[1])
 		} else {
 			weight = 1 / float32((y1-y0)*(x1-x0))
 		}
 		for c := range m.c {
 			var sum float32
 			for iy := y0; iy < y1; iy++ {
-				for _, z := range frame[c*area+iy*m.at.w+x0 : c*area+iy*m.at.w+x1] {
+				for _, z := range frame[c*area+iy*m.at[1]+x0 : c*area+iy*m.at[1]+x1] {
 					if v == pooledReLU {
 						z = max(z, 0)
 					}

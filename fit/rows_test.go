@@ -4,11 +4,13 @@ import (
 	"math"
 	"slices"
 	"testing"
+
+	"github.com/afc-project/afc/afblock"
 )
 
 // numbered makes maps in which every value tells its place.
-func numbered(frames, c int, at size) maps {
-	m := maps{make([]int, frames), frames, c, at, make([]float32, frames*c*at.h*at.w)}
+func numbered(frames, c int, at afblock.Size) maps {
+	m := maps{make([]int, frames), frames, c, at, make([]float32, frames*c*at[0]*at[1])}
 	for i := range m.clips {
 		m.clips[i] = i
 	}
@@ -19,17 +21,17 @@ func numbered(frames, c int, at size) maps {
 }
 
 func (m maps) at4(frame, c, y, x int) float32 {
-	if y < 0 || y >= m.at.h || x < 0 || x >= m.at.w {
+	if y < 0 || y >= m.at[0] || x < 0 || x >= m.at[1] {
 		return 0
 	}
-	return m.values[((frame*m.c+c)*m.at.h+y)*m.at.w+x]
+	return m.values[((frame*m.c+c)*m.at[0]+y)*m.at[1]+x]
 }
 
 // TestDraw: rows are spread over the frames that count, no position twice, the
 // same for the same seed, and all positions where there are not more.
 func TestDraw(t *testing.T) {
 	odd := func(f int) bool { return f%2 == 1 }
-	s := draw(55, 5, 2, size{3, 4}, odd, 5, "layer")
+	s := draw(55, 5, 2, afblock.Size{3, 4}, odd, 5, "layer")
 	if s.rows() != 55 {
 		t.Fatalf("%d rows, want 55", s.rows())
 	}
@@ -43,13 +45,13 @@ func TestDraw(t *testing.T) {
 			t.Errorf("frame %d has a position twice", f)
 		}
 	}
-	if again := draw(55, 5, 2, size{3, 4}, odd, 5, "layer"); !slices.Equal(again.place, s.place) {
+	if again := draw(55, 5, 2, afblock.Size{3, 4}, odd, 5, "layer"); !slices.Equal(again.place, s.place) {
 		t.Error("the same seed draws other positions")
 	}
-	if other := draw(55, 5, 2, size{3, 4}, odd, 5, "other"); slices.Equal(other.place, s.place) {
+	if other := draw(55, 5, 2, afblock.Size{3, 4}, odd, 5, "other"); slices.Equal(other.place, s.place) {
 		t.Error("another layer has the same positions")
 	}
-	if all := draw(1000, 5, 2, size{3, 4}, odd, 5, "layer"); all.rows() != 60 {
+	if all := draw(1000, 5, 2, afblock.Size{3, 4}, odd, 5, "layer"); all.rows() != 60 {
 		t.Errorf("%d rows of 60 positions", all.rows())
 	}
 }
@@ -57,14 +59,14 @@ func TestDraw(t *testing.T) {
 // TestDrawFewClips: more clips than it takes are not looked at, others by each
 // layer.
 func TestDrawFewClips(t *testing.T) {
-	a := draw(640, 100, 2, size{10, 10}, nil, 5, "a")
+	a := draw(640, 100, 2, afblock.Size{10, 10}, nil, 5, "a")
 	if len(a.clips) != 10 || a.rows() != 640 || !slices.IsSorted(a.clips) {
 		t.Errorf("%d rows of clips %v, want 640 of 10 clips", a.rows(), a.clips)
 	}
-	if b := draw(640, 100, 2, size{10, 10}, nil, 5, "b"); slices.Equal(a.clips, b.clips) {
+	if b := draw(640, 100, 2, afblock.Size{10, 10}, nil, 5, "b"); slices.Equal(a.clips, b.clips) {
 		t.Error("another layer looks at the same clips")
 	}
-	if s := draw(640, 100, 2, size{2, 1}, nil, 5, "a"); len(s.clips) != 100 || s.rows() != 400 {
+	if s := draw(640, 100, 2, afblock.Size{2, 1}, nil, 5, "a"); len(s.clips) != 100 || s.rows() != 400 {
 		t.Errorf("%d rows of %d clips, want all 400", s.rows(), len(s.clips))
 	}
 }
@@ -72,18 +74,18 @@ func TestDrawFewClips(t *testing.T) {
 // TestInputs holds what is read for a convolution to the definition, channel,
 // row and column of the window apart.
 func TestInputs(t *testing.T) {
-	m := numbered(2, 3, size{5, 6})
-	for _, w := range []window{{1, 1, 0}, {1, 2, 0}, {3, 1, 1}, {3, 2, 1}, {7, 2, 3}} {
-		at := w.through(m.at)
+	m := numbered(2, 3, afblock.Size{5, 6})
+	for _, w := range []afblock.Window{{Kernel: 1, Stride: 1}, {Kernel: 1, Stride: 2}, {Kernel: 3, Stride: 1, Pad: 1}, {Kernel: 3, Stride: 2, Pad: 1}, {Kernel: 7, Stride: 2, Pad: 3}} {
+		at := m.at.Through(w)
 		s := draw(1000, 2, 1, at, nil, 1, "x")
-		x := newMatrix(s.rows(), m.c*w.kernel*w.kernel)
+		x := newMatrix(s.rows(), m.c*w.Kernel*w.Kernel)
 		s.inputs(m, w, x)
 		for f := range 2 {
 			for i := s.start[f]; i < s.start[f+1]; i++ {
-				y, x0 := int(s.place[i])/at.w, int(s.place[i])%at.w
+				y, x0 := int(s.place[i])/at[1], int(s.place[i])%at[1]
 				for k, got := range x.row(int(i)) {
-					c, dy, dx := k/w.kernel/w.kernel, k/w.kernel%w.kernel, k%w.kernel
-					if want := m.at4(f, c, y*w.stride-w.pad+dy, x0*w.stride-w.pad+dx); got != want {
+					c, dy, dx := k/w.Kernel/w.Kernel, k/w.Kernel%w.Kernel, k%w.Kernel
+					if want := m.at4(f, c, y*w.Stride-w.Pad+dy, x0*w.Stride-w.Pad+dx); got != want {
 						t.Fatalf("window %+v, frame %d at %d,%d, input %d: got %g, want %g", w, f, y, x0, k, got, want)
 					}
 				}
@@ -95,20 +97,20 @@ func TestInputs(t *testing.T) {
 // TestViews holds what is seen of a finer map, of one as fine and of a coarser
 // one to the definitions, for sizes that divide and those that do not.
 func TestViews(t *testing.T) {
-	for _, tt := range []struct{ from, to size }{
-		{size{8, 8}, size{4, 4}}, {size{7, 5}, size{4, 3}}, {size{4, 6}, size{4, 6}}, {size{4, 3}, size{7, 5}}, {size{4, 4}, size{8, 8}},
+	for _, tt := range []struct{ from, to afblock.Size }{
+		{afblock.Size{8, 8}, afblock.Size{4, 4}}, {afblock.Size{7, 5}, afblock.Size{4, 3}}, {afblock.Size{4, 6}, afblock.Size{4, 6}}, {afblock.Size{4, 3}, afblock.Size{7, 5}}, {afblock.Size{4, 4}, afblock.Size{8, 8}},
 	} {
 		m := numbered(2, 2, tt.from)
 		s := draw(1000, 2, 1, tt.to, nil, 1, "x")
 		for _, v := range []view{nearest, mean, pooled, pooledReLU} {
-			if v != nearest && tt.from.h <= tt.to.h {
+			if v != nearest && tt.from[0] <= tt.to[0] {
 				continue
 			}
 			y := newMatrix(s.rows(), m.c)
 			s.values(m, v, y)
 			for f := range 2 {
 				for i := s.start[f]; i < s.start[f+1]; i++ {
-					py, px := int(s.place[i])/tt.to.w, int(s.place[i])%tt.to.w
+					py, px := int(s.place[i])/tt.to[1], int(s.place[i])%tt.to[1]
 					for c, got := range y.row(int(i)) {
 						if want := seen(m, v, tt.to, f, c, py, px); math.Abs(float64(got)-want) > 1e-4 {
 							t.Fatalf("%v from %v, view %d, frame %d at %d,%d: got %g, want %g", tt.from, tt.to, v, f, py, px, got, want)
@@ -122,19 +124,19 @@ func TestViews(t *testing.T) {
 
 // seen is a view by its definition: a strided convolution's place, the average
 // of what nearest upsampling copies a value to, or PyTorch's average pool.
-func seen(m maps, v view, to size, frame, c, py, px int) float64 {
+func seen(m maps, v view, to afblock.Size, frame, c, py, px int) float64 {
 	switch v {
 	case nearest:
-		if m.at.h < to.h {
-			return float64(m.at4(frame, c, py*m.at.h/to.h, px*m.at.w/to.w))
+		if m.at[0] < to[0] {
+			return float64(m.at4(frame, c, py*m.at[0]/to[0], px*m.at[1]/to[1]))
 		}
-		stride := (m.at.h + to.h - 1) / to.h
+		stride := (m.at[0] + to[0] - 1) / to[0]
 		return float64(m.at4(frame, c, py*stride, px*stride))
 	case mean:
 		var sum, n float64
-		for y := range m.at.h {
-			for x := range m.at.w {
-				if y*to.h/m.at.h == py && x*to.w/m.at.w == px {
+		for y := range m.at[0] {
+			for x := range m.at[1] {
+				if y*to[0]/m.at[0] == py && x*to[1]/m.at[1] == px {
 					sum, n = sum+float64(m.at4(frame, c, y, x)), n+1
 				}
 			}

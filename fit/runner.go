@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/verify/ort"
 )
@@ -27,7 +28,7 @@ type maps struct {
 	clips  []int
 	frames int // of all these clips
 	c      int
-	at     size
+	at     afblock.Size
 	values []float32
 }
 
@@ -56,7 +57,7 @@ func (f feed) port() port {
 		return port{f.name, graph.Shape{graph.Sym("frames")}}
 	}
 	s := f.stream
-	return port{f.name, graph.Shape{graph.Sym("frames"), graph.D(int64(s.c)), graph.D(int64(s.at.h)), graph.D(int64(s.at.w))}}
+	return port{f.name, graph.Shape{graph.Sym("frames"), graph.D(int64(s.c)), graph.D(int64(s.at[0])), graph.D(int64(s.at[1]))}}
 }
 
 // all lists all clips.
@@ -145,7 +146,7 @@ func (r *runner) read(feeds []feed, clips []int) ([]*graph.Tensor, error) {
 				return nil, err
 			}
 		}
-		in = append(in, tensorOf(values, frames, f.stream.c, f.stream.at.h, f.stream.at.w))
+		in = append(in, tensorOf(values, frames, f.stream.c, f.stream.at[0], f.stream.at[1]))
 	}
 	return in, nil
 }
@@ -158,5 +159,5 @@ func mapsOf(t *graph.Tensor, clips []int) (maps, error) {
 	if len(t.Dims) != 4 {
 		return maps{}, fmt.Errorf("BUG: %v is no feature map", t.Dims)
 	}
-	return maps{clips, int(t.Dims[0]), int(t.Dims[1]), size{int(t.Dims[2]), int(t.Dims[3])}, values}, nil
+	return maps{clips, int(t.Dims[0]), int(t.Dims[1]), afblock.Size{int(t.Dims[2]), int(t.Dims[3])}, values}, nil
 }

@@ -5,23 +5,21 @@ import (
 	"os"
 	"unsafe"
 
+	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
 )
-
-// size is a feature map's height and width.
-type size struct{ h, w int }
 
 // stream is a feature map of every frame of every clip, in a file without a
 // name: it needs no memory, and nothing is left of it however the process ends.
 type stream struct {
 	file   *os.File
 	c      int
-	at     size
+	at     afblock.Size
 	frames int // of all clips
 	users  int
 }
 
-func newStream(frames, c int, at size) (*stream, error) {
+func newStream(frames, c int, at afblock.Size) (*stream, error) {
 	f, err := os.CreateTemp("", "afc-fit-*")
 	if err != nil {
 		return nil, err
@@ -48,7 +46,7 @@ func (s *stream) close() {
 }
 
 // perFrame is how many values a frame has.
-func (s *stream) perFrame() int { return s.c * s.at.h * s.at.w }
+func (s *stream) perFrame() int { return s.c * s.at[0] * s.at[1] }
 
 // write puts whole frames in place, from a frame on.
 func (s *stream) write(frame int, values []float32) error {
