@@ -29,6 +29,7 @@ var checks = []check{
 	{"provider", "the provider computes what the CPU does", (*prover).checkProvider},
 	{"repeat", "repeated runs give equal bytes", (*prover).checkRepeat},
 	{"batch", "a batch equals its clips one by one", (*prover).checkBatch},
+	{"empty", "a batch of no clips has no answers", (*prover).checkEmpty},
 	{"permute", "permuted clips give permuted answers", (*prover).checkPermute},
 	{"isolation", "a bad clip leaves its neighbours alone", (*prover).checkIsolation},
 	{"optimised", "optimised by ONNX Runtime equals unoptimised", (*prover).checkOptimised},

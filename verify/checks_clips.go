@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -82,6 +83,77 @@ func (o *outcome) clipRows(clips, lo, hi int) (*outcome, error) {
 		}
 	}
 	return cut, nil
+}
+
+// wantRows are operators that ONNX Runtime does not run over no rows: it breaks
+// off in a Scan, and divides by zero in TopK.
+var wantRows = []string{"Scan", "TopK"}
+
+// checkEmpty runs the model on a batch of no clips.
+func (p *prover) checkEmpty() (Check, error) {
+	in, err := clipsInput(p.s.Model, p.sample(), p.channels)
+	if err != nil {
+		return Check{}, err
+	}
+	if n := in.Batch(); n > 0 {
+		return Check{}, &InapplicableError{fmt.Sprintf("the model takes batches of %d only", n)}
+	}
+	for n := range p.s.Model.Graph.AllNodes() {
+		if n.Is(wantRows...) {
+			return Check{}, &InapplicableError{fmt.Sprintf("give it one clip or more: ONNX Runtime's %s does not run over none", n.OpType)}
+		}
+	}
+	o, err := p.runEmpty(p.s.Model)
+	if refusal := (*ort.RunError)(nil); errors.As(err, &refusal) {
+		return p.refusesEmpty(refusal)
+	}
+	if err != nil {
+		return Check{}, err
+	}
+	for _, name := range o.names {
+		if dims := o.outputs[name].Dims; len(dims) == 0 || dims[0] != 0 {
+			return Check{Status: Fail, Figure: "answers", Limit: "0 rows", Where: fmt.Sprintf("output %q is %v", name, dims)}, nil
+		}
+	}
+	return Check{Status: Pass, Figure: "none", Limit: "0 rows"}, nil
+}
+
+// refusesEmpty is what it means that the model breaks off on a batch of no clips:
+// nothing, where the mask lowering, which has the same around its trunk, does so
+// too.
+func (p *prover) refusesEmpty(refusal *ort.RunError) (Check, error) {
+	m, err := p.reference(false)
+	if err == nil && p.s.TrunkIn != "" {
+		_, err = p.runEmpty(m)
+	}
+	if errors.As(err, new(*ort.RunError)) {
+		return Check{}, &InapplicableError{"give it one clip or more: what its source has around the trunk does not take none"}
+	}
+	return Check{Status: Fail, Figure: "breaks off", Limit: "0 rows", Where: refusal.Error()}, nil
+}
+
+// runEmpty runs a model on no clips.
+func (p *prover) runEmpty(m *graph.Model) (*outcome, error) {
+	in, err := clipsInput(m, p.sample(), p.channels)
+	if err != nil {
+		return nil, err
+	}
+	s, err := p.sessions.open(m, p.unoptimised())
+	if err != nil {
+		return nil, err
+	}
+	inputs := make([]*graph.Tensor, len(s.Inputs()))
+	for i, io := range s.Inputs() {
+		if i == in.Index {
+			inputs[i], err = in.Tensor(nil, p.sample(), [2]int{p.h, p.w})
+		} else {
+			inputs[i], err = zeros(io.Type, 0)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: input %s %s: %w", ort.ModelName(m), io.Name, io.Type, err)
+		}
+	}
+	return p.runSession(s, inputs)
 }
 
 // severalClips returns the model's answer to the batch, if it takes batches of

@@ -242,7 +242,10 @@ func (p *prover) checkLatency() (Check, error) {
 		frames int
 	}
 	entries := []entry{{p.s.Model, "model", p.sample()}}
-	if p.s.Source != nil {
+	alone := ""
+	if p.sourcePart > 0 {
+		alone = fmt.Sprintf("the source takes %d of a clip's %d frames at once: not timed beside", p.sourcePart, p.sourceFrames)
+	} else if p.s.Source != nil {
 		entries = append(entries, entry{p.s.Source, "source", p.sourceFrames})
 	}
 	var contenders []ort.Contender
@@ -288,7 +291,7 @@ func (p *prover) checkLatency() (Check, error) {
 		p.r.Latency = append(p.r.Latency, l)
 	}
 	model := &p.r.Latency[0]
-	c := Check{Status: Info, Figure: fmt.Sprintf("median %.1f ms a clip", model.P50/float64(model.Clips))}
+	c := Check{Status: Info, Figure: fmt.Sprintf("median %.1f ms a clip", model.P50/float64(model.Clips)), Where: alone}
 	if len(times) < 2 {
 		return c, nil
 	}

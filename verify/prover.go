@@ -148,6 +148,7 @@ type prover struct {
 	sessions  sessionCache
 
 	sourceFrames int // a clip of the source has
+	sourcePart   int // frames of it that the source takes at once, where these are fewer: images; else 0
 
 	base      []*outcome                    // by batch, see baseline
 	showing   map[*graph.Model]*graph.Model // see runShown
@@ -265,10 +266,14 @@ func (p *prover) framesOfSource() (int, error) {
 	if t := in.Sample(); t > 0 && in.Layout[0] != "NT" {
 		return t, nil
 	}
+	frames := p.sample() // its input does not say: as the model has
 	if p.s.SourceFrames > 0 {
-		return p.s.SourceFrames * p.crops, nil
+		frames = p.s.SourceFrames * p.crops
 	}
-	return p.sample(), nil // its input does not say: as the model has
+	if d := in.Shape[0]; in.Layout[0] == "NT" && d.Known() && d.Size > 0 && int(d.Size) < frames && frames%int(d.Size) == 0 {
+		p.sourcePart = int(d.Size)
+	}
+	return frames, nil
 }
 
 // sample is how many frames one sample of the model's input has.
@@ -341,6 +346,56 @@ func (p *prover) optimised() ort.SessionOptions {
 
 // run runs a model on clips.
 func (p *prover) run(m *graph.Model, so ort.SessionOptions, clips [][]float32) (*outcome, error) {
+	if m == p.s.Source && p.sourcePart > 0 {
+		return p.runInParts(so, clips)
+	}
+	return p.runWhole(m, so, clips)
+}
+
+// runInParts runs the source on the parts of clips that it takes at once; their
+// answers follow one another.
+func (p *prover) runInParts(so ort.SessionOptions, clips [][]float32) (*outcome, error) {
+	var all *outcome
+	for _, clip := range clips {
+		for part := range slices.Chunk(clip, p.sourcePart*p.channels*p.h*p.w) {
+			o, err := p.runWhole(p.s.Source, so, [][]float32{part})
+			if err != nil {
+				return nil, err
+			}
+			if all == nil {
+				all = o
+				continue
+			}
+			for _, name := range o.names {
+				if all.outputs[name], err = behind(all.outputs[name], o.outputs[name]); err != nil {
+					return nil, fmt.Errorf("output %q: %w", name, err)
+				}
+			}
+		}
+	}
+	return all, nil
+}
+
+// behind joins two tensors along their first axis.
+func behind(a, b *graph.Tensor) (*graph.Tensor, error) {
+	x, err := a.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	y, err := b.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	if len(a.Dims) == 0 || len(a.Dims) != len(b.Dims) || !slices.Equal(a.Dims[1:], b.Dims[1:]) {
+		return nil, fmt.Errorf("%v does not follow %v", b.Dims, a.Dims)
+	}
+	dims := slices.Clone(a.Dims)
+	dims[0] += b.Dims[0]
+	return graph.NewTensor(a.DType, dims, slices.Concat(x, y))
+}
+
+// runWhole runs a model on clips, all in one.
+func (p *prover) runWhole(m *graph.Model, so ort.SessionOptions, clips [][]float32) (*outcome, error) {
 	s, err := p.sessions.open(m, so)
 	if err != nil {
 		return nil, err

@@ -124,9 +124,13 @@ func TestVerifyCorrect(t *testing.T) {
 						t.Errorf("%s: %s (limit %s) %s", c.Name, c.Figure, c.Limit, c.Where)
 					}
 				}
-				for _, name := range []string{"file", "onnx-go", "load", "reference", "interpreter", "compiler", "masks", "none", "all", "mixed", "tie", "repeat", "batch", "permute", "isolation", "optimised", "skipping"} {
+				for _, name := range []string{"file", "onnx-go", "load", "reference", "interpreter", "compiler", "masks", "none", "all", "mixed", "tie", "repeat", "batch", "empty", "permute", "isolation", "optimised", "skipping"} {
 					if name == "skipping" && lowering == codegen.Mask {
 						continue // computes every frame
+					}
+					if name == "empty" && lowering == codegen.Branch {
+						refusesEmpty(t, r, "Scan")
+						continue
 					}
 					if c := row(t, r, name); c.Status != verify.Pass {
 						t.Errorf("%s is %s: %s", name, c.Status, c.Where)
@@ -140,10 +144,20 @@ func TestVerifyCorrect(t *testing.T) {
 	}
 }
 
+// refusesEmpty: a batch of no clips is refused because of an operator.
+func refusesEmpty(t *testing.T, r *verify.Report, operator string) {
+	t.Helper()
+	want := "give it one clip or more: ONNX Runtime's " + operator + " does not run over none"
+	if c := row(t, r, "empty"); c.Status != verify.Skip || c.Where != want {
+		t.Errorf("empty is %s: %s, want it skipped: %s", c.Status, c.Where, want)
+	}
+}
+
 // TestVerifyBudget: a correct topk whose budget drops selected frames passes.
 func TestVerifyBudget(t *testing.T) {
-	r := prove(t, lowered(t, network(t, 0), codegen.TopK, 2), "reference", "interpreter", "compiler", "all", "mixed", "skipping")
-	for _, c := range r.Checks { // two of four frames
+	s := lowered(t, network(t, 0), codegen.TopK, 2)
+	refusesEmpty(t, prove(t, s, "interpreter", "empty"), "TopK")
+	for _, c := range prove(t, s, "reference", "interpreter", "compiler", "all", "mixed", "skipping").Checks { // two of four frames
 		if c.Status != verify.Pass {
 			t.Errorf("%s is %s: %s %s", c.Name, c.Status, c.Figure, c.Where)
 		}
@@ -231,6 +245,50 @@ func TestVerifyHalf(t *testing.T) {
 		if got := row(t, r, "identity"); got.Status != c.want {
 			t.Errorf("times %g: identity is %s (%s, limit %s), want %s", c.scale, got.Status, got.Figure, got.Limit, c.want)
 		}
+	}
+}
+
+// TestVerifySourceOfImages: a source that takes one image at a time is held to the
+// AFNet that takes a clip of them, image by image.
+func TestVerifySourceOfImages(t *testing.T) {
+	image := func(seed uint64) (*graph.Model, *afblock.Network) {
+		m := testmodels.Spec{Blocks: []int{2, 2, 1}, Width: 8, Frames: 1, Size: 33, Classes: 7, Input: testmodels.FramesInBatch, Head: testmodels.PerFrameScores, Seed: seed}.Build()
+		net, err := recognize.Network(m, recognize.Options{Frames: 4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m, net
+	}
+	source, plain := image(5)
+	net, err := afblock.Rewrite(plain, afblock.RewriteOptions{Navigation: afblock.Pattern{Ratio: 0.5}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := lowered(t, net, codegen.Branch)
+	if err := subject.SetSource(s, net, source, plain, ""); err != nil {
+		t.Fatal(err)
+	}
+	r := prove(t, s)
+	for _, c := range r.Checks {
+		if c.Status == verify.Fail {
+			t.Errorf("%s: %s (limit %s) %s", c.Name, c.Figure, c.Limit, c.Where)
+		}
+	}
+	if c := row(t, r, "identity"); c.Status != verify.Pass {
+		t.Errorf("identity is %s: %s", c.Status, c.Where)
+	}
+	if r.Agreement == nil || r.Agreement.Clips != 3 {
+		t.Errorf("agreement %+v, want one of 3 clips", r.Agreement)
+	}
+	if c := row(t, r, "latency"); c.Where != "the source takes 1 of a clip's 4 frames at once: not timed beside" || len(r.Latency) != 1 {
+		t.Errorf("latency is %s: %s, of %d models", c.Status, c.Where, len(r.Latency))
+	}
+	other, plain := image(6)
+	if err := subject.SetSource(s, net, other, plain, ""); err != nil {
+		t.Fatal(err)
+	}
+	if c := row(t, prove(t, s, "interpreter", "identity"), "identity"); c.Status != verify.Fail {
+		t.Errorf("another source: identity is %s: %s", c.Status, c.Where)
 	}
 }
 
