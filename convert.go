@@ -101,7 +101,7 @@ type RewriteReport struct {
 	After    passes.Stats  `json:"after"`
 	Size     int64         `json:"file_bytes"`
 	Data     string        `json:"external_data,omitempty"` // path of the weights
-	Steps    []passes.Step `json:"steps,omitempty"`
+	Steps    []passes.Ran  `json:"steps,omitempty"`
 	Notes    []string      `json:"notes,omitempty"` // what was taken for granted or left, and why
 	Elapsed  time.Duration `json:"elapsed_ns"`
 	FineTune bool          `json:"fine_tune,omitempty"` // weights were transplanted, not trained

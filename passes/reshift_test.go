@@ -63,7 +63,7 @@ func TestReshift(t *testing.T) {
 			if tc.shifts > 0 && (after.Count("Pad") != 2*tc.shifts || after.Count("ScatterND")+after.Count("GatherND") != tc.left) {
 				t.Errorf("%d Pads, want two for each of %d shifts and no other spelling: %v", after.Count("Pad"), tc.shifts, after.Operators)
 			}
-			made := slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Pass == "reshift" && s.Changes > 0 })
+			made := slices.ContainsFunc(r.Steps, func(s Ran) bool { return s.Pass == "reshift" && s.Changes > 0 })
 			if made != (tc.shifts > 0) {
 				t.Errorf("the pass changed something: %v", made)
 			}

@@ -96,8 +96,8 @@ type Convert struct {
 	KeepPrecision bool
 }
 
-// Step is what one run of a pass did.
-type Step struct {
+// Ran is what one run of a pass did.
+type Ran struct {
 	Pass    string        `json:"pass"`
 	Changes int           `json:"changes"`
 	After   *Stats        `json:"after,omitempty"` // absent before there is a model
@@ -110,7 +110,7 @@ type Result struct {
 	Network *afblock.Network // as recognised, or rewritten; nil if neither ran or it was not recognised
 	Choice  codegen.Choice   // the lowering, if it was lowered
 	Before  *Stats           // nil where there was no model
-	Steps   []Step           // in the order run; passes of a loop occur once a round
+	Steps   []Ran            // in the order run; passes of a loop occur once a round
 	Notes   []Note           // what passes refused, and why
 }
 
@@ -311,7 +311,7 @@ func (r *runner) run(pass *Pass) error {
 	if err := pass.Run(s); err != nil {
 		return fmt.Errorf("pass %s: %w", pass.Name, err)
 	}
-	r.result.Steps = append(r.result.Steps, Step{pass.Name, s.changes, r.stats(), time.Since(start)})
+	r.result.Steps = append(r.result.Steps, Ran{pass.Name, s.changes, r.stats(), time.Since(start)})
 	if s.opt.DumpDir != "" {
 		if err := r.dump(pass.Name); err != nil {
 			return err

@@ -12,14 +12,14 @@ import (
 // Delay is how long a run stays silent.
 const Delay = 2 * time.Second
 
-// Reporter shows the current step. On a terminal it is one line that redraws
-// itself; elsewhere each step is a line of its own.
+// Reporter shows what is being done. On a terminal it is one line that redraws
+// itself; elsewhere each thing done is a line of its own.
 type Reporter struct {
 	mu       sync.Mutex
 	w        io.Writer
 	terminal bool
 	start    time.Time
-	step     string
+	doing    string
 	shown    string
 	stop     chan struct{}
 	done     sync.WaitGroup
@@ -52,27 +52,24 @@ func start(w io.Writer, terminal bool, delay time.Duration) *Reporter {
 	return r
 }
 
-// Step says what the run does now.
-func (r *Reporter) Step(format string, args ...any) {
+// Say says what the run does now.
+func (r *Reporter) Say(text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.step = terminal.Message(fmt.Sprintf(format, args...))
+	r.doing = terminal.Message(text)
 }
-
-// Say is Step for text that is no format.
-func (r *Reporter) Say(text string) { r.Step("%s", text) }
 
 func (r *Reporter) show() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.step == "":
+	case r.doing == "":
 	case r.terminal:
-		r.shown = r.step
-		fmt.Fprintf(r.w, "\r\x1b[K%s … %.0f s", r.step, time.Since(r.start).Seconds())
-	case r.step != r.shown:
-		r.shown = r.step
-		fmt.Fprintf(r.w, "%s …\n", r.step)
+		r.shown = r.doing
+		fmt.Fprintf(r.w, "\r\x1b[K%s … %.0f s", r.doing, time.Since(r.start).Seconds())
+	case r.doing != r.shown:
+		r.shown = r.doing
+		fmt.Fprintf(r.w, "%s …\n", r.doing)
 	}
 }
 

@@ -12,7 +12,7 @@ func TestShortRunIsSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b bytes.Buffer
 		r := Start(&b, false)
-		r.Step("reading")
+		r.Say("reading")
 		time.Sleep(Delay - time.Millisecond)
 		r.Stop()
 		r.Stop()
@@ -22,13 +22,13 @@ func TestShortRunIsSilent(t *testing.T) {
 	})
 }
 
-func TestLongRunNamesEachStepOnce(t *testing.T) {
+func TestLongRunNamesEachThingOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b bytes.Buffer
 		r := Start(&b, false)
-		r.Step("reading %s", "a.onnx")
+		r.Say("reading a.onnx")
 		time.Sleep(Delay + time.Second)
-		r.Step("writing")
+		r.Say("writing")
 		time.Sleep(time.Second)
 		r.Stop()
 		if want := "reading a.onnx …\nwriting …\n"; b.String() != want {
@@ -41,7 +41,7 @@ func TestTerminalLineIsCleared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b bytes.Buffer
 		r := Start(&b, true)
-		r.Step("reading")
+		r.Say("reading")
 		time.Sleep(Delay + 100*time.Millisecond)
 		r.Stop()
 		if want := "\r\x1b[Kreading … 2 s\r\x1b[K"; !strings.HasPrefix(b.String(), want) {

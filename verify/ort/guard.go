@@ -35,7 +35,7 @@ type Guard struct {
 
 // CrashError says that the guarded child died or was stopped.
 type CrashError struct {
-	Step    string        // what it was doing, "" before its first step
+	Doing   string        // the last that it said it was doing, "" before the first
 	Signal  string        // how it ended, "" if time ran out
 	Timeout time.Duration // the limit it exceeded
 
@@ -44,7 +44,7 @@ type CrashError struct {
 }
 
 func (e *CrashError) Error() string {
-	doing := e.Step
+	doing := e.Doing
 	if doing == "" {
 		doing = "starting"
 	}
@@ -64,14 +64,14 @@ func Guarded() bool {
 // The descriptors of a child: it says on one what it does, and reads from the
 // other, on which nothing is written, that its parent is gone.
 const (
-	stepsDescriptor = 3 // ExtraFiles start there
+	doingDescriptor = 3 // ExtraFiles start there
 	lifeDescriptor  = 4
 )
 
 // watch makes a heard child end with its parent, even while native code runs:
 // killed, the parent cannot stop it.
 var watch = sync.OnceFunc(func() {
-	if os.Getenv(guardVariable) != strconv.Itoa(stepsDescriptor) {
+	if os.Getenv(guardVariable) != strconv.Itoa(doingDescriptor) {
 		return
 	}
 	life := os.NewFile(lifeDescriptor, "life")
@@ -111,7 +111,7 @@ func (g Guard) Run(ctx context.Context) (int, error) {
 		defer cancel()
 	}
 	cmd := exec.CommandContext(limited, exe, g.Args...)
-	cmd.Env = append(os.Environ(), guardVariable+"="+strconv.Itoa(stepsDescriptor))
+	cmd.Env = append(os.Environ(), guardVariable+"="+strconv.Itoa(doingDescriptor))
 	if os.Getenv("GOTRACEBACK") == "" {
 		// Go's stacks say nothing of a fault in native code.
 		cmd.Env = append(cmd.Env, "GOTRACEBACK=none")
@@ -141,9 +141,9 @@ func (g Guard) Run(ctx context.Context) (int, error) {
 	case ctx.Err() != nil:
 		return 0, ctx.Err()
 	case limited.Err() != nil:
-		return 0, &CrashError{Step: a.step, Timeout: g.Timeout, Kept: a.kept}
-	case a.step != stepDone: // Go turns a signal in native code into exit code 2
-		return 0, &CrashError{Step: a.step, Signal: cmd.ProcessState.String(), Kept: a.kept}
+		return 0, &CrashError{Doing: a.doing, Timeout: g.Timeout, Kept: a.kept}
+	case a.doing != doneLine: // Go turns a signal in native code into exit code 2
+		return 0, &CrashError{Doing: a.doing, Signal: cmd.ProcessState.String(), Kept: a.kept}
 	case err != nil && !errors.As(err, new(*exec.ExitError)):
 		return 0, err
 	default:
@@ -153,8 +153,8 @@ func (g Guard) Run(ctx context.Context) (int, error) {
 
 // account is what a child told of itself last.
 type account struct {
-	step string
-	kept []byte
+	doing string
+	kept  []byte
 }
 
 // keptMark begins the lines that hold what a child keeps.
@@ -171,7 +171,7 @@ func listen(r io.Reader) account {
 		if kept, ok := strings.CutPrefix(line, keptMark); ok {
 			a.kept = []byte(kept)
 		} else {
-			a.step = line
+			a.doing = line
 		}
 	}
 }
@@ -182,16 +182,16 @@ var reports = sync.OnceValue(func() *os.File {
 	if err != nil {
 		return nil
 	}
-	return os.NewFile(uintptr(fd), "steps")
+	return os.NewFile(uintptr(fd), "doing")
 })
 
-// stepDone is the last line of a child that ended by itself.
-const stepDone = "done."
+// doneLine is the last line of a child that ended by itself.
+const doneLine = "done."
 
 // Done must be called in a guarded child right before it exits.
 func Done() {
 	if Guarded() {
-		Step(stepDone)
+		Doing(doneLine)
 	}
 }
 
@@ -203,8 +203,8 @@ func Keep(line []byte) {
 	}
 }
 
-// Step tells the guarding parent, if there is one, what is done next.
-func Step(format string, args ...any) {
+// Doing tells the guarding parent, if there is one, what is done next.
+func Doing(format string, args ...any) {
 	if f := reports(); f != nil {
 		fmt.Fprintf(f, format+"\n", args...)
 	}

@@ -23,22 +23,22 @@ func TestMain(m *testing.M) {
 	case "exit":
 		fmt.Println("out")
 		fmt.Fprintln(os.Stderr, "err")
-		Step("working")
+		Doing("working")
 		Done()
 		os.Exit(4)
 	case "crash":
-		Step("loading x.onnx")
+		Doing("loading x.onnx")
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
 	case "panic": // as Go ends after a signal in native code
-		Step("running x.onnx")
+		Doing("running x.onnx")
 		os.Exit(2)
 	case "guard": // of a child that hangs
 		os.Unsetenv(guardVariable)
 		Guard{Args: []string{"hang"}, Stdout: os.Stdout}.Run(context.Background())
 	case "hang":
 		fmt.Println(os.Getpid())
-		Step("running x.onnx")
+		Doing("running x.onnx")
 		time.Sleep(time.Minute)
 	}
 }

@@ -106,7 +106,7 @@ func newSession(m *graph.Model, src modelSource, opt SessionOptions) (*Session, 
 	if len(src.inputs) == 0 || len(src.outputs) == 0 {
 		return nil, &RunError{src.name, "load", fmt.Sprintf("the model has %d inputs and %d outputs, afc runs models with at least one of each", len(src.inputs), len(src.outputs))}
 	}
-	Step("loading %s into ONNX Runtime", src.name)
+	Doing("loading %s into ONNX Runtime", src.name)
 	engine, warnings, err := open(src, opt)
 	if err != nil {
 		return nil, err

@@ -62,7 +62,7 @@ func Resident(ctx context.Context, args []string, path string, s *Session, input
 	if err != nil {
 		return 0, err
 	}
-	Step("measuring the memory of %s", request.Name)
+	Doing("measuring the memory of %s", request.Name)
 	cmd := exec.CommandContext(ctx, exe, args...)
 	cmd.Env = append(os.Environ(), guardVariable+"="+unheard)
 	cmd.Stdin = io.MultiReader(append([]io.Reader{bytes.NewReader(append(line, '\n'))}, raw...)...)

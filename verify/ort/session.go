@@ -246,7 +246,7 @@ func (b *Bound) Run(ctx context.Context) ([]*graph.Tensor, error) {
 	if b.s.engine == nil {
 		return nil, &RunError{b.s.Model, "run", "the session is closed"}
 	}
-	Step("running %s", b.s.Model)
+	Doing("running %s", b.s.Model)
 	out, err := b.b.run(ctx)
 	if err != nil {
 		return nil, err
