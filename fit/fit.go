@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/compiled/names"
@@ -29,6 +30,7 @@ type Result struct {
 // Fit fits an AFNet's weights to a source's activations on clips. Neither
 // network of the input is changed.
 func Fit(ctx context.Context, in Input, opt Options) (*Result, error) {
+	defer debug.SetGCPercent(debug.SetGCPercent(garbage))
 	if opt.Rows == 0 {
 		opt.Rows = DefaultRows
 	}
@@ -64,6 +66,11 @@ func Fit(ctx context.Context, in Input, opt Options) (*Result, error) {
 	net.Fit = r.record()
 	return r, nil
 }
+
+// garbage is how much of it, in percent of what is in use, the heap may hold
+// while fitting: little, for it is few large arrays without pointers, which take
+// milliseconds to collect.
+const garbage = 20
 
 // record is what the network keeps of its fit.
 func (r *Result) record() *afblock.Fitted {

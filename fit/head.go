@@ -51,7 +51,7 @@ func (e *engine) head(h *stream) error {
 	for i := range sol.fit.v {
 		sol.fit.v[i] += now.v[i]
 	}
-	sol.lost, sol.total = spread(sol.fit, want, false)
+	sol.lost, sol.total = spread(sol.fit, nil, want, false)
 	b := make([]float32, classes)
 	copy(b, bias)
 	for k := range classes {
@@ -74,7 +74,8 @@ func (e *engine) linear(x *matrix, w []float32, outputs int) (*matrix, error) {
 			t[i*outputs+k] = w[k*x.cols+i]
 		}
 	}
-	return e.products.times(x, t, outputs)
+	out := newMatrix(x.rows, outputs)
+	return out, e.products.times(out, x, t)
 }
 
 // averages returns the average of each frame's maps.

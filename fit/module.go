@@ -221,7 +221,7 @@ func (w *moduleFit) idle(b *blockFit) (*stream, error) {
 	}
 	lack := t.y.less(rest)
 	sol := &solution{w: make([]float32, c.In()*c.Kernel()*c.Kernel()/c.Groups*c.Out()), b: lack.means()}
-	sol.lost, sol.total = spread(newMatrix(lack.rows, lack.cols), lack, false)
+	sol.lost, sol.total = spread(newMatrix(lack.rows, lack.cols), nil, lack, false)
 	setRows(c, []*solution{sol}, 0, len(sol.w)/c.Out(), true)
 	w.dirty()
 	for _, c := range b.blk.Convs() {
@@ -407,7 +407,7 @@ func (w *moduleFit) mix() error {
 			sol.fit.row(i)[c] = gate[c]*sol.fit.row(i)[c] + share[c]*f.row(i)[c]
 		}
 	}
-	sol.lost, sol.total = spread(sol.fit, t.y, true)
+	sol.lost, sol.total = spread(sol.fit, nil, t.y, true)
 	w.note(key, a.cols, want, []*solution{sol})
 	return nil
 }

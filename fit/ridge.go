@@ -90,7 +90,7 @@ const reluRounds = 4
 func (s *system) solve(y, added *matrix, relu bool) (*solution, error) {
 	target := y.less(added)
 	b := target.means()
-	sol := &solution{}
+	sol := &solution{fit: newMatrix(y.rows, y.cols)}
 	rounds := 1
 	if relu {
 		rounds += reluRounds
@@ -126,22 +126,20 @@ func (s *system) solve(y, added *matrix, relu bool) (*solution, error) {
 		}
 	}
 	if relu {
-		sol.lost, sol.total = spread(sol.fit.plus(added), y, true)
+		sol.lost, sol.total = spread(sol.fit, added, y, true)
 	} else {
-		sol.lost, sol.total = spread(sol.fit, y.less(added), false)
+		sol.lost, sol.total = spread(sol.fit, nil, y.less(added), false)
 	}
 	return sol, nil
 }
 
-// less returns m − other, and plus m + other; nil is zero.
-func (m *matrix) less(other *matrix) *matrix { return m.combined(other, -1) }
-func (m *matrix) plus(other *matrix) *matrix { return m.combined(other, 1) }
-
-func (m *matrix) combined(other *matrix, factor float32) *matrix {
-	out := &matrix{m.rows, m.cols, append([]float32(nil), m.v...)}
+// less returns m − other; nil is zero.
+func (m *matrix) less(other *matrix) *matrix {
+	out := newMatrix(m.rows, m.cols)
+	copy(out.v, m.v)
 	if other != nil {
 		for i, v := range other.v {
-			out.v[i] += factor * v
+			out.v[i] -= v
 		}
 	}
 	return out
@@ -162,8 +160,7 @@ func (s *system) weights(sol *solution, target *matrix) error {
 		}
 		sol.w[i] = float32(v)
 	}
-	sol.fit, err = s.p.times(s.x, sol.w, k)
-	return err
+	return s.p.times(sol.fit, s.x, sol.w)
 }
 
 // means returns the columns' means.
@@ -180,14 +177,18 @@ func (m *matrix) means() []float64 {
 	return mean
 }
 
-// spread returns by column the squared differences of got and want, and of want
-// and its mean.
-func spread(got, want *matrix, relu bool) (lost, total []float64) {
+// spread returns by column the squared differences of got, with what is added to
+// it if anything is, and want, and of want and its mean; relu looks at what ReLU
+// leaves of both.
+func spread(got, added, want *matrix, relu bool) (lost, total []float64) {
 	lost, total = make([]float64, want.cols), make([]float64, want.cols)
 	sum := make([]float64, want.cols)
 	for i := range want.rows {
 		for c, w := range want.row(i) {
 			g := got.v[i*want.cols+c]
+			if added != nil {
+				g += added.v[i*want.cols+c]
+			}
 			if relu {
 				g, w = max(g, 0), max(w, 0)
 			}

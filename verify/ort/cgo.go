@@ -105,6 +105,10 @@ func sessionOptions(src modelSource, opt SessionOptions) (_ *native.SessionOptio
 		set("threads", so.SetIntraOpNumThreads(opt.Threads))
 		set("threads", so.SetInterOpNumThreads(1))
 	}
+	if opt.NoArena {
+		set("memory arena", so.SetCpuMemArena(false))
+		set("memory pattern", so.SetMemPattern(false))
+	}
 	if opt.ProfilePrefix != "" {
 		set("profiling", so.EnableProfiling(opt.ProfilePrefix))
 	}

@@ -34,6 +34,10 @@ type SessionOptions struct {
 	// PREFIX_TIME.json when the session closes. Use Session.EndProfile.
 	ProfilePrefix string
 
+	// NoArena gives memory back when a run ends. Left to itself a session keeps
+	// the most that a run of it took, rounded up to powers of two.
+	NoArena bool
+
 	// OptimizedPath is where the runtime writes the graph it optimised, "" for
 	// nowhere.
 	OptimizedPath string
