@@ -9,6 +9,7 @@ import (
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/compiled"
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/fit"
@@ -160,7 +161,7 @@ func (o *FitOptions) fit(ctx context.Context, source, net *afblock.Network, vide
 	fopt.State = o.state()
 	fopt.Progress = func(done, total int, l fit.Layer) {
 		left := time.Since(start) * time.Duration(total-done) / time.Duration(done)
-		step(fmt.Sprintf("fitting %d of %d: %s, residual %.3f; about %v left", done, total, l.Name, l.Residual, left.Round(time.Second)))
+		step(fmt.Sprintf("fitting %d of %d: %s, residual %.3f; about %v left", done, total, names.InWords(l.Name), l.Residual, left.Round(time.Second)))
 	}
 	return fit.Fit(ctx, fit.Input{Source: source, Net: net, Videos: videos}, fopt)
 }

@@ -93,9 +93,6 @@ func (e *engine) conv(c *afblock.Conv, x, y, added *matrix, ridge float64, relu 
 
 // regress solves one regression; x is taken over.
 func (e *engine) regress(key string, x, y, added *matrix, ridge float64, relu bool) (*solution, error) {
-	if x.rows <= x.cols {
-		return nil, &TooFewError{Layer: key, Unknowns: x.cols, Rows: x.rows, Clips: e.run.clips}
-	}
 	s, err := newSystem(e.products, x, ridge*e.opt.ridge)
 	if err == nil {
 		var sol *solution

@@ -11,6 +11,7 @@
 //	options.go    options, what a layer's fit says of itself
 //	feeder.go     clips as a model's input takes them
 //	split.go      which clips are fitted on and which held back
+//	enough.go     clips that are too few, told before anything is fitted
 //	measure.go    the clips held back, under several selections
 //	engine.go     the way through the network: stages, plain blocks, the source's blocks beside them
 //	module.go     an AF module: both branches, the mix of their ends, the fusion block

@@ -1,7 +1,6 @@
 package fit
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/afc-project/afc/afblock"
@@ -27,21 +26,6 @@ type engine struct {
 	total  int
 
 	states *checkpoints // nil: nothing is kept
-}
-
-// TooFewError says that the clips do not tell a layer's weights.
-type TooFewError struct {
-	Layer          string
-	Unknowns, Rows int // of each output
-	Clips          int
-}
-
-func (e *TooFewError) Error() string {
-	if e.Rows == 0 {
-		return fmt.Sprintf("%s: no frame of the clips is selected", e.Layer)
-	}
-	need := (e.Unknowns + 1) * e.Clips
-	return fmt.Sprintf("%s: %d unknowns an output, and %d clips show %d positions of its maps: it takes %d clips or more", e.Layer, e.Unknowns, e.Clips, e.Rows, ceilDiv(need, e.Rows))
 }
 
 // student returns the network lowered, as it now is.
@@ -121,7 +105,7 @@ func (e *engine) plain(i int, h *stream, name string) (*stream, string, error) {
 
 // whole fits a block that computes every frame, the fusion block among them.
 func (e *engine) whole(b, src *afblock.Block, in feed, wide float64) (*stream, error) {
-	fit := &blockFit{blk: b, in: in, ridge: ridge, wide: wide, joint: b.Residual.Conv != nil}
+	fit := &blockFit{blk: b, in: in, ridge: ridge, wide: wide, joint: e.beside(afblock.PartPlain, b, nil) > 0}
 	var taps []*tap
 	for i, at := range sizes(b, in.stream.at) {
 		t := e.draw(at, nil, b.Convs()[i].Key)

@@ -51,7 +51,7 @@ func Fit(ctx context.Context, in Input, opt Options) (*Result, error) {
 	e := &engine{opt: opt, teacher: teacher, net: net, total: regressions(net)}
 	defer e.close()
 	on, held := split(in.Videos, opt.Clips, opt.Held)
-	if err := e.start(ctx, shown(net, on)); err != nil {
+	if err := e.start(ctx, shown(net, on), on.Len()); err != nil {
 		return nil, err
 	}
 	if err := e.fit(); err != nil {
@@ -101,8 +101,8 @@ func regressions(net *afblock.Network) int {
 	return n
 }
 
-// start runs what lies before the stages on all clips.
-func (e *engine) start(ctx context.Context, videos clips.Videos) error {
+// start runs what lies before the stages on all clips, of which some were given.
+func (e *engine) start(ctx context.Context, videos clips.Videos, given int) error {
 	m, err := lowered(e.teacher)
 	if err != nil {
 		return err
@@ -126,6 +126,9 @@ func (e *engine) start(ctx context.Context, videos clips.Videos) error {
 	}
 	e.aheadName = names.StemOut
 	e.select_()
+	if err := e.enough(afblock.Size{feed.form.Height, feed.form.Width}, given); err != nil {
+		return err
+	}
 	e.states, err = e.newCheckpoints()
 	return err
 }

@@ -271,9 +271,11 @@ func TestFitRefuses(t *testing.T) {
 	}
 	// As many clips as it says are enough for the layer it names.
 	var again *TooFewError
-	need := ceilDiv((few.Unknowns+1)*few.Clips, few.Rows)
-	if err := fit(clips.Random{Count: need}); errors.As(err, &again) && again.Layer == few.Layer {
-		t.Errorf("%d clips, as told: %v", need, err)
+	if err := fit(clips.Random{Count: few.Need() - 1}); !errors.As(err, &again) || again.Layer != few.Layer {
+		t.Errorf("%d clips, one less than told: %v", few.Need()-1, err)
+	}
+	if err := fit(clips.Random{Count: few.Need()}); errors.As(err, &again) {
+		t.Errorf("%d clips, as told: %v", few.Need(), err)
 	}
 }
 

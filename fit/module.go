@@ -17,7 +17,7 @@ func (e *engine) module(i int, h *stream, name string, first int) (*stream, stri
 	stage := e.net.Stages[i]
 	m, src := stage.AF, e.teacher.Stages[i].Blocks
 	w := &moduleFit{
-		engine: e, m: m, src: src,
+		engine: e, stage: stage, m: m, src: src,
 		ample: feed{name: name, stream: h.share()}, focal: feed{name: name, stream: h},
 	}
 	defer func() { w.ample.stream.close(); w.focal.stream.close() }()
@@ -50,7 +50,8 @@ func (e *engine) module(i int, h *stream, name string, first int) (*stream, stri
 // moduleFit is the work on one AF module.
 type moduleFit struct {
 	*engine
-	m            *afblock.AFModule
+	stage        *afblock.Stage
+	m            *afblock.AFModule // of the stage
 	src          []*afblock.Block
 	ample, focal feed // what the branches' next blocks read
 
@@ -148,10 +149,10 @@ func (w *moduleFit) step(n, block int) error {
 	}
 	var taps []*tap
 	fine, last := sizes(focal, w.focal.stream.at), len(focal.Convs())-1
-	f.joint = n == 0 && w.opt.For == Any && focal.Residual.Conv != nil
+	f.joint = w.beside(afblock.PartFocal, focal, w.stage) > 0
 	for i, at := range fine {
 		counts := selected
-		if i == last && w.opt.For == Any && w.net.Unselected == afblock.UnselectedBias {
+		if i == last && w.skippedCount() {
 			counts = nil // skipped frames get this convolution's answer too
 		}
 		t := w.draw(at, counts, focal.Convs()[i].Key)
@@ -374,9 +375,6 @@ func (w *moduleFit) mix() error {
 		return err
 	}
 	key := w.m.Transform.Key
-	if a.rows <= a.cols {
-		return &TooFewError{Layer: key, Unknowns: a.cols, Rows: a.rows, Clips: w.run.clips}
-	}
 	s, err := newSystem(w.products, a, ridge*w.opt.ridge)
 	if err != nil {
 		return fmt.Errorf("%s: %w", key, err)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/internal/chart"
 )
 
@@ -56,7 +57,7 @@ func (r *Result) residuals() *chart.Dots {
 		row := chart.DotRow{Name: b.Name}
 		for _, l := range b.Layers {
 			row.Values = append(row.Values, l.Residual)
-			row.Titles = append(row.Titles, fmt.Sprintf("%s: %.3f, of %d positions", l.Name, l.Residual, l.Rows))
+			row.Titles = append(row.Titles, fmt.Sprintf("%s: %.3f, of %d positions", names.InWords(l.Name), l.Residual, l.Rows))
 		}
 		f.Rows = append(f.Rows, row)
 	}
@@ -65,7 +66,7 @@ func (r *Result) residuals() *chart.Dots {
 
 // BlockLayers are the layers of a residual block, or one that stands alone.
 type BlockLayers struct {
-	Name   string
+	Name   string // as the paper has it: "layer1 focal 1"
 	Layers []Layer
 }
 
@@ -77,6 +78,7 @@ func ByBlock(layers []Layer) []BlockLayers {
 		if i := strings.LastIndex(name, ".conv"); i >= 0 {
 			name = name[:i]
 		}
+		name = names.InWords(name)
 		if len(blocks) == 0 || blocks[len(blocks)-1].Name != name {
 			blocks = append(blocks, BlockLayers{Name: name})
 		}

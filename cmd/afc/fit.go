@@ -124,7 +124,7 @@ func (a *app) tellFitted(c *cli.Context, r *afc.FitReport) error {
 	for _, n := range r.Notes {
 		fmt.Fprintf(a.stdout, "note: %s\n", terminal.Message(n))
 	}
-	t := table.New("residual left, in parts of the source's spread", "", "", "", "positions")
+	t := table.New("residual left, in parts of the source's spread", "conv1", "conv2", "conv3", "positions")
 	for _, b := range fit.ByBlock(r.Fit.Layers) {
 		t.Add(residualRow(b)...)
 	}

@@ -78,22 +78,34 @@ type Focal struct {
 func (f Focal) Owns(node string) bool { return strings.HasPrefix(node, f.Key+".") }
 
 var inWords = []struct {
-	key   *regexp.Regexp
-	words string
+	key    *regexp.Regexp
+	words  string
+	number bool // with the number of the block behind
 }{
-	{regexp.MustCompile(`^(.+)\.refine_module\.(\d+)$`), "focal"},
-	{regexp.MustCompile(`^(.+)\.base_module\.(\d+)$`), "ample"},
+	{regexp.MustCompile(`^(.+)\.refine_module\.(\d+)((?:\..+)?)$`), "focal", true},
+	{regexp.MustCompile(`^(.+)\.base_module\.(\d+)((?:\..+)?)$`), "ample", true},
+	{regexp.MustCompile(`^(.+)\.fusion\.(0)((?:\..+)?)$`), "fusion", false},
+	{regexp.MustCompile(`^(.+)\.base_transform\.(0)()$`), "base transform", false},
 }
 
-// InWords names a block of an AF module as the paper does: "layer1 focal 1" of
-// "layer1.refine_module.0". Other keys stay.
+// InWords names a part of an AF module, or a layer of one, as the paper does:
+// "layer1 focal 1" of "layer1.refine_module.0", "layer1 focal 1 conv2" of its
+// second convolution. Other keys stay.
 func InWords(key string) string {
 	for _, w := range inWords {
-		if m := w.key.FindStringSubmatch(key); m != nil {
-			if n, err := strconv.Atoi(m[2]); err == nil {
-				return fmt.Sprintf("%s %s %d", m[1], w.words, n+1)
-			}
+		m := w.key.FindStringSubmatch(key)
+		if m == nil {
+			continue
 		}
+		n, err := strconv.Atoi(m[2])
+		if err != nil {
+			continue
+		}
+		words := m[1] + " " + w.words
+		if w.number {
+			words += fmt.Sprintf(" %d", n+1)
+		}
+		return words + strings.Replace(m[3], ".", " ", 1)
 	}
 	return key
 }
