@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -80,11 +79,7 @@ func TestClipsOfAnotherType(t *testing.T) {
 	spec := small
 	spec.Pixels = true
 	source := modelFile(t, spec)
-	header := fmt.Sprintf("%-117s\n", "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 24, 24, 12), }")
-	npy := append([]byte("\x93NUMPY\x01\x00\x76\x00"), header...) // 118 bytes of header
-	npy = append(npy, make([]byte, 4*24*24*12)...)
-	npy[len(npy)-1] = 0x3f // the last value is 0.5
-	clips := writeFile(t, "clips.npy", npy)
+	clips := clipsFile(t, 1, 24, 24, 12)
 	if o := tryRun(t, "verify", source, "--input", clips); o.code != exitInvalid || !strings.Contains(o.stderr, "which is no uint8") || o.stdout != "" {
 		t.Errorf("exit %d\n%s%s", o.code, o.stdout, o.stderr)
 	}

@@ -5,18 +5,21 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/afc-project/afc/afblock/checkpoint"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/testmodels"
 	"github.com/afc-project/afc/verify/ort"
@@ -110,6 +113,89 @@ func TestKilled(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTuneKilled: SIGKILL at random moments loses at most the steps since the last
+// state, and what is gone on with ends in the bytes, and the log, of a training that
+// was not disturbed.
+func TestTuneKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	if _, err := ort.Version(); err != nil {
+		t.Skip(err)
+	}
+	const every = 2 // steps between states
+	model := modelFile(t, testmodels.Spec{Blocks: []int{2, 2}, Width: 8, Frames: 4, Size: 24, Classes: 3, Shift: testmodels.ShiftConcat})
+	af := filepath.Join(filepath.Dir(model), "af.onnx")
+	mustRun(t, "convert", model, "-o", af)
+	clips := clipsFile(t, 24, 12, 24, 24)
+	train := func(dir string, more ...string) *exec.Cmd {
+		return program(t.Context(), append([]string{"tune", af, "-o", filepath.Join(dir, "out.onnx"), "--source", model, "--input", clips, "--epochs", "5", "--batch", "4",
+			"--threads", "1", "--save-every", strconv.Itoa(every), "--log", filepath.Join(dir, "log.jsonl"), "--json"}, more...)...)
+	}
+	calm := t.TempDir()
+	if b, err := train(calm).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, b)
+	}
+	whole, err := os.ReadFile(filepath.Join(calm, "out.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed := uint64(time.Now().UnixNano())
+	r := rand.New(rand.NewPCG(seed, 0))
+	dir := t.TempDir()
+	out, state, log := filepath.Join(dir, "out.onnx"), filepath.Join(dir, "out.tune.safetensors"), filepath.Join(dir, "log.jsonl")
+	var resume []string
+	for told := 0; told < 24; resume = []string{"--resume"} {
+		cmd := train(dir, resume...)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for until := told + 3 + r.IntN(4); stepsTold(t, log) < until; {
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(time.Duration(r.IntN(3000)) * time.Microsecond)
+		cmd.Process.Kill()
+		cmd.Wait()
+		told = stepsTold(t, log)
+		if done := stepsKept(t, state); done < told-every {
+			t.Errorf("seed %d: killed behind %d steps, the state is that of %d; states are %d apart", seed, told, done, every)
+		}
+	}
+	if b, err := train(dir, "--resume").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, b)
+	}
+	if got, err := os.ReadFile(out); err != nil || !bytes.Equal(got, whole) {
+		t.Errorf("%d bytes, %v; undisturbed it makes %d others", len(got), err, len(whole))
+	}
+	if got, want := stepsTold(t, log), stepsTold(t, filepath.Join(calm, "log.jsonl")); got != want {
+		t.Errorf("the log tells of %d steps, undisturbed of %d", got, want)
+	}
+}
+
+// stepsKept is how many steps the state of a training is behind.
+func stepsKept(t *testing.T, path string) int {
+	t.Helper()
+	sd, err := checkpoint.Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var at struct{ Done int }
+	if err := json.Unmarshal(rawBytes(t, sd.Tensor("afc.tune")), &at); err != nil {
+		t.Fatal(err)
+	}
+	return at.Done
+}
+
+// stepsTold counts the whole lines of a log that tell of steps, 0 without one.
+func stepsTold(t *testing.T, path string) int {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return bytes.Count(raw, []byte(`"facts"`))
 }
 
 // TestCutShort: a source that loses bytes at a random moment, which a mapping of

@@ -3,9 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -99,4 +102,20 @@ func writeFile(t *testing.T, name string, data []byte) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// clipsFile writes an array of float32 that look like nothing, as clips.npy.
+func clipsFile(t *testing.T, dims ...int) string {
+	t.Helper()
+	n, shape := 1, ""
+	for _, d := range dims {
+		n *= d
+		shape += strconv.Itoa(d) + ", "
+	}
+	header := "{'descr': '<f4', 'fortran_order': False, 'shape': (" + shape + "), }"
+	npy := append([]byte("\x93NUMPY\x01\x00\x76\x00"), header+strings.Repeat(" ", 117-len(header))+"\n"...) // 118 bytes of header
+	for i := range n {
+		npy = binary.LittleEndian.AppendUint32(npy, math.Float32bits(float32(i*7919%1000)/500-1))
+	}
+	return writeFile(t, "clips.npy", npy)
 }
