@@ -235,7 +235,11 @@ func (e *estimate) report() (*CostReport, error) {
 			return nil, err
 		}
 	}
-	net, err := e.network(m)
+	opt := recognize.Options{Frames: e.SourceFrames}
+	if len(e.Frames) > 0 {
+		opt.Default = e.Frames[0] // as convert reads --frames
+	}
+	net, _, err := networkOf(m, opt)
 	var no *recognize.Error
 	if errors.As(err, &no) && no.NeedFrames && !fixedInputs(m) {
 		return nil, no // what is open cannot be counted as it stands either
@@ -288,23 +292,6 @@ func (e *estimate) refuse(why string, options ...string) error {
 	return nil
 }
 
-// network reads a compiled model back, or recognises a source.
-func (e *estimate) network(m *graph.Model) (*afblock.Network, error) {
-	if compiled.Is(m) {
-		net, _, err := compiled.ReadModel(m)
-		return net, err
-	}
-	if err := passes.Canonicalize(m); err != nil {
-		return nil, passFailed(err, PassOptions{})
-	}
-	net, err := recognize.Network(m, recognize.Options{Frames: e.SourceFrames})
-	var no *recognize.Error
-	if errors.As(err, &no) && no.NeedFrames && e.SourceFrames == 0 && len(e.Frames) > 0 {
-		return recognize.Network(m, recognize.Options{Frames: e.Frames[0]}) // as convert reads --frames
-	}
-	return net, err
-}
-
 // fixedInputs reports whether a model leaves no size of its inputs open.
 func fixedInputs(m *graph.Model) bool {
 	return !slices.ContainsFunc(m.Graph.Inputs(), func(v *graph.Value) bool {
@@ -319,9 +306,7 @@ func (e *estimate) clips(r *CostReport, net *afblock.Network) error {
 		frames = []int{net.Frames}
 	}
 	if len(sizes) == 0 {
-		if sizes = [][2]int{net.Size}; net.Size[0] == 0 {
-			sizes = [][2]int{{afblock.UsualSide, afblock.UsualSide}}
-		}
+		sizes = [][2]int{net.FrameSize()}
 	}
 	for _, t := range frames {
 		for _, size := range sizes {

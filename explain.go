@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/afc-project/afc/afblock"
+	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/explain"
 	"github.com/afc-project/afc/verify"
@@ -123,8 +124,8 @@ func (e *explanation) source(ctx context.Context, r *explain.Report) ([][]float6
 	if err != nil {
 		return nil, err
 	}
-	if net, _, err := networkOf(again, e.opt.SourceFrames); err == nil { // of another kind of network no cost is known
-		cost, err := net.Cost(afblock.CostOptions{Size: e.size()})
+	if net, _, err := networkOf(again, recognize.Options{Frames: e.opt.SourceFrames}); err == nil { // of another kind of network no cost is known
+		cost, err := net.Cost(afblock.CostOptions{Size: e.net.FrameSize()})
 		if err != nil {
 			return nil, err
 		}
@@ -136,7 +137,7 @@ func (e *explanation) source(ctx context.Context, r *explain.Report) ([][]float6
 // cost is what a clip with these choices takes.
 func (e *explanation) cost(m verify.Measured) (float64, error) {
 	frames, cells := sharesOf(e.net, m)
-	cost, err := e.net.Cost(afblock.CostOptions{Size: e.size(), Ratios: frames, Cells: cells})
+	cost, err := e.net.Cost(afblock.CostOptions{Size: e.net.FrameSize(), Ratios: frames, Cells: cells})
 	if err != nil {
 		return 0, err
 	}
@@ -160,13 +161,6 @@ func cellRows(cells []uint8, frames int) [][][]bool {
 		out = append(out, rows)
 	}
 	return out
-}
-
-func (e *explanation) size() afblock.Size {
-	if e.net.Size.Known() {
-		return e.net.Size
-	}
-	return afblock.Size{afblock.UsualSide, afblock.UsualSide}
 }
 
 // largest is the class of the largest score, -1 of none.

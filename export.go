@@ -18,7 +18,6 @@ import (
 	"github.com/afc-project/afc/export/triton"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/atomicfile"
-	"github.com/afc-project/afc/passes"
 )
 
 // Format is what Export writes.
@@ -139,11 +138,11 @@ func (opt *ExportOptions) check() error {
 
 // weights writes a state dict alone.
 func (r *ExportReport) weights(ctx context.Context, m *graph.Model, opt ExportOptions) error {
-	net, precision, err := afnetOf(m)
+	net, file, err := afnetOf(m)
 	if err != nil {
 		return err
 	}
-	r.Rounded = precision == compiled.FP16
+	r.Rounded = file.Precision == compiled.FP16
 	r.Next = "afc convert " + opt.Model + " --weights TRAINED -o AF.onnx brings trained weights back"
 	if opt.Format == Pth {
 		r.Cannot = pytorch.AuthorsCannot(net)
@@ -187,17 +186,17 @@ func writeFile(ctx context.Context, path string, write func(io.Writer) error) er
 // pytorch writes the folder of an AFNet, or of a source alone.
 func (r *ExportReport) pytorch(m *graph.Model, opt ExportOptions) error {
 	var teacher *afblock.Network
-	net, precision, err := networkOf(m, opt.SourceFrames)
+	net, file, err := networkOf(m, recognize.Options{Frames: opt.SourceFrames})
 	if err != nil {
 		return err
 	}
-	r.Rounded = precision == compiled.FP16
+	r.Rounded = file.Precision == compiled.FP16
 	if opt.Source != "" {
 		src, err := openModel(opt.Source, opt.Output)
 		if err != nil {
 			return err
 		}
-		if teacher, _, err = networkOf(src, opt.SourceFrames); err != nil {
+		if teacher, _, err = networkOf(src, recognize.Options{Frames: opt.SourceFrames}); err != nil {
 			return fmt.Errorf("%s: %w", opt.Source, err)
 		}
 	}
@@ -208,30 +207,15 @@ func (r *ExportReport) pytorch(m *graph.Model, opt ExportOptions) error {
 	return nil
 }
 
-// afnetOf is the AFNet in a model, and what it computes in: one that afc wrote, or
-// that another program exported.
-func afnetOf(m *graph.Model) (*afblock.Network, compiled.Precision, error) {
+// afnetOf is the AFNet in a model, and how its file was written: one that afc
+// wrote, or that another program exported.
+func afnetOf(m *graph.Model) (*afblock.Network, compiled.FileInfo, error) {
 	if !compiled.Is(m) {
-		if net, precision, err := networkOf(m, 0); err == nil && len(net.Navigation()) > 0 {
-			return net, precision, nil
+		if net, file, err := networkOf(m, recognize.Options{}); err == nil && len(net.Navigation()) > 0 {
+			return net, file, nil
 		}
 	}
-	net, file, err := compiled.ReadModel(m)
-	return net, file.Precision, err
-}
-
-// networkOf reads a compiled model back, and what it computes in, or recognises a
-// source.
-func networkOf(m *graph.Model, frames int) (*afblock.Network, compiled.Precision, error) {
-	if compiled.Is(m) {
-		net, file, err := compiled.ReadModel(m)
-		return net, file.Precision, err
-	}
-	if err := passes.Canonicalize(m); err != nil {
-		return nil, compiled.FP32, passFailed(err, PassOptions{})
-	}
-	net, err := recognize.Network(m, recognize.Options{Frames: frames})
-	return net, compiled.FP32, err
+	return compiled.ReadModel(m)
 }
 
 // triton writes a model repository.

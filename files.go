@@ -7,11 +7,14 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/compiled"
 	"github.com/afc-project/afc/afblock/compiled/seal"
+	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/atomicfile"
 	"github.com/afc-project/afc/internal/regular"
+	"github.com/afc-project/afc/passes"
 )
 
 // openModel decodes the model in a file. Outputs, "" for none, are paths that
@@ -33,6 +36,19 @@ func openModel(path string, outputs ...string) (*graph.Model, error) {
 		}
 	}
 	return m, nil
+}
+
+// networkOf reads a compiled model back, or recognises a source, which it makes
+// canonical. Of a source nothing is known of how afc wrote it.
+func networkOf(m *graph.Model, opt recognize.Options) (*afblock.Network, compiled.FileInfo, error) {
+	if compiled.Is(m) {
+		return compiled.ReadModel(m)
+	}
+	if err := passes.Canonicalize(m); err != nil {
+		return nil, compiled.FileInfo{}, passFailed(err, PassOptions{})
+	}
+	net, err := recognize.Network(m, opt)
+	return net, compiled.FileInfo{}, err
 }
 
 func isInput(out, in string) error {

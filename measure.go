@@ -115,10 +115,7 @@ func newMeasureReport(net *afblock.Network, s *verify.Subject, videos clips.Vide
 	r := &MeasureReport{Model: s.Path, Inputs: videos.String(), Clips: len(measured)}
 	blocks := make([][]float64, len(s.Blocks))
 	var total, macs, flops, authors, millis, executed, ran []float64
-	size := net.Size
-	if size[0] == 0 {
-		size = [2]int{afblock.UsualSide, afblock.UsualSide} // as clips of models of any size are made
-	}
+	size := net.FrameSize() // as clips of models of any size are made
 	for _, clip := range measured {
 		ratios, inside := sharesOf(net, clip)
 		sum := 0.0

@@ -10,6 +10,7 @@ import (
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/compiled"
+	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/internal/chart"
@@ -219,7 +220,7 @@ func (o *SweepOptions) sources(step func(string)) ([]*sweepEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	net, _, err := networkOf(again, o.SourceFrames)
+	net, _, err := networkOf(again, recognize.Options{Frames: o.SourceFrames})
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/compiled"
 	"github.com/afc-project/afc/afblock/compiled/names"
+	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/passes"
@@ -175,7 +176,7 @@ func (t *tuning) teacher() error {
 	if err != nil {
 		return err
 	}
-	t.in.Source, _, err = networkOf(m, t.SourceFrames)
+	t.in.Source, _, err = networkOf(m, recognize.Options{Frames: t.SourceFrames})
 	return err
 }
 

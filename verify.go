@@ -13,7 +13,6 @@ import (
 	"github.com/afc-project/afc/clips/ffmpeg"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/numpy"
-	"github.com/afc-project/afc/passes"
 	"github.com/afc-project/afc/verify"
 	"github.com/afc-project/afc/verify/ort"
 	"github.com/afc-project/afc/verify/subject"
@@ -135,10 +134,7 @@ func Verify(ctx context.Context, opt VerifyOptions) (*verify.Report, error) {
 // costAt is what a clip takes at shares of frames selected, and what one of the
 // source takes.
 func costAt(s *verify.Subject, net *afblock.Network, ratios []float64, source string, frames int) (*verify.Cost, error) {
-	size := net.Size
-	if !size.Known() {
-		size = afblock.Size{afblock.UsualSide, afblock.UsualSide}
-	}
+	size := net.FrameSize()
 	cost, err := net.Cost(afblock.CostOptions{Size: size, Ratios: executedRatios(s, ratios)})
 	if err != nil {
 		return nil, err
@@ -151,7 +147,7 @@ func costAt(s *verify.Subject, net *afblock.Network, ratios []float64, source st
 	if err != nil {
 		return nil, err
 	}
-	if src, _, err := networkOf(m, frames); err == nil { // of another kind of network no cost is known
+	if src, _, err := networkOf(m, recognize.Options{Frames: frames}); err == nil { // of another kind of network no cost is known
 		if cost, err = src.Cost(afblock.CostOptions{Size: size}); err != nil {
 			return nil, err
 		}
@@ -265,15 +261,11 @@ func sourceOf(s *verify.Subject, net *afblock.Network, path string, frames int, 
 	if err != nil {
 		return err
 	}
-	unknown := ""
-	var network *afblock.Network
-	if err = passes.Canonicalize(canonical); err == nil {
-		network, err = recognize.Network(canonical, recognize.Options{Frames: frames})
-		var no *recognize.Error
-		if errors.As(err, &no) && no.NeedFrames && frames == 0 && net != nil { // it takes any T, or says none
-			network, err = recognize.Network(canonical, recognize.Options{Frames: net.Frames})
-		}
+	unknown, how := "", recognize.Options{Frames: frames}
+	if net != nil {
+		how.Default = net.Frames // where the source takes any, or says none
 	}
+	network, _, err := networkOf(canonical, how)
 	if err != nil {
 		unknown = err.Error()
 	}
@@ -297,10 +289,7 @@ func clipsOf(path string, frames int) clipFacts {
 		return given
 	}
 	defer m.Close()
-	if err := passes.Canonicalize(m); err != nil {
-		return given
-	}
-	net, err := recognize.Network(m, recognize.Options{Frames: frames})
+	net, _, err := networkOf(m, recognize.Options{Frames: frames})
 	if err != nil {
 		return given
 	}

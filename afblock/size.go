@@ -68,6 +68,17 @@ func (m Map) through(layers []Layer) (Map, error) {
 	return m, nil
 }
 
+// FrameSize is the size of the network's frames, UsualSide where it takes any.
+func (net *Network) FrameSize() Size {
+	size := net.Size
+	for i := range size {
+		if size[i] == 0 {
+			size[i] = UsualSide
+		}
+	}
+	return size
+}
+
 // Sizes returns the size of what each stage reads, and of what the last one
 // makes.
 func (net *Network) Sizes() ([]Size, error) {
@@ -93,12 +104,7 @@ func (net *Network) Check() error {
 	if net.Frames < 1 || net.Frames > maxFrames || min(size[0], size[1]) < 0 || max(size[0], size[1]) > maxSide {
 		return fmt.Errorf("clips of %d frames of %s", net.Frames, size)
 	}
-	for i := range size {
-		if size[i] == 0 {
-			size[i] = UsualSide
-		}
-	}
-	for _, err := range net.Walk(size) {
+	for _, err := range net.Walk(net.FrameSize()) {
 		if err != nil {
 			return err
 		}

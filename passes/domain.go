@@ -20,12 +20,8 @@ import (
 // a source has as many frames as its AFNet is asked to have.
 func recognizeNet(s *State) error {
 	opt := s.opt.Recognize
+	opt.Default = s.opt.Frames
 	net, err := recognize.Network(s.Model, opt)
-	var no *recognize.Error
-	if errors.As(err, &no) && no.NeedFrames && opt.Frames == 0 && s.opt.Frames > 0 {
-		opt.Frames = s.opt.Frames
-		net, err = recognize.Network(s.Model, opt)
-	}
 	if err != nil {
 		return err
 	}

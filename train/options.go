@@ -98,7 +98,7 @@ func (e *RefusedError) Unwrap() error { return e.Err }
 // Step writes the step that these options train a network with.
 func (o *Options) Step(net *afblock.Network) (*Step, error) {
 	s, err := NewStep(net, StepOptions{
-		Clips: o.Batch, Size: FrameSize(net), Groups: o.Groups, Multiples: o.Rates, Selection: o.selection(), Norm: o.Norm,
+		Clips: o.Batch, Size: net.FrameSize(), Groups: o.Groups, Multiples: o.Rates, Selection: o.selection(), Norm: o.Norm,
 		Labels: o.Labels, Distill: o.Distill, Dropout: o.Dropout > 0, Update: o.Update,
 	})
 	if err != nil {

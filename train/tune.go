@@ -53,14 +53,6 @@ func Tune(ctx context.Context, in Input, opt Options) (*Result, error) {
 	return t.result()
 }
 
-// FrameSize is the size of frames that a network is trained with.
-func FrameSize(net *afblock.Network) afblock.Size {
-	if net.Size.Known() {
-		return net.Size
-	}
-	return afblock.Size{afblock.UsualSide, afblock.UsualSide}
-}
-
 // tuner is one training.
 type tuner struct {
 	in      Input
@@ -78,7 +70,7 @@ type tuner struct {
 
 // prepare makes what the steps need.
 func (t *tuner) prepare() error {
-	t.size = FrameSize(t.in.Net)
+	t.size = t.in.Net.FrameSize()
 	var err error
 	if t.step, err = t.opt.Step(t.in.Net); err != nil {
 		return err

@@ -187,11 +187,7 @@ func (d *StageDescriptor) count(cost *afblock.CostTable) {
 // costOf counts a clip; where the network takes any size of frame, the count is
 // of a usual one and only the parameters mean something.
 func costOf(net *afblock.Network) *afblock.CostTable {
-	opt := afblock.CostOptions{Size: net.Size}
-	if !net.Size.Known() {
-		opt.Size = afblock.Size{afblock.UsualSide, afblock.UsualSide}
-	}
-	cost, err := net.Cost(opt)
+	cost, err := net.Cost(afblock.CostOptions{Size: net.FrameSize()})
 	if err != nil {
 		panic("BUG: a network that does not hold together: " + err.Error())
 	}

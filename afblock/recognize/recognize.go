@@ -16,6 +16,8 @@ type Options struct {
 	// Frames is T, the frames (segments) of a clip; 0: the graph says it. If
 	// both say it and differ, the model is refused.
 	Frames int
+	// Default is T where neither says it; 0: such a model is refused.
+	Default int
 }
 
 // Error says why a model is not a video ResNet that afc
@@ -66,6 +68,15 @@ func (e *Error) Error() string {
 //
 // A model that is something else gives an *Error.
 func Network(m *graph.Model, opt Options) (*afblock.Network, error) {
+	net, err := network(m, opt)
+	var no *Error
+	if errors.As(err, &no) && no.NeedFrames && opt.Frames == 0 && opt.Default > 0 {
+		return network(m, Options{Frames: opt.Default})
+	}
+	return net, err
+}
+
+func network(m *graph.Model, opt Options) (*afblock.Network, error) {
 	if m == nil || m.Graph == nil {
 		return nil, &Error{Expected: "a graph", Found: "none"}
 	}
