@@ -128,7 +128,7 @@ func (p *prover) forceCells(g *graph.Graph, choose [][]uint8) error {
 		v := g.Value(b.Cells)
 		switch {
 		case v == nil:
-			return &InapplicableError{fmt.Sprintf("the model does not show the cells of %s at its top level", b.Key)}
+			return &InapplicableError{fmt.Sprintf("the model does not show the cells of %s at its top level", names.InWords(b.Key))}
 		case v.Initializer() != nil:
 			g.SetInitializer(v, on)
 			continue
@@ -213,7 +213,7 @@ func (p *prover) flipsOfCells(got, want *outcome) (flips, ties int, where string
 					continue
 				}
 				if flips++; flips == 1 {
-					where = fmt.Sprintf("%s, clip %d, frame %d, cell %d: chosen %d, want %d", p.s.Blocks[b].Key, c, i/cells, i%cells, bit, want.cells[c][b][i])
+					where = fmt.Sprintf("%s, clip %d, frame %d, cell %d: chosen %d, want %d", names.InWords(p.s.Blocks[b].Key), c, i/cells, i%cells, bit, want.cells[c][b][i])
 				}
 			}
 		}

@@ -392,7 +392,7 @@ func (b *beside) differs() (figure, where string, err error) {
 			for t, on := range row {
 				if b.masks != nil && (b.masks[i][k][t] == 1) != on && math.Abs(a.Margins[k][t]) > b.p.tieMargin()*scale {
 					return aFlip, fmt.Sprintf("%s, clip %d, frame %d: chosen %d, want %v, margin %.2e",
-						b.p.s.Blocks[k].Key, i, t, b.masks[i][k][t], on, a.Margins[k][t]), nil
+						names.InWords(b.p.s.Blocks[k].Key), i, t, b.masks[i][k][t], on, a.Margins[k][t]), nil
 				}
 			}
 		}
@@ -442,7 +442,7 @@ func (b *beside) cellFlip() string {
 				for c, on := range row {
 					got := b.cells[i][k][t*len(row)+c] == 1
 					if got != on && (b.masks == nil || b.masks[i][k][t] == 1) && math.Abs(a.CellMargins[k][t][c]) > b.p.tieMargin()*scale {
-						return fmt.Sprintf("%s, clip %d, frame %d, cell %d: chosen %v, want %v, margin %.2e", b.p.s.Blocks[k].Key, i, t, c, got, on, a.CellMargins[k][t][c])
+						return fmt.Sprintf("%s, clip %d, frame %d, cell %d: chosen %v, want %v, margin %.2e", names.InWords(b.p.s.Blocks[k].Key), i, t, c, got, on, a.CellMargins[k][t][c])
 					}
 				}
 			}
@@ -526,7 +526,7 @@ func (b *beside) shows(name string, want *graph.Tensor) (string, error) {
 	if len(d.Index) != 2 && len(d.Index) != 3 {
 		return d.Where(), nil
 	}
-	return fmt.Sprintf("%s, clip %d: %s", b.p.s.Blocks[d.Index[1]].Key, d.Index[0], d.Where()), nil
+	return fmt.Sprintf("%s, clip %d: %s", names.InWords(b.p.s.Blocks[d.Index[1]].Key), d.Index[0], d.Where()), nil
 }
 
 // compare holds the scores to the network's. Where a clip is cut into crops,

@@ -156,7 +156,7 @@ func (p *prover) checkSkipping() (Check, error) {
 		nodes := convsOf(p.s.Model.Graph, block.ConvWeights)
 		for _, w := range block.ConvWeights {
 			if len(convsOf(p.s.Model.Graph, []string{w})) == 0 {
-				return c, fmt.Errorf("%s: no convolution has the weights %s", block.Key, w)
+				return c, fmt.Errorf("%s: no convolution has the weights %s", names.InWords(block.Key), w)
 			}
 		}
 		for _, kernel := range slices.Sorted(maps.Keys(nodes)) {

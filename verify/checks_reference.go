@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+
+	"github.com/afc-project/afc/afblock/compiled/names"
 )
 
 // checkReference compares the model with its mask lowering given the same
@@ -126,7 +128,7 @@ func (p *prover) flips(got, want [][][]uint8, margins []float64, scale float64) 
 					continue
 				}
 				if flips++; flips == 1 {
-					where = fmt.Sprintf("%s, clip %d, frame %d: chosen %d, want %d", p.s.Blocks[b].Key, clip, t, got[clip][b][t], want[clip][b][t])
+					where = fmt.Sprintf("%s, clip %d, frame %d: chosen %d, want %d", names.InWords(p.s.Blocks[b].Key), clip, t, got[clip][b][t], want[clip][b][t])
 					if margin >= 0 {
 						where += fmt.Sprintf(", margin %.2e", margin)
 					}

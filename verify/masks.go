@@ -150,7 +150,7 @@ func (p *prover) forced(m *graph.Model, choose, cells [][]uint8, equal bool) (*g
 	for b, block := range p.s.Blocks {
 		weight, bias := c.Graph.Value(block.NavWeight), c.Graph.Value(block.NavBias)
 		if weight == nil || bias == nil || weight.Initializer() == nil || bias.Initializer() == nil {
-			return nil, &InapplicableError{fmt.Sprintf("the navigation of %s has no weights %s, %s to force it with", block.Key, block.NavWeight, block.NavBias)}
+			return nil, &InapplicableError{fmt.Sprintf("the navigation of %s has no weights %s, %s to force it with", names.InWords(block.Key), block.NavWeight, block.NavBias)}
 		}
 		w := weight.Initializer()
 		n, err := w.NumElements()

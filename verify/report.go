@@ -7,10 +7,10 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/afc-project/afc/afblock/compiled/names"
+	"github.com/afc-project/afc/internal/table"
 	"github.com/afc-project/afc/internal/terminal"
 	"github.com/afc-project/afc/verify/ort"
 )
@@ -259,16 +259,9 @@ func (r *Report) WriteJSON(w io.Writer) error {
 
 // WriteText writes the report as tables for a terminal.
 func (r *Report) WriteText(w io.Writer) error {
-	var b strings.Builder
-	for _, m := range r.Models {
-		fmt.Fprintf(&b, "%-7s %s (%d nodes, opset %d", m.Role, m.Path, m.Nodes, m.Opset)
-		if m.Lowering != "" {
-			fmt.Fprintf(&b, ", lowering %s", m.Lowering)
-		}
-		b.WriteString(")\n")
-	}
-	fmt.Fprintf(&b, "runtime ONNX Runtime %s, provider %s, %s\n", r.Runtime, r.Provider, r.Machine)
-	fmt.Fprintf(&b, "inputs  %s\n\n", r.Inputs)
+	b := terminal.Text{Width: terminal.Columns(w)}
+	r.factsTable(&b)
+	b.WriteString("\n")
 	r.checksTable(&b)
 	if r.Masks != nil {
 		b.WriteString("\n")
@@ -280,28 +273,43 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	for _, m := range r.Models {
 		if m.Accuracy != nil {
-			fmt.Fprintf(&b, "\n%s: top-1 %.2f %%, top-5 %.2f %% of the labels\n", m.Role, 100*m.Accuracy.Top1, 100*m.Accuracy.Top5)
+			terminal.Sayf(&b, "\n%s: top-1 %.2f %%, top-5 %.2f %% of the labels\n", m.Role, 100*m.Accuracy.Top1, 100*m.Accuracy.Top5)
 		}
 	}
 	if len(r.Placement) > 0 {
-		fmt.Fprintf(&b, "\nnodes ran on %s\n", tallyText(r.Placement))
+		terminal.Sayf(&b, "\nnodes ran on %s\n", tallyText(r.Placement))
 	}
 	if len(r.Fallbacks) > 0 {
-		fmt.Fprintf(&b, "not on provider %s: %s\n", r.Provider, tallyText(r.Fallbacks))
+		terminal.Sayf(&b, "not on provider %s: %s\n", r.Provider, tallyText(r.Fallbacks))
 	}
 	b.WriteString("\n")
 	for _, text := range r.Summary() {
 		fmt.Fprintf(&b, "%s\n", text)
 	}
-	fmt.Fprintf(&b, "%s\n", r.Verdict())
+	terminal.Sayf(&b, "%s\n", r.Verdict())
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// factsTable says what ran on what.
+func (r *Report) factsTable(w io.Writer) {
+	t := table.List(2)
+	for _, m := range r.Models {
+		lowering := ""
+		if m.Lowering != "" {
+			lowering = ", lowering " + m.Lowering
+		}
+		t.AddSafe(m.Role, fmt.Sprintf("%s (%d nodes, opset %d%s)", terminal.Message(m.Path), m.Nodes, m.Opset, terminal.Line(lowering)))
+	}
+	t.AddSafe("runtime", fmt.Sprintf("ONNX Runtime %s, provider %s, %s", r.Runtime, r.Provider, r.Machine))
+	t.AddSafe("inputs", terminal.Message(r.Inputs))
+	t.Write(w, "")
 }
 
 // checksTable aligns outcome and title alone: figures and reasons differ too
 // much in length.
 func (r *Report) checksTable(w io.Writer) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := table.List(3)
 	for _, c := range r.Checks {
 		found := []string{c.Figure, "", c.Where}
 		if c.Limit != "" {
@@ -311,32 +319,33 @@ func (r *Report) checksTable(w io.Writer) {
 		for i, text := range found {
 			found[i] = terminal.Message(text)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\n", c.Status, terminal.Line(c.Title), strings.Join(found, "  "))
+		t.AddSafe(string(c.Status), terminal.Line(c.Title), strings.Join(found, "  "))
 	}
-	t.Flush()
+	t.Write(w, "")
 }
 
 // masksTable draws the first clip: a row a block, a column a frame.
 func (r *Report) masksTable(w io.Writer) {
 	m := r.Masks
-	fmt.Fprintf(w, "frames computed: %.1f %% over %d clips", 100*m.Ratio(), len(m.Chosen))
+	margin := ""
 	if m.Scale > 0 {
-		fmt.Fprintf(w, ", smallest navigation margin %.2e of at most %.2e", m.Margin, m.Scale)
+		margin = fmt.Sprintf(", smallest navigation margin %.2e of at most %.2e", m.Margin, m.Scale)
 	}
-	fmt.Fprintln(w)
+	terminal.Sayf(w, "frames computed: %.1f %% over %d clips%s\n", 100*m.Ratio(), len(m.Chosen), margin)
 	if len(m.Chosen) == 0 {
 		return
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := table.List(3)
+	t.Align = []table.Align{table.Left, table.Left, table.Right}
 	ratios := m.BlockRatios()
 	for b, name := range m.Blocks {
 		var row strings.Builder
 		for _, bit := range m.Chosen[0][b] {
 			row.WriteString([]string{"·", "█"}[bit])
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%3.0f %%\n", terminal.Line(names.InWords(name)), row.String(), 100*ratios[b])
+		t.AddSafe(terminal.Line(names.InWords(name)), row.String(), fmt.Sprintf("%.0f %%", 100*ratios[b]))
 	}
-	t.Flush()
+	t.Write(w, "  ")
 }
 
 // ratioText is a ratio to the source, "" where there is none.
@@ -348,11 +357,11 @@ func ratioText(ratio float64) string {
 }
 
 func (r *Report) latencyTable(w io.Writer) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "latency, ms\tfirst\tp50\tp90\tp99\tclips/s\t÷ source\tMACs\tactivations, MB\tprocess, MB\t")
+	t := table.New("latency, ms", "first", "p50", "p90", "p99", "clips/s", "÷ source", "MACs", "maps, MB", "process, MB")
+	ms := func(x float64) string { return fmt.Sprintf("%.1f", x) }
 	for _, l := range r.Latency {
-		fmt.Fprintf(t, "%s\t%.1f\t%.1f\t%.1f\t%.1f\t%.2f\t%s\t%s\t%s\t%s\t\n", l.Model, l.First, l.P50, l.P90, l.P99, l.Throughput, ratioText(l.Ratio), ratioText(l.MACRatio),
+		t.Add(l.Model, ms(l.First), ms(l.P50), ms(l.P90), ms(l.P99), fmt.Sprintf("%.2f", l.Throughput), ratioText(l.Ratio), ratioText(l.MACRatio),
 			megabytes(l.Activations), megabytes(l.Resident))
 	}
-	t.Flush()
+	t.Write(w, "  ")
 }

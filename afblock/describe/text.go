@@ -4,20 +4,16 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"strings"
-	"text/tabwriter"
 
 	"github.com/afc-project/afc/afblock/compiled"
-	"github.com/afc-project/afc/internal/terminal"
+	"github.com/afc-project/afc/internal/table"
 )
 
 // WriteText writes the description for people: facts line by line, then the
 // stages as a table.
 func (d *Description) WriteText(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fact := func(name, format string, args ...any) {
-		fmt.Fprintf(t, "%s\t%s\n", name, terminal.Line(fmt.Sprintf(format, args...)))
-	}
+	t := table.List(2)
+	fact := func(name, format string, args ...any) { t.Add(name, fmt.Sprintf(format, args...)) }
 	if d.File != "" {
 		fact("file", "%s", d.File)
 	}
@@ -61,31 +57,29 @@ func (d *Description) WriteText(w io.Writer) error {
 			fact("note", "weights were transplanted, not trained: fine-tune before use")
 		}
 	}
-	if err := t.Flush(); err != nil {
+	if err := t.Write(w, ""); err != nil {
 		return err
 	}
+	fmt.Fprintln(w)
 	return d.writeStages(w)
 }
 
 func (d *Description) writeStages(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	header := []string{"\nstage", "blocks", "channels", "stride", "shift", "parameters", "MACs a clip"}
+	header := []string{"stage", "blocks", "channels", "stride", "shift", "parameters", "MACs a clip"}
 	if d.AF != nil {
 		header = append(header, "AF module")
 	}
-	fmt.Fprintln(t, strings.Join(header, "\t"))
+	t := table.New(header...)
+	t.Align = []table.Align{table.Left, table.Left, table.Left, table.Left, table.Left, table.Right, table.Right, table.Left}
 	for _, s := range d.Stages {
 		row := []string{s.Name, fmt.Sprintf("%d %s", s.Blocks, s.Kind), fmt.Sprintf("%d → %d", s.In, s.Out),
 			s.strideText(), s.Shift.text(s.Blocks), fmt.Sprint(s.Params), giga(s.MACs)}
 		if d.AF != nil {
 			row = append(row, s.AF.text())
 		}
-		for i, cell := range row {
-			row[i] = terminal.Line(cell)
-		}
-		fmt.Fprintln(t, strings.Join(row, "\t"))
+		t.Add(row...)
 	}
-	return t.Flush()
+	return t.Write(w, "")
 }
 
 // giga writes multiply–accumulates in 10⁹, a dash where they are not known.

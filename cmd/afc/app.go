@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -35,10 +37,14 @@ type app struct {
 // output is standard output. It keeps the first error of a write, so that
 // printing need not look at each.
 type output struct {
-	to   io.Writer
-	err  error
-	used bool
+	to      io.Writer
+	columns int // of the terminal that it leads to, 0 where there is none
+	err     error
+	used    bool
 }
+
+// Columns is how wide tables and sentences may be, 0 for any.
+func (o *output) Columns() int { return o.columns }
 
 func (o *output) Write(b []byte) (int, error) {
 	o.used = true
@@ -52,12 +58,13 @@ func (o *output) Write(b []byte) (int, error) {
 // run executes the program with the given arguments, the program's name first,
 // and returns its exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	columns := columnsOf(stdout)
 	if isTerminal(stdout) && os.Getenv("NO_COLOR") == "" {
 		p := &terminal.Painter{To: stdout}
 		defer p.Flush()
 		stdout = p
 	}
-	a := &app{args: args[1:], stdin: stdin, stdout: &output{to: &terminal.Writer{To: stdout}}, stderr: &terminal.Writer{To: stderr}, console: stderr}
+	a := &app{args: args[1:], stdin: stdin, stdout: &output{to: &terminal.Writer{To: stdout}, columns: columns}, stderr: &terminal.Writer{To: stderr}, console: stderr}
 	c := a.cli()
 	if len(args) > 1 && args[1] == "help" {
 		args = append(append([]string{args[0]}, args[2:]...), "--help")
@@ -108,7 +115,7 @@ func message(err error) string {
 	return terminal.Message(err.Error())
 }
 
-func init() { cli.FlagStringer = flagLine }
+func init() { cli.FlagStringer, cli.HelpPrinter = flagLine, printHelp }
 
 func (a *app) cli() *cli.App {
 	c := &cli.App{
@@ -250,7 +257,64 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 }
 
-func (a *app) progress() *progress.Reporter { return progress.Start(a.console, isTerminal(a.console)) }
+// columnsVariable, in the environment, is how wide tables are to be where no
+// terminal says it: in the child of guarded, and in a pager.
+const columnsVariable = "AFC_COLUMNS"
+
+// leastColumns is the width under which tables are not made to fit.
+const leastColumns = 40
+
+// columnsOf is the width of the terminal w, or the one in the environment; 0 where
+// neither says it.
+func columnsOf(w io.Writer) int {
+	if n, err := strconv.Atoi(os.Getenv(columnsVariable)); err == nil {
+		return max(n, leastColumns)
+	}
+	if isTerminal(w) {
+		if n, _, err := term.GetSize(int(w.(*os.File).Fd())); err == nil && n > 0 {
+			return max(n, leastColumns)
+		}
+	}
+	return 0
+}
+
+// progress shows steps on the console, on one line if it is a terminal.
+func (a *app) progress() *progress.Reporter {
+	width := 0
+	if isTerminal(a.console) {
+		width = cmp.Or(columnsOf(a.console), 80)
+	}
+	return progress.Start(a.console, width)
+}
+
+// printHelp fills a template of help in and breaks its lines where w leads to a
+// terminal: what stands in columns beneath itself, paragraphs anew.
+func printHelp(w io.Writer, text string, data any) {
+	var filled strings.Builder
+	cli.HelpPrinterCustom(&filled, text, data, nil)
+	width := terminal.Columns(w)
+	if width == 0 {
+		io.WriteString(w, filled.String())
+		return
+	}
+	paragraph := ""
+	flush := func() {
+		io.WriteString(w, terminal.Fold(paragraph, width, 2))
+		paragraph = ""
+	}
+	for line := range strings.Lines(filled.String()) {
+		indent := len(line) - len(strings.TrimLeft(line, " "))
+		at := strings.LastIndex(strings.TrimRight(line, "\n"), "  ") + 2 // of the last column
+		switch {
+		case indent == 0 && at == 1 && strings.TrimSpace(line) != "":
+			paragraph = strings.TrimSpace(paragraph+" "+strings.TrimSpace(line)) + "\n"
+		default:
+			flush()
+			io.WriteString(w, terminal.Fold(line, width, max(indent+2, min(at, width/2))))
+		}
+	}
+	flush()
+}
 
 const appHelp = `{{.Name}} - {{.Usage}}
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/afc-project/afc"
 	"github.com/afc-project/afc/clips/ffmpeg"
+	"github.com/afc-project/afc/internal/table"
 	"github.com/afc-project/afc/internal/terminal"
 	"github.com/afc-project/afc/verify/ort"
 )
@@ -96,27 +97,29 @@ func diagnose() (diagnosis, error) {
 
 func (d diagnosis) print(a *app) {
 	fmt.Fprintln(a.stdout, d.Version)
+	t := table.List(2)
+	defer func() { t.Write(a.stdout, "") }()
 	if d.Runtime.Missing != "" {
-		fmt.Fprintln(a.stdout, "ONNX Runtime  missing; looked for it in")
+		t.AddSafe("ONNX Runtime", "missing; looked for it in")
 		for _, p := range d.Runtime.Looked {
-			fmt.Fprintf(a.stdout, "  %s: %s\n", p.What, p.Folder)
+			t.AddSafe("", p.What+": "+p.Folder)
 		}
 	} else {
-		fmt.Fprintf(a.stdout, "ONNX Runtime  %s, %s (from %s)\n", d.Runtime.Version, d.Runtime.Path, d.Runtime.From)
+		t.AddSafe("ONNX Runtime", fmt.Sprintf("%s, %s (from %s)", d.Runtime.Version, d.Runtime.Path, d.Runtime.From))
 	}
 	for _, p := range d.Providers {
 		state := "ready"
 		if p.Missing != "" {
 			state = "no: " + p.Missing
 		}
-		fmt.Fprintf(a.stdout, "  %-10s  %s\n", p.Name, state)
+		t.AddSafe("  "+p.Name, state)
 		if p.Do != "" {
-			fmt.Fprintf(a.stdout, "  %-10s  → %s\n", "", p.Do)
+			t.AddSafe("", "→ "+p.Do)
 		}
 	}
 	if d.FFmpeg.Missing != "" {
-		fmt.Fprintf(a.stdout, "ffmpeg        no: %s\n", d.FFmpeg.Missing)
+		t.AddSafe("ffmpeg", "no: "+d.FFmpeg.Missing)
 	} else {
-		fmt.Fprintf(a.stdout, "ffmpeg        %s, %s\n", d.FFmpeg.Version, d.FFmpeg.Path)
+		t.AddSafe("ffmpeg", d.FFmpeg.Version+", "+d.FFmpeg.Path)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/afc-project/afc"
+	"github.com/afc-project/afc/internal/terminal"
 )
 
 func (a *app) explainCommand() *cli.Command {
@@ -74,6 +75,7 @@ func (a *app) explain(c *cli.Context, opt afc.ExplainOptions) error {
 	if c.Bool("json") {
 		return r.WriteJSON(a.stdout)
 	}
-	_, err = fmt.Fprintf(a.stdout, "%s\n%s\n", r.Headline(), out)
+	terminal.Sayf(a.stdout, "%s\n", r.Headline())
+	_, err = fmt.Fprintln(a.stdout, out)
 	return err
 }

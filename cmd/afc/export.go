@@ -7,6 +7,7 @@ import (
 
 	"github.com/afc-project/afc"
 	"github.com/afc-project/afc/export/triton"
+	"github.com/afc-project/afc/internal/terminal"
 )
 
 func (a *app) exportCommand() *cli.Command {
@@ -63,15 +64,15 @@ func (a *app) export(c *cli.Context) error {
 
 func (a *app) printExport(r *afc.ExportReport) error {
 	if r.Tensors > 0 {
-		fmt.Fprintf(a.stdout, "%s: %d tensors under keys such as %s\n", r.Output, r.Tensors, r.First)
+		terminal.Sayf(a.stdout, "%s: %d tensors under keys such as %s\n", r.Output, r.Tensors, r.First)
 	} else {
-		fmt.Fprintf(a.stdout, "%s: written\n", r.Output)
+		terminal.Sayf(a.stdout, "%s: written\n", r.Output)
 	}
 	if r.Rounded {
-		fmt.Fprintln(a.stdout, "the file is of half precision: these weights, but for navigation's, are rounded to it; export the float32 AFNet to train on")
+		terminal.Sayf(a.stdout, "the file is of half precision: these weights, but for navigation's, are rounded to it; export the float32 AFNet to train on\n")
 	}
 	for _, what := range r.Cannot {
-		fmt.Fprintf(a.stdout, "the authors' code cannot express %s\n", what)
+		terminal.Sayf(a.stdout, "the authors' code cannot express %s\n", what)
 	}
 	_, err := fmt.Fprintf(a.stdout, "next: %s\n", r.Next)
 	return err

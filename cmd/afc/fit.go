@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/afc-project/afc"
+	blocks "github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/fit"
 	"github.com/afc-project/afc/internal/table"
@@ -122,7 +123,7 @@ func (a *app) tellFitted(c *cli.Context, r *afc.FitReport) error {
 		return a.writeJSON(r)
 	}
 	for _, n := range r.Notes {
-		fmt.Fprintf(a.stdout, "note: %s\n", terminal.Message(n))
+		terminal.Sayf(a.stdout, "note: %s\n", terminal.Message(n))
 	}
 	t := table.New("residual left, in parts of the source's spread", "conv1", "conv2", "conv3", "positions")
 	for _, b := range fit.ByBlock(r.Fit.Layers) {
@@ -132,7 +133,7 @@ func (a *app) tellFitted(c *cli.Context, r *afc.FitReport) error {
 		return err
 	}
 	if len(r.Fit.Controls) > 0 {
-		fmt.Fprintf(a.stdout, "\non %d clips held back from the fit:\n", r.Fit.Held)
+		terminal.Sayf(a.stdout, "\non %d clips held back from the fit:\n", r.Fit.Held)
 		t = table.New("frames selected", "share", "source's first class", "error of scores", "right")
 		for _, k := range r.Fit.Controls {
 			t.Add(k.Name, percent(k.Selected), percent(k.Top1), fmt.Sprintf("%.4f", k.Error), maybe(k.Right))
@@ -144,9 +145,9 @@ func (a *app) tellFitted(c *cli.Context, r *afc.FitReport) error {
 	}
 	fmt.Fprintln(a.stdout)
 	if s := r.Cost; s != nil {
-		fmt.Fprintf(a.stdout, "multiply–accumulates a clip: %s, %.3f of the source's %s\n", macs(s.AFNet), s.Ratio, macs(s.Source))
+		terminal.Sayf(a.stdout, "multiply–accumulates a clip: %s, %.3f of the source's %s\n", macs(s.AFNet), s.Ratio, macs(s.Source))
 	}
-	fmt.Fprintf(a.stdout, "%s: AFNet of %d frames, fitted for %s on %d clips, lowering %s, %s, in %.1f s\n",
+	terminal.Sayf(a.stdout, "%s: AFNet of %d frames, fitted for %s on %d clips, lowering %s, %s, in %.1f s\n",
 		r.Output, r.Network.Frames, fittedFor(r.Fit), r.Fit.Clips, r.Network.Lowering, bytesText(r.Size), r.Elapsed.Seconds())
 	fmt.Fprintf(a.stdout, "next: afc verify %s %s on clips of your own (--videos, --list)\n", c.Args().First(), r.Output)
 	if r.Fit.Clips < fewClips {
@@ -184,7 +185,7 @@ func macs(n float64) string { return fmt.Sprintf("%.4g G", n/1e9) }
 // the last.
 func residualRow(b fit.BlockLayers) []string {
 	row := make([]string, 5)
-	row[0] = b.Name
+	row[0] = blocks.InWords(b.Name)
 	for i, l := range b.Layers {
 		if i < 3 {
 			row[1+i] = fmt.Sprintf("%.3f", l.Residual)

@@ -10,6 +10,7 @@ import (
 	"github.com/afc-project/afc"
 	blocks "github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/internal/table"
+	"github.com/afc-project/afc/internal/terminal"
 )
 
 // measureOptions reads the flags and argument of flops measure.
@@ -45,7 +46,7 @@ func (a *app) flopsMeasure(c *cli.Context, opt afc.MeasureOptions) error {
 
 // printMeasured writes the report for people.
 func printMeasured(w io.Writer, r *afc.MeasureReport) error {
-	fmt.Fprintf(w, "%s: %d clips, %s\n\n", r.Model, r.Clips, r.Inputs)
+	terminal.Sayf(w, "%s: %d clips, %s\n\n", r.Model, r.Clips, r.Inputs)
 	u := unitFor(1e9 * r.All)
 	t := table.New("block", "mean", "min", "max")
 	percent := func(name string, s afc.Spread) {
@@ -66,7 +67,7 @@ func printMeasured(w io.Writer, r *afc.MeasureReport) error {
 	if err := t.Write(w, "  "); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\nclips by %sMACs (every frame selected: %s)\n", u.letter, u.text(1e9*r.All))
+	terminal.Sayf(w, "\nclips by %sMACs (every frame selected: %s)\n", u.letter, u.text(1e9*r.All))
 	for _, b := range r.Bins {
 		fmt.Fprintf(w, "  from %s  %4d  %s\n", u.text(1e9*b.From), b.Clips, strings.Repeat("█", (40*b.Clips+r.Clips-1)/r.Clips))
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/afc-project/afc"
+	blocks "github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/internal/table"
 	"github.com/afc-project/afc/internal/terminal"
 )
@@ -15,7 +16,7 @@ import (
 // printCost writes the report for people.
 func printCost(w io.Writer, r *afc.CostReport) error {
 	if r.Note != "" {
-		fmt.Fprintf(w, "note: %s\n", terminal.Message(r.Note))
+		terminal.Sayf(w, "note: %s\n", terminal.Message(r.Note))
 	}
 	if r.Total != nil {
 		return printOperators(w, r)
@@ -24,9 +25,9 @@ func printCost(w io.Writer, r *afc.CostReport) error {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintf(w, "%s: %s, one clip of %d frames of %d×%d\n", r.Model, r.Network, clip.Frames, clip.Size[0], clip.Size[1])
+		terminal.Sayf(w, "%s: %s, one clip of %d frames of %d×%d\n", r.Model, r.Network, clip.Frames, clip.Size[0], clip.Size[1])
 		u := unitFor(clip.Columns[0].MACs)
-		fmt.Fprintf(w, "counts in units of %s; %s\n\n", u.power, r.Convention)
+		terminal.Sayf(w, "counts in units of %s; %s\n\n", u.power, r.Convention)
 		if err := printRows(w, &clip, u); err != nil {
 			return err
 		}
@@ -45,7 +46,7 @@ func printRows(w io.Writer, clip *afc.ClipCost, u unit) error {
 	if af[0].Name == "source" {
 		t := table.New("source", "parameters", u.letter+"MACs", u.letter+"FLOPs", "activations")
 		for _, row := range af[0].Rows {
-			t.Add(row.Name, countText(row.Params), u.text(row.MACs), u.text(row.FLOPs), bytesText(row.Bytes))
+			t.Add(blocks.InWords(row.Name), countText(row.Params), u.text(row.MACs), u.text(row.FLOPs), bytesText(row.Bytes))
 		}
 		if err := t.Write(w, "  "); err != nil {
 			return err
@@ -61,7 +62,7 @@ func printRows(w io.Writer, clip *afc.ClipCost, u unit) error {
 	}
 	t := table.New(header...)
 	for i, row := range af[0].Rows {
-		cells := []string{row.Name, countText(row.Params)}
+		cells := []string{blocks.InWords(row.Name), countText(row.Params)}
 		for _, column := range af {
 			cells = append(cells, u.text(column.Rows[i].Count))
 		}
@@ -105,7 +106,7 @@ func printOperators(w io.Writer, r *afc.CostReport) error {
 		of = r.Network + ", one clip"
 	}
 	u := unitFor(float64(r.Total.MACs))
-	fmt.Fprintf(w, "%s: %s, by operator; counts in units of %s\n\n", r.Model, of, u.power)
+	terminal.Sayf(w, "%s: %s, by operator; counts in units of %s\n\n", r.Model, of, u.power)
 	t := table.New("operator", "nodes", u.letter+"MACs", u.letter+"FLOPs", "parameters", "activations")
 	line := func(o afc.OperatorCost) {
 		t.Add(o.Operator, strconv.Itoa(o.Nodes), u.text(float64(o.MACs)), u.text(float64(o.FLOPs)), countText(o.Params), bytesText(o.ActivationBytes))

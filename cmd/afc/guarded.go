@@ -32,6 +32,9 @@ func guarded[T any](a *app, c *cli.Context, read func(*cli.Context) (T, error), 
 		return err
 	}
 	g := ort.Guard{Args: a.args, Timeout: c.Duration("timeout"), Stdin: a.stdin, Stdout: patient{a.stdout}, Stderr: a.console}
+	if n := a.stdout.Columns(); n > 0 {
+		g.Env = []string{fmt.Sprintf("%s=%d", columnsVariable, n)}
+	}
 	code, err := g.Run(c.Context)
 	if err == nil && code == exitOK && c.Command != nil && takesOutput(c.Command) {
 		a.written = cmp.Or(c.String("output"), "the output")

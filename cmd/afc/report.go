@@ -48,7 +48,7 @@ type failureFacts struct {
 // the model before and after.
 func printRewrite(w io.Writer, r *afc.RewriteReport) error {
 	for _, n := range r.Notes {
-		fmt.Fprintf(w, "note: %s\n", terminal.Message(n))
+		terminal.Sayf(w, "note: %s\n", terminal.Message(n))
 	}
 	t := table.New("", "after")
 	cells := func(name, before, after string) { t.Add(name, after) }
@@ -78,7 +78,7 @@ func printRewrite(w io.Writer, r *afc.RewriteReport) error {
 	if r.Data != "" {
 		where = " and its weights in " + r.Data
 	}
-	_, err := fmt.Fprintf(w, "%s: %s%s%s, in %.2f s\n", r.Output, what, bytesText(r.Size), where, r.Elapsed.Seconds())
+	err := terminal.Sayf(w, "%s: %s%s%s, in %.2f s\n", r.Output, what, bytesText(r.Size), where, r.Elapsed.Seconds())
 	return err
 }
 

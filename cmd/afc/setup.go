@@ -1,10 +1,9 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/urfave/cli/v2"
 
+	"github.com/afc-project/afc/internal/terminal"
 	"github.com/afc-project/afc/verify/ort"
 )
 
@@ -30,7 +29,7 @@ func (a *app) setupCommand() *cli.Command {
 			if c.Bool("json") {
 				return a.writeJSON(setupReport{lib.Path, ort.Pinned})
 			}
-			_, err = fmt.Fprintf(a.stdout, "ONNX Runtime %s is in %s\n", ort.Pinned, lib.Path)
+			err = terminal.Sayf(a.stdout, "ONNX Runtime %s is in %s\n", ort.Pinned, lib.Path)
 			return err
 		},
 	}

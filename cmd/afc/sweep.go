@@ -11,6 +11,7 @@ import (
 	"github.com/afc-project/afc"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/internal/table"
+	"github.com/afc-project/afc/internal/terminal"
 	"github.com/afc-project/afc/published"
 )
 
@@ -108,7 +109,7 @@ func (a *app) tellSwept(r *afc.SweepReport) error {
 	if r.Points[0].Accuracy != nil {
 		score = "top-1"
 	}
-	fmt.Fprintf(a.stdout, "%s\n", r.Inputs)
+	terminal.Sayf(a.stdout, "%s\n", r.Inputs)
 	t := table.New("model", "selected", score, "±", "GMACs", "ms", "÷ source", "maps")
 	for i, p := range r.Points {
 		if i == 0 || r.Points[i-1].Model != p.Model {
@@ -125,7 +126,7 @@ func (a *app) tellSwept(r *afc.SweepReport) error {
 		return err
 	}
 	if d := r.Published; d != nil {
-		fmt.Fprintf(a.stdout, "\npublished for %s, not measured here (%s):\n", d.Name, d.Source)
+		terminal.Sayf(a.stdout, "\npublished for %s, not measured here (%s):\n", d.Name, d.Source)
 		t = table.New("method", "frames", d.Score, "GFLOPs")
 		for _, row := range d.Rows {
 			t.Add(row.Method, row.Frames, fmt.Sprintf("%.1f", row.Score), fmt.Sprintf("%.1f", row.GFLOPs))

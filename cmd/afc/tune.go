@@ -178,10 +178,10 @@ func (a *app) tune(c *cli.Context, opt afc.TuneOptions) error {
 // tellTuned prints the report.
 func (a *app) tellTuned(r *afc.TuneReport) error {
 	for _, n := range r.Notes {
-		fmt.Fprintf(a.stdout, "note: %s\n", terminal.Message(n))
+		terminal.Sayf(a.stdout, "note: %s\n", terminal.Message(n))
 	}
 	if r.Tune.Best != nil {
-		fmt.Fprintf(a.stdout, "on %d clips that were not trained on:\n", r.Tune.Best.Clips)
+		terminal.Sayf(a.stdout, "on %d clips that were not trained on:\n", r.Tune.Best.Clips)
 		t := table.New("weights", "frames", "source's first class", "error of scores", "right")
 		for _, row := range []struct {
 			name  string
@@ -201,9 +201,9 @@ func (a *app) tellTuned(r *afc.TuneReport) error {
 		fmt.Fprintln(a.stdout)
 	}
 	if s := r.Cost; s != nil {
-		fmt.Fprintf(a.stdout, "multiply–accumulates a clip: %s, %.3f of the source's %s\n", macs(s.AFNet), s.Ratio, macs(s.Source))
+		terminal.Sayf(a.stdout, "multiply–accumulates a clip: %s, %.3f of the source's %s\n", macs(s.AFNet), s.Ratio, macs(s.Source))
 	}
-	fmt.Fprintf(a.stdout, "%s: AFNet of %d frames, %d steps on %d clips, lowering %s, %s, in %.1f s\n",
+	terminal.Sayf(a.stdout, "%s: AFNet of %d frames, %d steps on %d clips, lowering %s, %s, in %.1f s\n",
 		r.Output, r.Network.Frames, r.Tune.Steps, r.Tune.Clips, r.Network.Lowering, bytesText(r.Size), r.Elapsed.Seconds())
 	return nil
 }

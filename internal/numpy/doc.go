@@ -1,4 +1,5 @@
-// Package numpy reads NumPy's .npy and .npz files.
+// Package numpy reads and writes NumPy's .npy and .npz files.
 //
-//   - numpy.go: both formats
+//   - numpy.go: reading both formats
+//   - write.go: writing them
 package numpy

@@ -5,6 +5,7 @@ import (
 	"io"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/afc-project/afc/internal/terminal"
 )
@@ -15,21 +16,22 @@ const Delay = 2 * time.Second
 // Reporter shows what is being done. On a terminal it is one line that redraws
 // itself; elsewhere each thing done is a line of its own.
 type Reporter struct {
-	mu       sync.Mutex
-	w        io.Writer
-	terminal bool
-	start    time.Time
-	doing    string
-	shown    string
-	stop     chan struct{}
-	done     sync.WaitGroup
+	mu      sync.Mutex
+	w       io.Writer
+	columns int // of the terminal, 0 where it is none
+	start   time.Time
+	doing   string
+	shown   string
+	stop    chan struct{}
+	done    sync.WaitGroup
 }
 
-// Start begins reporting to w. Stop ends it.
-func Start(w io.Writer, terminal bool) *Reporter { return start(w, terminal, Delay) }
+// Start begins reporting to w, a terminal of so many columns; 0: none. Stop ends
+// it.
+func Start(w io.Writer, columns int) *Reporter { return start(w, columns, Delay) }
 
-func start(w io.Writer, terminal bool, delay time.Duration) *Reporter {
-	r := &Reporter{w: w, terminal: terminal, start: time.Now(), stop: make(chan struct{})}
+func start(w io.Writer, columns int, delay time.Duration) *Reporter {
+	r := &Reporter{w: w, columns: columns, start: time.Now(), stop: make(chan struct{})}
 	r.done.Go(func() {
 		wait := time.NewTimer(delay)
 		defer wait.Stop()
@@ -64,9 +66,9 @@ func (r *Reporter) show() {
 	defer r.mu.Unlock()
 	switch {
 	case r.doing == "":
-	case r.terminal:
+	case r.columns > 0:
 		r.shown = r.doing
-		fmt.Fprintf(r.w, "\r\x1b[K%s … %.0f s", r.doing, time.Since(r.start).Seconds())
+		fmt.Fprint(r.w, "\r\x1b[K"+oneLine(r.doing, fmt.Sprintf(" … %.0f s", time.Since(r.start).Seconds()), r.columns))
 	case r.doing != r.shown:
 		r.shown = r.doing
 		fmt.Fprintf(r.w, "%s …\n", r.doing)
@@ -77,7 +79,7 @@ func (r *Reporter) show() {
 func (r *Reporter) Note(text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.terminal && r.shown != "" {
+	if r.columns > 0 && r.shown != "" {
 		fmt.Fprint(r.w, "\r\x1b[K")
 	}
 	fmt.Fprintln(r.w, terminal.Message(text))
@@ -95,7 +97,17 @@ func (r *Reporter) Stop() {
 	}
 	r.mu.Unlock()
 	r.done.Wait()
-	if r.terminal && r.shown != "" {
+	if r.columns > 0 && r.shown != "" {
 		fmt.Fprint(r.w, "\r\x1b[K")
 	}
+}
+
+// oneLine is what is done and the time on less than a line: a longer one could not
+// be taken back. Of what is too long the end is cut.
+func oneLine(doing, time string, columns int) string {
+	room := max(0, columns-1-utf8.RuneCountInString(time))
+	if runes := []rune(doing); len(runes) > room {
+		doing = string(runes[:room])
+	}
+	return doing + time
 }

@@ -11,7 +11,7 @@ import (
 func TestShortRunIsSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b bytes.Buffer
-		r := Start(&b, false)
+		r := Start(&b, 0)
 		r.Say("reading")
 		time.Sleep(Delay - time.Millisecond)
 		r.Stop()
@@ -25,7 +25,7 @@ func TestShortRunIsSilent(t *testing.T) {
 func TestLongRunNamesEachThingOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b bytes.Buffer
-		r := Start(&b, false)
+		r := Start(&b, 0)
 		r.Say("reading a.onnx")
 		time.Sleep(Delay + time.Second)
 		r.Say("writing")
@@ -40,11 +40,25 @@ func TestLongRunNamesEachThingOnce(t *testing.T) {
 func TestTerminalLineIsCleared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b bytes.Buffer
-		r := Start(&b, true)
+		r := Start(&b, 40)
 		r.Say("reading")
 		time.Sleep(Delay + 100*time.Millisecond)
 		r.Stop()
 		if want := "\r\x1b[Kreading … 2 s\r\x1b[K"; !strings.HasPrefix(b.String(), want) {
+			t.Errorf("printed %q, want %q first", b.String(), want)
+		}
+	})
+}
+
+// TestLineFits: a line that is longer than the terminal could not be cleared.
+func TestLineFits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b bytes.Buffer
+		r := Start(&b, 20)
+		r.Say("reading é and whatever")
+		time.Sleep(Delay + 100*time.Millisecond)
+		r.Stop()
+		if want := "\r\x1b[Kreading é and … 2 s\r\x1b[K"; !strings.HasPrefix(b.String(), want) {
 			t.Errorf("printed %q, want %q first", b.String(), want)
 		}
 	})

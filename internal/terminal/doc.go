@@ -4,4 +4,5 @@
 //
 //   - terminal.go: quoting and shortening
 //   - painter.go: colours of outcomes
+//   - fold.go: the width of a terminal, and lines that fit it
 package terminal

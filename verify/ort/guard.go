@@ -28,6 +28,7 @@ const unheard = "unheard"
 // checks Guarded to know which of the two it is.
 type Guard struct {
 	Args           []string // arguments of the child, without the program's name
+	Env            []string // besides the environment of this process: "NAME=value"
 	Timeout        time.Duration
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
@@ -111,7 +112,7 @@ func (g Guard) Run(ctx context.Context) (int, error) {
 		defer cancel()
 	}
 	cmd := exec.CommandContext(limited, exe, g.Args...)
-	cmd.Env = append(os.Environ(), guardVariable+"="+strconv.Itoa(doingDescriptor))
+	cmd.Env = append(append(os.Environ(), g.Env...), guardVariable+"="+strconv.Itoa(doingDescriptor))
 	if os.Getenv("GOTRACEBACK") == "" {
 		// Go's stacks say nothing of a fault in native code.
 		cmd.Env = append(cmd.Env, "GOTRACEBACK=none")

@@ -86,12 +86,17 @@ var inWords = []struct {
 	{regexp.MustCompile(`^(.+)\.base_module\.(\d+)((?:\..+)?)$`), "ample", true},
 	{regexp.MustCompile(`^(.+)\.fusion\.(0)((?:\..+)?)$`), "fusion", false},
 	{regexp.MustCompile(`^(.+)\.base_transform\.(0)()$`), "base transform", false},
+	{regexp.MustCompile(`^(.+)\.list_gen\.(\d+)()$`), "navigation", true},
+	{regexp.MustCompile(`^(layer\d+)\.(\d+)()$`), "block", true},
 }
 
 // InWords names a part of an AF module, or a layer of one, as the paper does:
 // "layer1 focal 1" of "layer1.refine_module.0", "layer1 focal 1 conv2" of its
 // second convolution. Other keys stay.
 func InWords(key string) string {
+	if key == "new_fc" {
+		return "head"
+	}
 	for _, w := range inWords {
 		m := w.key.FindStringSubmatch(key)
 		if m == nil {

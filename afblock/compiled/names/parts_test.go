@@ -36,7 +36,7 @@ func TestPieceOf(t *testing.T) {
 
 func TestInWords(t *testing.T) {
 	for key, want := range map[string]string{
-		"layer1.refine_module.0": "layer1 focal 1", "layer10.base_module.11": "layer10 ample 12", "layer4.0": "layer4.0", "": "",
+		"layer1.refine_module.0": "layer1 focal 1", "layer10.base_module.11": "layer10 ample 12", "layer4.0": "layer4 block 1", "": "", "stem": "stem", "new_fc": "head", "layer1.list_gen.1": "layer1 navigation 2",
 		"layer1.refine_module.0.conv2": "layer1 focal 1 conv2", "layer2.fusion.0": "layer2 fusion", "layer2.fusion.0.conv1": "layer2 fusion conv1",
 		"layer2.base_transform.0": "layer2 base transform", "layer2.base_transform.1": "layer2.base_transform.1", "layer4.0.conv1": "layer4.0.conv1",
 		"layer1.refine_module.99999999999999999999": "layer1.refine_module.99999999999999999999",
