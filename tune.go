@@ -27,6 +27,7 @@ type TuneOptions struct {
 	Output       string // path to write; "": the model is in the report alone
 	ExternalData bool   // weights in a file beside Output; always so above 2 GB
 	Target       codegen.Target
+	Form         // how Output is written; training itself is float32
 
 	Source       string // path of the model that teaches; "": the one beside Model that it was made of, if it is to teach
 	SourceFrames int    // frames a clip of the source; 0: as its graph says
@@ -114,6 +115,9 @@ type tuning struct {
 // open reads the files and settles the options.
 func (o *TuneOptions) open(ctx context.Context) (*tuning, error) {
 	t := &tuning{TuneOptions: o}
+	if _, err := t.conversion().pipeline(); err != nil {
+		return nil, err
+	}
 	if o.Output != "" {
 		if err := Writable(o.Output, o.Model, o.Source, o.Clips.Input, o.Clips.Read.List, o.Val.Input, o.Val.Read.List, o.State, o.Log, o.DumpStep); err != nil {
 			return nil, err
@@ -370,14 +374,23 @@ func (t *tuning) dump() error {
 	return err
 }
 
-// write writes the network as the AFNet was written.
+// conversion is how the trained network is written.
+func (t *tuning) conversion() *ConvertOptions {
+	return &ConvertOptions{Output: t.Output, ExternalData: t.ExternalData, Target: t.Target, Form: t.Form, PassOptions: PassOptions{Progress: t.Progress}, origin: t.origin}
+}
+
+// write writes the network as the AFNet was written, but for what the options
+// say.
 func (t *tuning) write(ctx context.Context, r *TuneReport) error {
-	conv := ConvertOptions{Output: t.Output, ExternalData: t.ExternalData, Target: t.Target, PassOptions: PassOptions{Progress: t.Progress}, origin: t.origin}
+	conv := t.conversion()
 	popt, err := conv.pipeline()
 	if err != nil {
 		return err
 	}
 	popt.Lower.MasksOutput, popt.Lower.Sampling = t.file.Masks, t.file.Sampling
+	if t.Precision == "" {
+		popt.Lower.Precision, popt.Lower.IO = t.file.Precision, t.file.IO
+	}
 	result, err := passes.Run(passes.ToConvert, passes.Input{Network: r.Tune.Net}, popt)
 	if err != nil {
 		return passFailed(err, conv.PassOptions)

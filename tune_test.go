@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/afc-project/afc"
+	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/testmodels"
 	"github.com/afc-project/afc/train"
 	"github.com/afc-project/afc/verify/ort"
@@ -215,5 +216,39 @@ func TestTuneKinds(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestTunePrecision: training is float32; what it writes has the precision and
+// the opset that are asked for or, if none is, the AFNet's.
+func TestTunePrecision(t *testing.T) {
+	opt := toTune(t)
+	opt.Epochs = 1
+	half := opt.Output
+	opt.Form = afc.Form{Precision: "fp16", IOPrecision: "fp16", Opset: 17}
+	precisionOf := func(weight, input graph.DataType) {
+		t.Helper()
+		r, err := afc.Tune(t.Context(), opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := graph.ReadFile(opt.Output)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		w, in := m.Graph.Value("conv1.weight").Initializer().DType, m.Graph.Inputs()[0].Type.Elem
+		if w != weight || in != input || m.Opset("") != 17 {
+			t.Errorf("%s: weights of %s, input of %s, opset %d; want %s, %s, 17", r.Output, w, in, m.Opset(""), weight, input)
+		}
+	}
+	precisionOf(graph.Float16, graph.Float16)
+	opt.Model, opt.Output, opt.Form = half, filepath.Join(t.TempDir(), "again.onnx"), afc.Form{}
+	precisionOf(graph.Float16, graph.Float16)
+	opt.Form.Precision = "fp32"
+	precisionOf(graph.Float32, graph.Float16)
+	opt.Form.Precision = "fp8"
+	if _, err := afc.Tune(t.Context(), opt); err == nil || !strings.Contains(err.Error(), "fp8") {
+		t.Errorf("precision fp8: %v", err)
 	}
 }

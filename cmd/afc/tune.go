@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -56,7 +57,7 @@ func (a *app) tuneCommand() *cli.Command {
 			&cli.StringFlag{Name: "log", Usage: "append a JSON object a step to `FILE`.jsonl"},
 			&cli.StringFlag{Name: "dump-step", Usage: "write the graph of a step to `FILE`.onnx"},
 			&cli.StringFlag{Name: "target", Usage: "where the model is to run, which chooses the lowering: " + afc.List(codegen.Targets) + " (default: cpu)"},
-		}, inputFlags()...),
+		}, slices.Concat(formFlags(), inputFlags())...),
 			&cli.IntFlag{Name: "threads", Usage: "threads of ONNX Runtime (default: one a core)"},
 			&cli.DurationFlag{Name: "timeout", Usage: "give up after this time, as in 30m"},
 			jsonFlag(),
@@ -71,7 +72,7 @@ func tuneOptions(c *cli.Context) (opt afc.TuneOptions, err error) {
 		return opt, usagef("tune takes AF.onnx, got %d arguments", c.NArg())
 	}
 	opt = afc.TuneOptions{
-		Model: c.Args().First(), ExternalData: c.Bool("external-data"), Target: codegen.Target(c.String("target")),
+		Model: c.Args().First(), ExternalData: c.Bool("external-data"), Target: codegen.Target(c.String("target")), Form: form(c),
 		Source: c.String("source"), Train: c.String("train"), Optimizer: c.String("optimizer"), LrSchedule: c.String("lr-schedule"),
 		LrGroups: c.String("lr-groups"), Bn: c.String("bn"), Flip: c.Bool("flip"), Seed: c.Uint64("seed"),
 		State: c.String("state"), Resume: c.Bool("resume"), Log: c.String("log"), DumpStep: c.String("dump-step"),
