@@ -421,7 +421,11 @@ func (e *estimate) operators(r *CostReport, m *graph.Model, net *afblock.Network
 	}
 	var opt op.CostOptions
 	if net != nil {
-		if err := codegen.FixClip(m, net); err != nil {
+		clip, err := net.OneClip(m)
+		if err != nil {
+			return err
+		}
+		if err := op.SetInputShapes(m, clip); err != nil {
 			return err
 		}
 	}

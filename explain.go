@@ -116,20 +116,21 @@ func (e *explanation) source(ctx context.Context, r *explain.Report) ([][]float6
 		return nil, err
 	}
 	e.subject.Source, e.subject.SourceFrames = src, e.opt.SourceFrames
-	scores, err := verify.SourceScores(ctx, e.subject, e.run)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", e.opt.Source, err)
-	}
 	again, err := openModel(e.opt.Source)
 	if err != nil {
 		return nil, err
 	}
 	if net, _, err := networkOf(again, recognize.Options{Frames: e.opt.SourceFrames}); err == nil { // of another kind of network no cost is known
+		e.subject.SourceLayout = layoutOf(net)
 		cost, err := net.Cost(afblock.CostOptions{Size: e.net.FrameSize()})
 		if err != nil {
 			return nil, err
 		}
 		r.SourceMACs = cost.Total().MACs
+	}
+	scores, err := verify.SourceScores(ctx, e.subject, e.run)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", e.opt.Source, err)
 	}
 	return scores, nil
 }

@@ -107,7 +107,7 @@ func Fit(ctx context.Context, opt FitOptions) (*FitReport, error) {
 		return nil
 	}
 	popt.Fit = func(source, net *afblock.Network) (*afblock.Network, error) {
-		videos, err := opt.clips().videos(ctx, &verify.Subject{Frames: source.Frames, Channels: source.Stem.Conv.In()}, conv.step)
+		videos, err := opt.clips().videos(ctx, &verify.Subject{Frames: source.Frames, Channels: source.Stem.Conv.In(), Layout: layoutOf(source)}, conv.step)
 		if err != nil {
 			return nil, err
 		}

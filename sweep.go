@@ -230,7 +230,7 @@ func (o *SweepOptions) sources(step func(string)) ([]*sweepEntry, error) {
 		return &sweepEntry{net: other, point: SweepPoint{Model: o.Source, Source: true, Name: fmt.Sprintf("%d frames", frames), Frames: frames}}
 	}
 	own := at(net.Frames)
-	own.subject = &verify.Subject{Model: m, Path: o.Source, Frames: net.Frames, Channels: net.Stem.Conv.In(), Size: net.Size, Probabilities: net.Head.Softmax}
+	own.subject = &verify.Subject{Model: m, Path: o.Source, Frames: net.Frames, Channels: net.Stem.Conv.In(), Layout: layoutOf(net), Size: net.Size, Probabilities: net.Head.Softmax}
 	entries := []*sweepEntry{own}
 	frames := o.Frames
 	if frames == nil {

@@ -186,7 +186,7 @@ func (t *tuning) teacher() error {
 
 // clips lists the clips.
 func (t *tuning) clips(ctx context.Context) error {
-	s := &verify.Subject{Frames: t.in.Net.Frames, Channels: t.in.Net.Stem.Conv.In()}
+	s := &verify.Subject{Frames: t.in.Net.Frames, Channels: t.in.Net.Stem.Conv.In(), Layout: layoutOf(t.in.Net)}
 	var err error
 	if t.in.Videos, err = t.Clips.videos(ctx, s, t.step); err != nil {
 		return err

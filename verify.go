@@ -48,7 +48,12 @@ func (c Clips) videos(ctx context.Context, s *verify.Subject, step func(string))
 	case c.Input != "" && c.Videos != "":
 		return nil, optionf("Input", nil, "it gives clips, and {Videos} too: choose one")
 	case c.Input != "":
-		v, err := clips.ReadArrays(c.Input, s.Frames, s.Channels)
+		form := clips.Form{Frames: s.Frames, Channels: s.Channels}
+		if s.Model != nil {
+			in, err := clips.InputOf(s.Model, s.Layout, s.Frames, s.Channels)
+			form.Pixels = err == nil && in.Pixels()
+		}
+		v, err := clips.ReadArrays(c.Input, form, s.Layout)
 		if err != nil {
 			return nil, filef("%v", err)
 		}
@@ -242,7 +247,7 @@ func subjectOf(path string, outputs ...string) (*verify.Subject, *afblock.Networ
 	}
 	if !compiled.Is(m) {
 		facts := clipsOf(path, 0)
-		return &verify.Subject{Model: m, Path: path, Frames: facts.frames, Channels: facts.channels}, nil, nil
+		return &verify.Subject{Model: m, Path: path, Frames: facts.frames, Channels: facts.channels, Layout: facts.layout}, nil, nil
 	}
 	return subject.Of(m)
 }
@@ -278,6 +283,7 @@ type clipFacts struct {
 	frames   int  // 0: it is for the model's input to say
 	channels int  // 3 where recognition says nothing
 	folded   bool // frames are rows of the batch
+	layout   clips.Layout
 }
 
 // clipsOf says what clips a model file takes that afc did not write. Given
@@ -293,5 +299,10 @@ func clipsOf(path string, frames int) clipFacts {
 	if err != nil {
 		return given
 	}
-	return clipFacts{net.Frames, net.Stem.Conv.In(), net.Shell.Clip().Segments == 0}
+	return clipFacts{net.Frames, net.Stem.Conv.In(), net.Shell.Clip().Segments == 0, layoutOf(net)}
+}
+
+// layoutOf is how a network's input holds clips, nil where nobody knows.
+func layoutOf(net *afblock.Network) clips.Layout {
+	return clips.LayoutFrom(net.Shell.Clip().Layout.Axes())
 }

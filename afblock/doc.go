@@ -10,7 +10,6 @@
 //	clone.go          copies
 //	backbone.go       a network's name, and a stage's main line
 //	shell.go          what lies around the trunk, and the standard such
-//	adopt.go          a source's shell for another network
 //	rules.go          rules of AF modules: strides, residual paths, names of batch norms
 //	rewrite*.go       a plain network becomes an AFNet
 //	pattern.go        fixed selections of frames

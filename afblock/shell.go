@@ -2,6 +2,9 @@ package afblock
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/afc-project/afc/graph"
 )
@@ -27,35 +30,79 @@ type Clip struct {
 	Input    *graph.Value // nil of the standard shell, as Answer is
 	Answer   *graph.Value // the output that holds the scores
 	Layout   Layout
-	Axis     int // of the input, along which a clip's frames lie; −1: not known
 	Frames   int // T of the model, which the network's may depart from
 	Segments int // frames of one input sample, T times the crops; 0 if only the batch tells
 }
 
-// Layout is how a model's input holds clips.
-type Layout int
+// Layout says what the axes of a model's input count, outermost first, with
+// blanks between: clips N, a sample's frames T, a frame's channels C, rows H and
+// columns W; "NT" are the frames of all clips, "TC" the channels of all frames of a
+// sample, and "?" is an axis of which the model does not tell.
+type Layout string
 
 const (
-	// LayoutOther is any other view than those below.
-	LayoutOther Layout = iota
-	// LayoutFrames is [N·T, 3, H, W]: frames folded into the batch axis.
-	LayoutFrames
-	// LayoutSegments is [N, S, 3, H, W].
-	LayoutSegments
-	// LayoutChannels is [N, S·3, H, W]: frames side by side as channels (MIT TSM).
-	LayoutChannels
+	LayoutOther    Layout = ""          // any other view, of which nothing is known
+	LayoutFrames   Layout = "NT C H W"  // frames folded into the batch axis
+	LayoutSegments Layout = "N T C H W" // frames on an axis of their own
+	LayoutChannels Layout = "N TC H W"  // frames side by side as channels (MIT TSM)
 )
 
-func (l Layout) String() string {
-	switch l {
-	case LayoutFrames:
-		return "[N·T, 3, H, W]"
-	case LayoutSegments:
-		return "[N, T, 3, H, W]"
-	case LayoutChannels:
-		return "[N, T·3, H, W]"
+// Axes returns what each axis counts.
+func (l Layout) Axes() []string { return strings.Fields(string(l)) }
+
+// Axis returns the axis that counts a letter, alone or with another; −1: none.
+func (l Layout) Axis(letter string) int {
+	return slices.IndexFunc(l.Axes(), func(counts string) bool { return strings.Contains(counts, letter) })
+}
+
+// Spell writes the layout of frames of so many channels: "[N·T, 3, H, W]".
+func (l Layout) Spell(channels int) string {
+	axes := l.Axes()
+	if axes == nil {
+		return "other"
 	}
-	return "other"
+	for i, counts := range axes {
+		axes[i] = strings.Replace(strings.Join(strings.Split(counts, ""), "·"), "C", strconv.Itoa(channels), 1)
+	}
+	return "[" + strings.Join(axes, ", ") + "]"
+}
+
+// OneClip returns the shapes of a model's inputs, by name, with the sizes of one
+// clip of the network where they are open. The model is the network's source, or
+// was lowered from it.
+func (net *Network) OneClip(m *graph.Model) (map[string]graph.Shape, error) {
+	clip, name := net.Shell.Clip(), DefaultInput
+	if clip.Input != nil {
+		name = clip.Input.Name()
+	}
+	shapes := map[string]graph.Shape{}
+	for _, v := range m.DataInputs() {
+		s := slices.Clone(v.Type.Shape)
+		axes := clip.Layout.Axes()
+		for i, d := range s {
+			switch {
+			case d.Known():
+			case v.Name() != name && i == 0: // masks or noise, of one clip
+				s[i] = graph.D(1)
+			case v.Name() == name && len(axes) == len(s) && net.sizeOf(axes[i]) > 0:
+				s[i] = graph.D(int64(net.sizeOf(axes[i])))
+			default:
+				return nil, fmt.Errorf("dimension %d of input %q %s is open: give --input-shapes", i, v.Name(), v.Type.Shape)
+			}
+		}
+		shapes[v.Name()] = s
+	}
+	return shapes, nil
+}
+
+// sizeOf is how many of what an axis counts one clip has, 0 where nobody knows.
+func (net *Network) sizeOf(counts string) int {
+	clip, channels := net.Shell.Clip(), net.Stem.Conv.In()
+	sample := net.Frames
+	if clip.Segments > 0 {
+		sample = clip.Segments / clip.Frames * net.Frames
+	}
+	return map[string]int{"N": 1, "NT": net.Frames, "T": sample, "C": channels, "TC": sample * channels, "H": net.Size[0], "W": net.Size[1]}[counts]
 }
 
 // StandardShell is the shell of a network that was not read from a model: the
@@ -72,7 +119,7 @@ const (
 func (StandardShell) Model() *graph.Model { return nil }
 
 // Clip says how clips lie in the input.
-func (StandardShell) Clip() Clip { return Clip{Layout: LayoutSegments, Axis: 1} }
+func (StandardShell) Clip() Clip { return Clip{Layout: LayoutSegments} }
 
 // Prefix makes the input and folds the clips' frames into the batch axis.
 func (StandardShell) Prefix(g *graph.Graph, net *Network) (*graph.Value, error) {
@@ -200,4 +247,17 @@ func meanOverFrames(g *graph.Graph, x *graph.Value, frames int, width int64) *gr
 		g.NewInitializer("afc.clip_axis", graph.Vec(1))}, 1, graph.Int("keepdims", 0)).Output(0)
 	factor := g.NewInitializer("afc.clip_factor", graph.Float32s(nil, 1/float32(frames)))
 	return g.NewNode("Mul", "afc.clip_mean", []*graph.Value{sum, factor}, 1).Output(0)
+}
+
+// Adopt puts a network read from a checkpoint in the place of src: it is
+// emitted with src's inputs, what lies before the stem and what lies behind the
+// trunk, and averages its frames as src does. It fails where heads differ in more
+// than that.
+func (net *Network) Adopt(src *Network) error {
+	if (net.Head.Hidden == nil) != (src.Head.Hidden == nil) {
+		return fmt.Errorf("an %s has two linear layers behind its trunk, the model one: convert its weights alone", net.Backbone())
+	}
+	net.Shell = src.Shell
+	net.Head.Consensus, net.Head.Softmax = src.Head.Consensus, src.Head.Softmax
+	return nil
 }

@@ -18,14 +18,15 @@ type Arrays struct {
 	channels int
 	h, w     int
 	labels   []int // nil: none
-	bytes    bool  // of pixels, 0 to 255
+	raw      bool  // pixels, 0 to 255, for a network that takes others
 }
 
 // ReadArrays reads clips from a .npy file, or from a .npz archive the first
 // array of four or five dimensions, with its "labels", if it has them. Clips
-// lie in it as in a network's input; frames a clip need not be known (0) where
-// they have an axis of their own.
-func ReadArrays(path string, frames, channels int) (*Arrays, error) {
+// lie in it as in the input of a network that takes the form, in the layout given
+// if it fits; the form's frame size is not looked at, and frames need not be known
+// (0) where they have an axis of their own.
+func ReadArrays(path string, form Form, layout Layout) (*Arrays, error) {
 	arrays, err := numpy.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -42,13 +43,13 @@ func ReadArrays(path string, frames, channels int) (*Arrays, error) {
 				a.labels = append(a.labels, int(l))
 			}
 		case (n == 4 || n == 5) && a.clips == nil:
-			if err := a.take(array.Tensor, frames, channels); err != nil {
+			if err := a.take(array.Tensor, form, layout); err != nil {
 				return nil, fmt.Errorf("%s: array %q %v: %w", path, array.Name, array.Tensor.Dims, err)
 			}
 		}
 	}
 	if a.clips == nil {
-		return nil, fmt.Errorf("%s: no array of clips: expected one of 4 or 5 dimensions, such as [N, T, %d, H, W]", path, channels)
+		return nil, fmt.Errorf("%s: no array of clips: expected one of 4 or 5 dimensions, such as [N, T, %d, H, W]", path, form.Channels)
 	}
 	if a.labels != nil && len(a.labels) != a.count {
 		return nil, fmt.Errorf("%s: %d labels for %d clips", path, len(a.labels), a.count)
@@ -56,9 +57,13 @@ func ReadArrays(path string, frames, channels int) (*Arrays, error) {
 	return a, nil
 }
 
-func (a *Arrays) take(t *graph.Tensor, frames, channels int) error {
-	in := Input{Shape: graph.ShapeOf(t.Dims...), Frames: frames, Channels: channels}
-	if in.Layout = LayoutOf(in.Shape, frames, channels); in.Layout == nil {
+func (a *Arrays) take(t *graph.Tensor, form Form, layout Layout) error {
+	frames, channels := form.Frames, form.Channels
+	in := Input{Shape: graph.ShapeOf(t.Dims...), Layout: layout, Frames: frames, Channels: channels}
+	if !layout.holds(in.Shape, frames, channels) {
+		in.Layout = LayoutOf(in.Shape, frames, channels)
+	}
+	if in.Layout == nil {
 		return fmt.Errorf("it holds no clips of frames with %d channels", channels)
 	}
 	a.count, a.frames, a.channels = int(in.Batch()), in.Sample(), channels
@@ -73,7 +78,7 @@ func (a *Arrays) take(t *graph.Tensor, frames, channels int) error {
 	case n != size.elements():
 		return fmt.Errorf("it holds no clips of %d frames", frames)
 	}
-	a.bytes = t.DType == graph.Uint8
+	a.raw = t.DType == graph.Uint8 && !form.Pixels
 	t, err = op.Cast(t, graph.Float32)
 	if err != nil {
 		return err
@@ -99,8 +104,8 @@ func (a *Arrays) Label(i int) int {
 
 func (a *Arrays) String() string {
 	s := fmt.Sprintf("%d clips of %d frames of %d×%d from %s", a.count, a.frames, a.h, a.w, a.path)
-	if a.bytes {
-		s += " (uint8: given as they are, 0 to 255, and not normalised for a model that takes floats)"
+	if a.raw {
+		s += " (uint8: given as they are, 0 to 255, not normalised, to a model that takes floats)"
 	}
 	return s
 }

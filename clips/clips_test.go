@@ -288,13 +288,13 @@ func TestArrays(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadArrays(path, 4, 3); err == nil || !strings.Contains(err.Error(), "no array of clips") {
+	if _, err := ReadArrays(path, Form{Frames: 4, Channels: 3}, nil); err == nil || !strings.Contains(err.Error(), "no array of clips") {
 		t.Errorf("an archive without clips: %v", err)
 	}
 
 	for _, dims := range [][]int64{{2, 4, 3, 2, 2}, {2, 12, 2, 2}, {8, 3, 2, 2}} {
 		a := &Arrays{path: "x.npy"}
-		if err := a.take(graph.Float32s(dims, values(96)...), 4, 3); err != nil {
+		if err := a.take(graph.Float32s(dims, values(96)...), Form{Frames: 4, Channels: 3}, nil); err != nil {
 			t.Fatalf("%v: %v", dims, err)
 		}
 		if a.count != 2 || a.frames != 4 || a.h != 2 || a.w != 2 {
@@ -312,13 +312,15 @@ func TestArrays(t *testing.T) {
 			t.Errorf("%v: frames of another size are not refused", dims)
 		}
 	}
-	bytes := &Arrays{path: "x.npy"}
 	pixels, err := graph.NewTensor(graph.Uint8, []int64{1, 4, 3, 2, 2}, make([]byte, 48))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := bytes.take(pixels, 4, 3); err != nil || !strings.Contains(bytes.String(), "not normalised") {
-		t.Errorf("%v: %s", err, bytes)
+	for _, taken := range []bool{true, false} { // by the network as they are
+		a := &Arrays{path: "x.npy"}
+		if err := a.take(pixels, Form{Frames: 4, Channels: 3, Pixels: taken}, nil); err != nil || strings.Contains(a.String(), "not normalised") == taken {
+			t.Errorf("network of pixels %v: %v: %s", taken, err, a)
+		}
 	}
 	for _, dims := range [][]int64{{2, 4, 4, 3, 2}, {9, 3, 2, 2}, {2, 4, 3, 4}, {0, 4, 3, 2, 2}} {
 		a := &Arrays{}
@@ -326,7 +328,7 @@ func TestArrays(t *testing.T) {
 		for _, d := range dims {
 			n *= d
 		}
-		if err := a.take(graph.Float32s(dims, values(int(n))...), 4, 3); err == nil {
+		if err := a.take(graph.Float32s(dims, values(int(n))...), Form{Frames: 4, Channels: 3}, nil); err == nil {
 			t.Errorf("%v is taken for clips", dims)
 		}
 	}

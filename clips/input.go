@@ -20,20 +20,19 @@ type Input struct {
 	Channels int // of a frame
 }
 
-// InputOf finds the input that takes clips, in one of the layouts. Frames a
-// clip need not be known (0) where the input tells.
-func InputOf(m *graph.Model, frames, channels int) (Input, error) {
-	i := -1
+// InputOf finds the input that takes clips: in the layout given, or, where that is
+// nil or does not fit, in the one that its shape suggests. Frames a clip need not
+// be known (0) where the input tells.
+func InputOf(m *graph.Model, layout Layout, frames, channels int) (Input, error) {
 	var reason string
-	for _, v := range m.Graph.Inputs() {
-		if v.Initializer() != nil {
-			continue
-		}
-		i++
+	for i, v := range m.DataInputs() {
 		if n := len(v.Type.Shape); n < 4 || n > 5 {
 			continue
 		}
-		in := Input{i, v.Name(), v.Type.Elem, v.Type.Shape, LayoutOf(v.Type.Shape, frames, channels), frames, channels}
+		in := Input{i, v.Name(), v.Type.Elem, v.Type.Shape, layout, frames, channels}
+		if !layout.holds(in.Shape, frames, channels) {
+			in.Layout = LayoutOf(in.Shape, frames, channels)
+		}
 		switch {
 		case !slices.Contains(clipTypes, in.Elem):
 			reason = fmt.Sprintf("input %s is %s: clips are made of %s", v.Name(), v.Type, typeNames(clipTypes))

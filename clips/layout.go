@@ -3,6 +3,7 @@ package clips
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/afc-project/afc/graph"
@@ -23,6 +24,32 @@ var (
 	layoutChannels     = Layout{"N", "TC", "H", "W"}
 	layoutChannelsLast = Layout{"N", "H", "W", "TC"}
 )
+
+// LayoutFrom returns the layout whose axes count what is listed, nil if they are
+// not known each and once.
+func LayoutFrom(axes []string) Layout {
+	got := []byte(strings.Join(axes, ""))
+	want := []byte(letters)
+	slices.Sort(got)
+	slices.Sort(want)
+	if string(got) != string(want) {
+		return nil
+	}
+	return Layout(axes)
+}
+
+// holds reports whether a tensor of a shape can hold clips of so many frames (0:
+// not known) of so many channels in the layout.
+func (l Layout) holds(s graph.Shape, frames, channels int) bool {
+	if len(l) == 0 || len(l) != len(s) {
+		return false
+	}
+	d := s[l.Axis("C")]
+	if l[l.Axis("C")] == "TC" {
+		return !d.Known() || d.Size%int64(max(frames, 1)*channels) == 0
+	}
+	return !d.Known() || d.Size == int64(channels)
+}
 
 // LayoutOf returns how a tensor of a shape holds clips of so many frames (0: not
 // known) of so many channels, nil if it does not. Maps are taken to be wider

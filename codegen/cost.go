@@ -25,7 +25,11 @@ func ExecutedCost(net *afblock.Network, opt Options, ratios []float64) (op.Cost,
 	if err != nil {
 		return op.Cost{}, err
 	}
-	if err := FixClip(m, net); err != nil {
+	clip, err := net.OneClip(m)
+	if err != nil {
+		return op.Cost{}, err
+	}
+	if err := op.SetInputShapes(m, clip); err != nil {
 		return op.Cost{}, err
 	}
 	if r := op.Infer(m); !r.OK() {
@@ -54,43 +58,6 @@ func ExecutedCost(net *afblock.Network, opt Options, ratios []float64) (op.Cost,
 		sum.ActivationBytes += int64(r * float64(on.ActivationBytes-none.ActivationBytes))
 	}
 	return sum, nil
-}
-
-// FixClip gives the open dimensions of the model's inputs the size of one clip of
-// the network, which it holds or was lowered from.
-func FixClip(m *graph.Model, net *afblock.Network) error {
-	for _, v := range m.Graph.Inputs() {
-		if v.Initializer() != nil {
-			continue
-		}
-		s := append(graph.Shape{}, v.Type.Shape...)
-		k := len(s)
-		if k < 4 || s.Static() {
-			continue
-		}
-		channels := int64(net.Stem.Conv.In())
-		rows := k - 2 // the axis of a frame's rows, then columns
-		if s[k-1].Size == channels && s[k-3].Size != channels {
-			rows = k - 3 // channels last
-		}
-		if s[0].Size = 1; k == 4 && (s[1].Size == channels || rows == 1) {
-			s[0].Size = int64(net.Frames) // frames folded into the batch
-		}
-		for i, size := range net.Size {
-			if !s[rows+i].Known() {
-				s[rows+i].Size = int64(size)
-			}
-		}
-		for i, d := range s {
-			if d.Size == 0 || !d.Known() {
-				return fmt.Errorf("dimension %d of input %q %s is open: give --size", i, v.Name(), v.Type.Shape)
-			}
-		}
-		if err := op.SetInputShape(m, v.Name(), s); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // AllSelected says what the sizes and branches of a lowered model are when

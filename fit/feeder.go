@@ -24,7 +24,7 @@ type feeder struct {
 // newFeeder looks at the input of a network's model.
 func newFeeder(m *graph.Model, net *afblock.Network) (*feeder, error) {
 	channels := net.Stem.Conv.In()
-	in, err := clips.InputOf(m, net.Frames, channels)
+	in, err := clips.InputOf(m, clips.LayoutFrom(net.Shell.Clip().Layout.Axes()), net.Frames, channels)
 	if err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ func newFrames(net *afblock.Network, size afblock.Size, threads int) (*frames, e
 	if err != nil {
 		return nil, err
 	}
-	if f.in, err = clips.InputOf(m, net.Frames, f.form.Channels); err != nil {
+	if f.in, err = clips.InputOf(m, clips.LayoutFrom(net.Shell.Clip().Layout.Axes()), net.Frames, f.form.Channels); err != nil {
 		return nil, err
 	}
 	if f.in.Sample() != net.Frames {

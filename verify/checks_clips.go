@@ -91,7 +91,7 @@ var wantRows = []string{"Scan", "TopK"}
 
 // checkEmpty runs the model on a batch of no clips.
 func (p *prover) checkEmpty() (Check, error) {
-	in, err := clipsInput(p.s.Model, p.sample(), p.channels)
+	in, err := p.clipsInput(p.s.Model, p.sample())
 	if err != nil {
 		return Check{}, err
 	}
@@ -134,7 +134,7 @@ func (p *prover) refusesEmpty(refusal *ort.RunError) (Check, error) {
 
 // runEmpty runs a model on no clips.
 func (p *prover) runEmpty(m *graph.Model) (*outcome, error) {
-	in, err := clipsInput(m, p.sample(), p.channels)
+	in, err := p.clipsInput(m, p.sample())
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +171,7 @@ func (p *prover) checkBatch() (Check, error) {
 		return Check{}, err
 	}
 	worst := Check{Status: Pass}
-	in, err := clipsInput(p.s.Model, p.frames, p.channels)
+	in, err := p.clipsInput(p.s.Model, p.frames)
 	if err != nil {
 		return Check{}, err
 	}

@@ -125,7 +125,7 @@ func (p *prover) checkSkipping() (Check, error) {
 		c.Limit = "rows = budget"
 	}
 	spare := int64(0) // where sizes are open, F(0) is computed along, from a frame of zeros
-	if in, err := clipsInput(p.s.Model, p.frames, p.channels); err == nil && (in.Size("H") == 0 || in.Size("W") == 0) {
+	if in, err := p.clipsInput(p.s.Model, p.frames); err == nil && (in.Size("H") == 0 || in.Size("W") == 0) {
 		spare = 1
 		c.Limit += " and one of zeros"
 	}
@@ -256,7 +256,7 @@ func (p *prover) checkLatency() (Check, error) {
 	}()
 	clips := make([][][]float32, len(entries))
 	for i, e := range entries {
-		in, err := clipsInput(e.m, e.frames, p.channels)
+		in, err := p.clipsInput(e.m, e.frames)
 		if err != nil {
 			return Check{}, err
 		}

@@ -242,7 +242,7 @@ func (p *prover) checkNone() (Check, error) {
 
 // checkOne lets every block compute a single frame of a single clip.
 func (p *prover) checkOne() (Check, error) {
-	in, err := clipsInput(p.s.Model, p.frames, p.channels)
+	in, err := p.clipsInput(p.s.Model, p.frames)
 	if err != nil {
 		return Check{}, err
 	}

@@ -216,7 +216,7 @@ func (p *prover) accuracy(got, want [][]float64) error {
 // scores returns the first output's row for every video, averaged over rows
 // where the model answers per frame.
 func (p *prover) scores(m *graph.Model, frames int) ([][]float64, error) {
-	in, err := clipsInput(m, frames, p.channels)
+	in, err := p.clipsInput(m, frames)
 	if err != nil {
 		return nil, err
 	}

@@ -194,7 +194,7 @@ func newProver(ctx context.Context, s *Subject, opt Options) (*prover, error) {
 	if p.channels = s.Channels; p.channels == 0 {
 		p.channels = 3
 	}
-	in, err := clipsInput(s.Model, s.Frames, p.channels)
+	in, err := p.clipsInput(s.Model, s.Frames)
 	if err != nil {
 		return nil, err
 	}
@@ -259,7 +259,7 @@ func (p *prover) countCrops() error {
 
 // framesOfSource returns how many frames one sample of the source's input has.
 func (p *prover) framesOfSource() (int, error) {
-	in, err := clipsInput(p.s.Source, p.s.SourceFrames, p.channels)
+	in, err := p.clipsInput(p.s.Source, p.s.SourceFrames)
 	if err != nil {
 		return 0, err
 	}
@@ -432,7 +432,7 @@ func outputNames(s *ort.Session) []string {
 // names; inputs beside those get zeros.
 func (p *prover) inputs(m *graph.Model, s *ort.Session, clips [][]float32, choices map[string]*graph.Tensor) ([]*graph.Tensor, error) {
 	frames := len(clips[0]) / (p.channels * p.h * p.w)
-	in, err := clipsInput(m, frames, p.channels)
+	in, err := p.clipsInput(m, frames)
 	if err != nil {
 		return nil, err
 	}

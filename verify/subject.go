@@ -21,6 +21,7 @@ type Subject struct {
 
 	Frames   int           // T, frames a clip
 	Channels int           // of a frame, of the source too; 0: 3
+	Layout   clips.Layout  // how the input holds clips; nil: as its shape suggests
 	Blocks   []names.Focal // in network order; nil where the model has none
 	Stages   []string      // names of the stages, in network order
 	Size     [2]int        // H, W for random clips where the model takes any; 0: 224
@@ -61,6 +62,7 @@ type Subject struct {
 
 	Source       *graph.Model // the model the file was made from; nil: not given
 	SourceFrames int          // frames a clip of it has; 0: as its input says, or Frames
+	SourceLayout clips.Layout // as Layout
 
 	// SourceNetwork is the source as a network, nil where it was not recognised
 	// (SourceUnknown then says why), and Origin where the file's weights come from.
@@ -105,9 +107,13 @@ func inapplicable(err error) (string, bool) {
 	return "", false
 }
 
-// clipsInput finds the input of a model that takes clips.
-func clipsInput(m *graph.Model, frames, channels int) (clips.Input, error) {
-	in, err := clips.InputOf(m, frames, channels)
+// clipsInput finds the input of one of the prover's models that takes clips.
+func (p *prover) clipsInput(m *graph.Model, frames int) (clips.Input, error) {
+	layout := p.s.Layout
+	if m == p.s.Source {
+		layout = p.s.SourceLayout
+	}
+	in, err := clips.InputOf(m, layout, frames, p.channels)
 	if err != nil {
 		return in, fmt.Errorf("%s: %w", ort.ModelName(m), err)
 	}

@@ -3,7 +3,6 @@ package describe
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/afc-project/afc/afblock"
@@ -220,10 +219,7 @@ func (d *Description) describeSource(m *graph.Model, net *afblock.Network) {
 	d.File, d.Opset, d.IR = m.Path, m.Opset(""), m.IRVersion
 	d.Exporter = strings.TrimSpace(m.ProducerName + " " + m.ProducerVersion)
 	d.Input = describePort(clip.Input)
-	d.Input.Layout = strings.Replace(clip.Layout.String(), "3", strconv.Itoa(net.Stem.Conv.In()), 1)
-	if clip.Layout == afblock.LayoutOther && clip.Axis > 0 {
-		d.Input.Layout = fmt.Sprintf("frames along axis %d", clip.Axis)
-	}
+	d.Input.Layout = clip.Layout.Spell(net.Stem.Conv.In())
 	if clip.Segments > clip.Frames {
 		d.Input.Crops = clip.Segments / clip.Frames
 	}

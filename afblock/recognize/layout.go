@@ -3,6 +3,7 @@ package recognize
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
@@ -12,7 +13,6 @@ import (
 // inputView says how the graph's input becomes what the stem reads.
 type inputView struct {
 	layout   afblock.Layout
-	axis     int // of the input, along which a clip's frames lie; −1: not known
 	segments int // S, frames of one input sample; 0 where they are not told apart from the batch
 }
 
@@ -22,7 +22,7 @@ func (r *recognizer) view(in *graph.Value) inputView {
 	d := r.Dims(in)
 	at := framePixels(d)
 	cells := r.Trace(in, at)
-	unknown := inputView{afblock.LayoutOther, -1, 0}
+	unknown := inputView{afblock.LayoutOther, 0}
 	for range maxPrefix {
 		v := cells[0].Base
 		if v == nil || v.IsInput() {
@@ -47,15 +47,15 @@ func (r *recognizer) view(in *graph.Value) inputView {
 	switch {
 	case !inOrder:
 		if axis := frameAxis(d, id, at, cells); axis > 0 {
-			return inputView{afblock.LayoutOther, axis, int(id[axis])}
+			return inputView{axesOfCells(d, id, at, cells, axis), int(id[axis])}
 		}
 		return unknown
 	case slices.Equal(id, d):
-		return inputView{afblock.LayoutFrames, 0, 0}
+		return inputView{afblock.LayoutFrames, 0}
 	case len(id) == 5 && slices.Equal(id[2:], d[1:]):
-		return inputView{afblock.LayoutSegments, 1, int(id[1])}
+		return inputView{afblock.LayoutSegments, int(id[1])}
 	case len(id) == 4 && id[2]*id[3] == d[2]*d[3] && id[1]%d[1] == 0:
-		return inputView{afblock.LayoutChannels, 1, int(id[1] / d[1])}
+		return inputView{afblock.LayoutChannels, int(id[1] / d[1])}
 	}
 	return unknown
 }
@@ -76,6 +76,31 @@ func frameAxis(d, id, at []int64, cells []dataflow.Cell) int {
 		}
 	}
 	return 0
+}
+
+// axesOfCells says what the axes of an input of dimensions id count, whose axis
+// frames is known to count a clip's frames and whose first its clips, by where
+// elements of [B, C, H, W] come from.
+func axesOfCells(d, id, at []int64, cells []dataflow.Cell, frames int) afblock.Layout {
+	st, inner := graph.Strides(id), graph.Strides(d)
+	axes := make([]string, len(id))
+	for axis := range id {
+		axes[axis] = "?"
+		for k, letter := range []string{"", "C", "H", "W"} {
+			if k == 0 || d[k] != id[axis] {
+				continue
+			}
+			fits := true
+			for i, c := range cells {
+				fits = fits && c.At/st[axis]%id[axis] == at[i]/inner[k]%d[k]
+			}
+			if fits {
+				axes[axis] = letter
+			}
+		}
+	}
+	axes[0], axes[frames] = "N", "T"
+	return afblock.Layout(strings.Join(axes, " "))
 }
 
 // maxPrefix bounds the elementwise steps between input and stem.

@@ -188,7 +188,7 @@ func (r *recognizer) source(m *graph.Model, in, out *graph.Value, head *headFoun
 		model: m, in: g.Value(in.Name()), out: g.Value(out.Name()), fc: g.Value(head.fc.Output(0).Name()).Producer(),
 		layout: view.layout, frames: frames, segments: view.segments,
 		answer: g.Value(head.answer.Name()), scores: g.Value(head.scores.Name()), kernel: head.kernel,
-		classes: r.net.Head.FC.Weight.Dims[0], tail: head.tail, averaged: head.averaged, axis: view.axis,
+		classes: r.net.Head.FC.Weight.Dims[0], tail: head.tail, averaged: head.averaged,
 		head: r.net.Head, clips: probeSizes(0).clips, inDims: r.Dims(in), outDims: r.Dims(out),
 	}
 	return s
@@ -223,14 +223,13 @@ func (r *recognizer) size(m *graph.Model, in *graph.Value, layout afblock.Layout
 		return afblock.Size{}
 	}
 	shape := inputs[0].Type.Shape
-	of := shape[len(shape)-2:] // height and width
-	if layout == afblock.LayoutOther {
-		of = shape[1:] // anywhere
-	}
-	for _, d := range of {
-		if !d.Known() {
+	for i, counts := range layout.Axes() {
+		if (counts == "H" || counts == "W" || counts == "?") && !shape[i].Known() {
 			return afblock.Size{}
 		}
+	}
+	if layout == afblock.LayoutOther && !shape[1:].Static() { // they may be anywhere
+		return afblock.Size{}
 	}
 	d := r.Dims(in)
 	return afblock.Size{int(d[2]), int(d[3])}

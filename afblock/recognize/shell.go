@@ -23,7 +23,6 @@ type Shell struct {
 	classes  int64
 	tail     bool         // more than a mean and softmax lies behind the linear layer
 	averaged int          // frames that the head averages, T times the crops; 1: none
-	axis     int          // of the input, along which a clip's frames lie; −1: not known
 	head     afblock.Head // as the model has it
 	clips    int64        // looked at in recognition
 	inDims   []int64      // of in and out then
@@ -36,5 +35,5 @@ func (s *Shell) Model() *graph.Model { return s.model }
 
 // Clip says how the model takes clips, and where it answers.
 func (s *Shell) Clip() afblock.Clip {
-	return afblock.Clip{Input: s.clipInput(), Answer: s.answer, Layout: s.layout, Axis: s.axis, Frames: s.frames, Segments: s.segments}
+	return afblock.Clip{Input: s.clipInput(), Answer: s.answer, Layout: s.layout, Frames: s.frames, Segments: s.segments}
 }

@@ -177,7 +177,7 @@ func (s *Shell) copyPrefix(g *graph.Graph, t int, p *plan) (*graph.Value, error)
 // inputShape is the shape of the model's input for clips of t frames.
 func (s *Shell) inputShape(t int) (graph.Shape, error) {
 	shape := slices.Clone(s.clipInput().Type.Shape)
-	i := s.axis
+	i := s.layout.Axis("T")
 	switch {
 	case i > 0 && s.segments > 0 && !shape[i].Known(): // open, but a network's T is one
 		width := int64(1)

@@ -108,6 +108,18 @@ func SetInputShape(m *graph.Model, name string, shape graph.Shape) error {
 	return nil
 }
 
+// SetInputShapes is SetInputShape of several inputs, by name.
+func SetInputShapes(m *graph.Model, shapes map[string]graph.Shape) error {
+	for _, v := range m.Graph.Inputs() {
+		if s, ok := shapes[v.Name()]; ok {
+			if err := SetInputShape(m, v.Name(), s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // ForgetShapes drops the shapes of everything but the graph's inputs and
 // initializers: those declared in the file, and those inferred before a change.
 func ForgetShapes(m *graph.Model) {

@@ -19,6 +19,7 @@ import (
 	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/graph/op"
 	"github.com/afc-project/afc/internal/testutil"
 	"github.com/afc-project/afc/passes"
 	"github.com/afc-project/afc/verify"
@@ -83,6 +84,61 @@ func read(t *testing.T, name string) *graph.Model {
 	return m
 }
 
+// TestOneClip gives each input the sizes of one clip where they are open, among
+// them that of pixels whose channels come last.
+func TestOneClip(t *testing.T) {
+	all := readFacts(t)
+	for _, name := range names(all, false) {
+		t.Run(name, func(t *testing.T) {
+			f := all[name]
+			m := read(t, name)
+			if err := passes.Canonicalize(m); err != nil {
+				t.Fatal(err)
+			}
+			net, err := recognize.Network(m, f.options())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.Strided {
+				t.Skip("afc cannot tell the input's frames")
+			}
+			fixed := net.Size != afblock.Size{}
+			if !fixed {
+				net.Size = afblock.Size{64, 48}
+			}
+			shapes, err := net.OneClip(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := m.DataInputs()[0]
+			got := shapes[in.Name()]
+			perClip := int64(f.Frames*max(f.Crops, 1)*net.Size[0]*net.Size[1]) * int64(net.Stem.Conv.In())
+			clips := int64(1)
+			if d := in.Type.Shape[0]; d.Known() {
+				if clips = d.Size; f.Layout == "flat" {
+					clips /= int64(f.Frames * max(f.Crops, 1))
+				}
+			}
+			n := int64(1)
+			for _, d := range got.Dims() {
+				n *= d
+			}
+			if !got.Static() || n != clips*perClip {
+				t.Errorf("%s as %s: %d elements, want %d of %d clips", in.Type.Shape, got, n, clips*perClip, clips)
+			}
+			if !fixed && f.Layout != "last" && (got[len(got)-2].Size != 64 || got[len(got)-1].Size != 48) {
+				t.Errorf("%s as %s, want frames of 64x48", in.Type.Shape, got)
+			}
+			if err := op.SetInputShapes(m, shapes); err != nil {
+				t.Fatal(err)
+			}
+			if r := op.Infer(m); !r.OK() {
+				t.Errorf("%s as %s: %s", in.Type.Shape, got, r)
+			}
+		})
+	}
+}
+
 // TestFiles holds facts.json and the files to each other.
 func TestFiles(t *testing.T) {
 	files, err := filepath.Glob("*.onnx")
@@ -129,7 +185,7 @@ func TestRecognize(t *testing.T) {
 
 var (
 	layers  = map[int][]int{18: {2, 2, 2, 2}, 34: {3, 4, 6, 3}, 50: {3, 4, 6, 3}, 101: {3, 4, 23, 3}, 152: {3, 8, 36, 3}}
-	layouts = map[string]afblock.Layout{"flat": afblock.LayoutFrames, "seg": afblock.LayoutSegments, "chan": afblock.LayoutChannels, "other": afblock.LayoutOther}
+	layouts = map[string]afblock.Layout{"flat": afblock.LayoutFrames, "seg": afblock.LayoutSegments, "chan": afblock.LayoutChannels, "last": "N T H W C", "other": afblock.LayoutOther}
 	means   = map[string]afblock.Consensus{"after": afblock.MeanAfterFC, "before": afblock.MeanBeforeFC, "none": afblock.PerFrame}
 )
 

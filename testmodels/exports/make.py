@@ -80,7 +80,7 @@ def bytes_video(**kw):
     net, x, facts = video(**kw)
     n, t, c, h, w = x[0].shape
     net = models.Bytes(net)
-    return net, (torch.randint(0, 256, (n, t, h, w, c), dtype=torch.uint8),), facts | {"layout": "other"}
+    return net, (torch.randint(0, 256, (n, t, h, w, c), dtype=torch.uint8),), facts | {"layout": "last"}
 
 
 def wrapped(kind, **kw):

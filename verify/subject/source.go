@@ -7,6 +7,7 @@ import (
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/afblock/weights"
+	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/interpret"
@@ -25,7 +26,7 @@ func SetSource(s *verify.Subject, net *afblock.Network, source *graph.Model, net
 	if err != nil {
 		return err
 	}
-	s.SourceNetwork, s.SourceFrames = interpreted, network.Frames
+	s.SourceNetwork, s.SourceFrames, s.SourceLayout = interpreted, network.Frames, clips.LayoutFrom(network.Shell.Clip().Layout.Axes())
 	if shell, ok := network.Shell.(*recognize.Shell); ok && shell.Exported() != nil && net != nil {
 		s.Export = &verify.Export{Model: shell.Steady(), Retrained: net.Exporter == "" || net.Tune != nil || net.Fit != nil}
 		if e := shell.Exported(); e.Joined {

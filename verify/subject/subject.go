@@ -5,6 +5,7 @@ import (
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/compiled"
+	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/graph/half"
@@ -25,7 +26,7 @@ func Of(m *graph.Model) (*verify.Subject, *afblock.Network, error) {
 	}
 	s := &verify.Subject{
 		Model: m, Path: m.Path, Lowering: file.Lowering, Budget: file.Budget, Masks: file.Masks,
-		Frames: net.Frames, Channels: net.Stem.Conv.In(), Size: net.Size, Blocks: compiled.FocalBlocks(net), Stages: stagesOf(net),
+		Frames: net.Frames, Channels: net.Stem.Conv.In(), Layout: clips.LayoutFrom(net.Shell.Clip().Layout.Axes()), Size: net.Size, Blocks: compiled.FocalBlocks(net), Stages: stagesOf(net),
 		FineTune: net.FineTune, Probabilities: net.Head.Softmax,
 		Network: interpreted, TrunkIn: file.TrunkIn, TrunkOut: file.TrunkOut, Origin: originOf(net),
 	}
