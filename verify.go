@@ -95,6 +95,11 @@ type VerifyOptions struct {
 	// it is not measured.
 	Resident []string
 
+	// Record keeps inputs and answers in the report, to be written; LoadOutputs is
+	// the path of such a file, whose answers the model must give too.
+	Record      bool
+	LoadOutputs string
+
 	Outputs  []string          // paths that the caller will write, which must not be the models' files
 	Progress func(step string) // is told what is being done; nil: nobody
 }
@@ -123,6 +128,10 @@ func Verify(ctx context.Context, opt VerifyOptions) (*verify.Report, error) {
 		}
 	}
 	vopt.Only, vopt.Skip, vopt.Rounds, vopt.MinTop1, vopt.Resident = opt.Only, opt.Skip, opt.Rounds, opt.MinTop1, opt.Resident
+	vopt.Record = opt.Record
+	if vopt.Recorded, err = recording(opt.LoadOutputs); err != nil {
+		return nil, err
+	}
 	vopt.Progress = func(check string, done, total int) { step(fmt.Sprintf("check %d of %d: %s", done+1, total, check)) }
 	r, err := verify.Verify(ctx, s, vopt)
 	if err != nil {
@@ -175,9 +184,21 @@ func require(r *verify.Report, names []string) error {
 	return nil
 }
 
+// recording reads the answers to hold a model to, nil where no path is given.
+func recording(path string) (*verify.Recording, error) {
+	if path == "" {
+		return nil, nil
+	}
+	r, err := verify.ReadRecording(path)
+	if err != nil {
+		return nil, filef("%v", err)
+	}
+	return r, nil
+}
+
 // SameOptions say which models to hold together.
 type SameOptions struct {
-	A, B         string   // paths
+	A, B         string   // paths; A "": LoadOutputs stands for it; B "": A's answers are recorded alone
 	InputShapes  []string // fix open sizes of their inputs: "video:1,8,3,224,224", or the sizes alone
 	SourceFrames int      // frames a clip, where A has frames in the batch and does not say; 0: it does
 	Run          Runtime
@@ -188,6 +209,9 @@ type SameOptions struct {
 	Iterations   int                         // how many random inputs to compare; 0: 1
 	Tolerances   map[string]verify.Tolerance // by output, "" for all
 	Bisect       bool                        // name the first value that differs
+
+	Record      bool   // keep inputs and A's answers in the report, to be written
+	LoadOutputs string // path of such a file
 
 	Outputs  []string          // paths that the caller will write, which must not be the models' files
 	Progress func(step string) // is told what is being done; nil: nobody
@@ -206,7 +230,14 @@ func Same(ctx context.Context, opt SameOptions) (*verify.Report, error) {
 		return nil, err
 	}
 	var models [2]*graph.Model
+	vopt.Record = opt.Record
+	if vopt.Recorded, err = recording(opt.LoadOutputs); err != nil {
+		return nil, err
+	}
 	for i, path := range []string{opt.A, opt.B} {
+		if path == "" {
+			continue
+		}
 		step("reading " + path)
 		if models[i], err = openModel(path, opt.Outputs...); err != nil {
 			return nil, err

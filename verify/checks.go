@@ -27,6 +27,7 @@ var checks = []check{
 	{"cells", "no cell, every cell, every second, one at each corner", (*prover).checkCells},
 	{"tie", "a tie selects nothing", (*prover).checkTie},
 	{"provider", "the provider computes what the CPU does", (*prover).checkProvider},
+	{recordedCheck, "answers as it was recorded to", (*prover).checkRecorded},
 	{"repeat", "repeated runs give equal bytes", (*prover).checkRepeat},
 	{"batch", "a batch equals its clips one by one", (*prover).checkBatch},
 	{"empty", "a batch of no clips has no answers", (*prover).checkEmpty},
@@ -107,14 +108,14 @@ func (p *prover) same(name string, got, want *outcome, tol Tolerance) (Check, er
 		if err != nil {
 			return c, err
 		}
-		d, err := Compare(output, answer, want.outputs[output], limit)
+		d, err := CompareFully(output, answer, want.outputs[output], limit)
 		if err != nil {
 			return c, err
 		}
 		if wider, err := p.eased(limit, d, p.clips); err != nil {
 			return c, err
 		} else if wider != limit {
-			if d, err = Compare(output, got.outputs[output], want.outputs[output], wider); err != nil {
+			if d, err = CompareFully(output, got.outputs[output], want.outputs[output], wider); err != nil {
 				return c, err
 			}
 			limit = wider

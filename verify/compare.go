@@ -15,10 +15,17 @@ import (
 type Tolerance struct {
 	Name            string
 	Abs, Rel, Scale float64
-	Rounding        float64 // what float32 rounds of the output, where Scale goes by it
+
+	// Stat, where it is set, is the figure of the errors (ErrorStats) that must be
+	// within Abs, or of the relative errors within Rel, in place of every element.
+	Stat     string
+	Rounding float64 // what float32 rounds of the output, where Scale goes by it
 }
 
 func (t Tolerance) String() string {
+	if t.Stat != "" {
+		return fmt.Sprintf("%s abs %.1e or rel %.1e", t.Stat, t.Abs, t.Rel)
+	}
 	s := ""
 	for _, p := range []struct {
 		name string
@@ -115,6 +122,9 @@ type Difference struct {
 	Bad       int64 `json:"bad"`
 	NonFinite int64 `json:"non_finite"`
 	Count     int64 `json:"count"`
+	// Statistics are those of both outputs and of the errors; absent where they
+	// were not taken.
+	Statistics *Statistics `json:"statistics,omitempty"`
 }
 
 // OK reports whether every element passed.
@@ -141,6 +151,33 @@ func (d Difference) Figure() string {
 		return fmt.Sprintf("%.1e where all is zero", d.MaxAbs)
 	}
 	return fmt.Sprintf("%.1e of max", d.Needed)
+}
+
+// CompareFully is Compare with statistics.
+func CompareFully(output string, got, want *graph.Tensor, tol Tolerance) (Difference, error) {
+	d, err := Compare(output, got, want, tol)
+	if err != nil {
+		return d, err
+	}
+	g, err := float64s(got)
+	if err != nil {
+		return d, err
+	}
+	w, err := float64s(want)
+	if err != nil {
+		return d, err
+	}
+	d.Statistics = statisticsOf(g, w)
+	if tol.Stat != "" {
+		within := d.Statistics.Abs.of(tol.Stat) <= tol.Abs || d.Statistics.Rel.of(tol.Stat) <= tol.Rel
+		switch {
+		case within:
+			d.Bad = d.NonFinite
+		case d.Bad == 0:
+			d.Bad = 1
+		}
+	}
+	return d, nil
 }
 
 // Compare compares an output with what it should be. Shapes or element types

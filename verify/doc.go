@@ -18,6 +18,8 @@
 //	compare.go, agreement.go   tensors against tensors, classifiers against classifiers
 //	rounding.go           how far apart float32 lets a network's answers be
 //	place.go, bisect.go   where a model parts from its network; from another model
+//	recording.go          what a model answered, kept to hold others to
+//	statistics.go         how errors are spread
 //	same.go               Same: any two models, output by output
 //	measure.go, race.go   which frames a model selects on clips; times side by side
 //	videos*.go            clips from random numbers, arrays and folders of frames

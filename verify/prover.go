@@ -30,6 +30,11 @@ type Options struct {
 	// the source's first class; 0: measured, not judged.
 	MinTop1 float64
 
+	// Record keeps what the model answered, in the report; Recorded are answers to
+	// hold it to, nil: none.
+	Record   bool
+	Recorded *Recording
+
 	// Resident are the arguments with which this program, started anew, calls
 	// ort.RunResident and ends, to measure the memory that a model takes; nil: it is
 	// not measured.
@@ -76,7 +81,8 @@ func Verify(ctx context.Context, s *Subject, opt Options) (*Report, error) {
 	}
 	defer p.sessions.close()
 	chosen := slices.DeleteFunc(slices.Clone(checks), func(c check) bool {
-		return opt.Only != nil && !slices.Contains(opt.Only, c.name) || slices.Contains(opt.Skip, c.name)
+		return c.name == recordedCheck && opt.Recorded == nil && !slices.Contains(opt.Only, c.name) ||
+			opt.Only != nil && !slices.Contains(opt.Only, c.name) || slices.Contains(opt.Skip, c.name)
 	})
 	for i, c := range chosen {
 		if opt.Progress != nil {
@@ -102,6 +108,11 @@ func Verify(ctx context.Context, s *Subject, opt Options) (*Report, error) {
 		row.Name, row.Title = c.name, c.title
 		p.r.Checks = append(p.r.Checks, row)
 	}
+	if opt.Record {
+		if p.r.Recording, err = p.recording(); err != nil {
+			return nil, err
+		}
+	}
 	if why := p.unproved(); why != "" {
 		p.r.Checks = append(p.r.Checks, Check{Name: "proof", Title: "something was proved of an AFNet", Status: Fail, Where: why})
 	}
@@ -111,7 +122,7 @@ func Verify(ctx context.Context, s *Subject, opt Options) (*Report, error) {
 // ofNetwork names the checks that look at the network in a file: where none of
 // them ran, nothing was proved.
 var ofNetwork = []string{
-	"seal", "reference", "interpreter", "compiler", "masks", "none", "one", "all", "mixed", "cells", "tie", "skipping", "source", "identity",
+	"seal", "reference", "interpreter", "compiler", "masks", "none", "one", "all", "mixed", "cells", "tie", "skipping", "source", "identity", recordedCheck,
 }
 
 // unproved says why nothing was proved of an AFNet, "" if something was.

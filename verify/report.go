@@ -191,6 +191,8 @@ type Report struct {
 	Cost      *Cost        `json:"cost,omitempty"`      // set by the caller, who knows the network
 	Placement []ort.Tally  `json:"placement,omitempty"` // nodes by provider
 	Fallbacks []ort.Tally  `json:"fallbacks,omitempty"` // operators that ran elsewhere than on the provider
+
+	Recording *Recording `json:"-"` // where Record was asked for
 }
 
 // Cost is what a clip takes, in 10⁹ multiply–accumulates.
@@ -263,6 +265,10 @@ func (r *Report) WriteText(w io.Writer) error {
 	r.factsTable(&b)
 	b.WriteString("\n")
 	r.checksTable(&b)
+	if slices.ContainsFunc(r.Models, func(m ModelInfo) bool { return m.Role == "b" }) && len(r.Errors) > 0 {
+		b.WriteString("\n")
+		r.statisticsTable(&b)
+	}
 	if r.Masks != nil {
 		b.WriteString("\n")
 		r.masksTable(&b)
@@ -322,6 +328,28 @@ func (r *Report) checksTable(w io.Writer) {
 		t.AddSafe(string(c.Status), terminal.Line(c.Title), strings.Join(found, "  "))
 	}
 	t.Write(w, "")
+}
+
+// statisticsTable says of each output of two models how values and errors are
+// spread.
+func (r *Report) statisticsTable(w io.Writer) {
+	t := table.New("output", "mean", "std", "min", "median", "p90", "p99", "max")
+	row := func(name string, s Spread) {
+		cells := []string{name}
+		for _, v := range []float64{s.Mean, s.Std, s.Min, s.Median, s.P90, s.P99, s.Max} {
+			cells = append(cells, fmt.Sprintf("%.3g", v))
+		}
+		t.Add(cells...)
+	}
+	for _, d := range r.Errors {
+		if s := d.Statistics; s != nil {
+			row(d.Output+" of a", s.Want)
+			row(d.Output+" of b", s.Got)
+			row("  |b − a|", s.Abs)
+			row("  |b − a| / |a|", s.Rel)
+		}
+	}
+	t.Write(w, "  ")
 }
 
 // masksTable draws the first clip: a row a block, a column a frame.

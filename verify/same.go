@@ -3,6 +3,8 @@ package verify
 import (
 	"context"
 	"fmt"
+	"iter"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -29,6 +31,11 @@ type SameOptions struct {
 	Iterations   int   // with other random inputs each; 0: 1
 	Batch        int64 // first dimension of random inputs that leave it open; 0: 2
 
+	// Record keeps inputs and a's answers, in the report; Recorded are such, which
+	// stand for a and its inputs.
+	Record   bool
+	Recorded *Recording
+
 	Session ort.SessionOptions // of both
 	// Bisect looks for the first value that differs when an output does.
 	Bisect   bool
@@ -40,8 +47,9 @@ type SameOptions struct {
 var DefaultSame = Tolerance{Name: "same", Abs: 1e-5, Rel: 1e-4}
 
 // ParseTolerances reads tolerances as "VALUE" for all outputs or "OUTPUT:VALUE"
-// for one. What an output's own entries leave open is as for all.
-func ParseTolerances(atol, rtol []string) (map[string]Tolerance, error) {
+// for one, and figures of errors (ErrorStats) likewise. What an output's own entries
+// leave open is as for all.
+func ParseTolerances(atol, rtol, stats []string) (map[string]Tolerance, error) {
 	abs, err := byOutput(atol)
 	if err != nil {
 		return nil, err
@@ -50,17 +58,39 @@ func ParseTolerances(atol, rtol []string) (map[string]Tolerance, error) {
 	if err != nil {
 		return nil, err
 	}
+	stat, err := statsByOutput(stats)
+	if err != nil {
+		return nil, err
+	}
 	all := DefaultSame
-	all.override(abs, rel, "")
+	all.override(abs, rel, stat, "")
 	tols := map[string]Tolerance{"": all}
-	for _, named := range []map[string]float64{abs, rel} {
-		for output := range named {
+	for _, outputs := range []iter.Seq[string]{maps.Keys(abs), maps.Keys(rel), maps.Keys(stat)} {
+		for output := range outputs {
 			t := all
-			t.override(abs, rel, output)
+			t.override(abs, rel, stat, output)
 			tols[output] = t
 		}
 	}
 	return tols, nil
+}
+
+// statsByOutput reads "STAT" and "OUTPUT:STAT".
+func statsByOutput(specs []string) (map[string]string, error) {
+	stats := map[string]string{}
+	for _, spec := range specs {
+		output, stat := "", spec
+		if i := strings.LastIndex(spec, ":"); i >= 0 {
+			output, stat = spec[:i], spec[i+1:]
+		}
+		if !slices.Contains(ErrorStats, stat) {
+			return nil, fmt.Errorf("figure of errors %q: expected one of %s, or OUTPUT: and one", spec, strings.Join(ErrorStats, ", "))
+		}
+		if stats[output] = stat; stat == elementwise {
+			stats[output] = ""
+		}
+	}
+	return stats, nil
 }
 
 func byOutput(specs []string) (map[string]float64, error) {
@@ -79,7 +109,10 @@ func byOutput(specs []string) (map[string]float64, error) {
 	return values, nil
 }
 
-func (t *Tolerance) override(abs, rel map[string]float64, output string) {
+func (t *Tolerance) override(abs, rel map[string]float64, stat map[string]string, output string) {
+	if v, ok := stat[output]; ok {
+		t.Stat = v
+	}
 	if v, ok := abs[output]; ok {
 		t.Abs = v
 	}
@@ -99,66 +132,53 @@ func (o SameOptions) tolerance(output string) Tolerance {
 }
 
 // Same runs two models on the same inputs and compares output by output, b
-// against a. Outputs are matched by name, or by place if no name is shared.
-// Differences are failed rows; an error means that nothing could be compared.
+// against a. Outputs are matched by name, or by place if no name is shared. a may be
+// nil where opt.Recorded says what it answered, and b where opt.Record is all that
+// is wanted. Differences are failed rows; an error means that nothing could be
+// compared.
 func Same(ctx context.Context, a, b *graph.Model, opt SameOptions) (*Report, error) {
 	r := newReport(opt.Session.Provider)
 	p := &prover{ctx: ctx, r: r}
-	p.addModel("a", a, ort.ModelName(a), "")
-	p.addModel("b", b, ort.ModelName(b), "")
-	sa, err := ort.NewSession(a, opt.Session)
-	if err != nil {
+	c := &comparison{r: r, opt: opt, iterations: max(opt.Iterations, 1)}
+	for _, side := range []struct {
+		role string
+		m    *graph.Model
+		to   **ort.Session
+	}{{"a", a, &c.a}, {"b", b, &c.b}} {
+		if side.m == nil {
+			continue
+		}
+		p.addModel(side.role, side.m, ort.ModelName(side.m), "")
+		s, err := ort.NewSession(side.m, opt.Session)
+		if err != nil {
+			return nil, err
+		}
+		defer s.Close()
+		*side.to = s
+	}
+	if opt.Record {
+		r.Recording = &Recording{By: r.by(a)}
+	}
+	if err := c.match(); err != nil {
 		return nil, err
 	}
-	defer sa.Close()
-	sb, err := ort.NewSession(b, opt.Session)
-	if err != nil {
-		return nil, err
-	}
-	defer sb.Close()
-	outputs, err := matchOutputs(sa, sb)
-	if err != nil {
-		return nil, err
-	}
-	iterations := max(opt.Iterations, 1)
-	r.Inputs = opt.describe(sa, iterations)
-	worst := make([]Difference, len(outputs))
-	var failing map[string]*graph.Tensor
-	for i := range iterations {
+	for i := range c.iterations {
 		if opt.Progress != nil {
-			opt.Progress("comparing outputs", i, iterations)
+			opt.Progress("comparing outputs", i, c.iterations)
 		}
-		inputs, err := opt.inputs(sa, uint64(i))
-		if err != nil {
+		if err := c.run(ctx, i); err != nil {
 			return nil, err
-		}
-		got, err := sb.RunNamed(ctx, inputs)
-		if err != nil {
-			return nil, err
-		}
-		want, err := sa.RunNamed(ctx, inputs)
-		if err != nil {
-			return nil, err
-		}
-		for k, o := range outputs {
-			d, err := Compare(o.a, got[o.b], want[o.a], opt.tolerance(o.a))
-			if err != nil {
-				return nil, err
-			}
-			if i == 0 || d.worse(worst[k]) {
-				worst[k] = d
-			}
-			if !d.OK() && failing == nil {
-				failing = inputs
-			}
 		}
 	}
-	for _, d := range worst {
+	for _, d := range c.worst {
 		r.Checks = append(r.Checks, sameRow(d, opt.tolerance(d.Output)))
 		r.Errors = append(r.Errors, d)
 	}
-	if failing != nil && opt.Bisect {
-		row, err := bisectRow(ctx, a, b, failing, opt)
+	if b == nil {
+		r.Checks = append(r.Checks, Check{Name: recordedCheck, Title: "answers recorded", Status: Info, Figure: fmt.Sprintf("%d runs of %s", c.iterations, strings.Join(outputNames(c.a), ", "))})
+	}
+	if c.failing != nil && opt.Bisect {
+		row, err := bisectRow(ctx, a, b, c.failing, opt)
 		if err != nil {
 			return nil, err
 		}
@@ -167,15 +187,92 @@ func Same(ctx context.Context, a, b *graph.Model, opt SameOptions) (*Report, err
 	return r, ctx.Err()
 }
 
+// comparison is a run of Same under way.
+type comparison struct {
+	r          *Report
+	opt        SameOptions
+	iterations int
+	a, b       *ort.Session // nil: not there
+	outputs    []pair
+	worst      []Difference             // by output
+	failing    map[string]*graph.Tensor // the first inputs on which an output differed
+}
+
+// match pairs the outputs and says what the models are run on.
+func (c *comparison) match() (err error) {
+	if rec := c.opt.Recorded; rec != nil {
+		c.iterations = len(rec.Runs)
+		c.r.Inputs = fmt.Sprintf("%d runs as recorded in %s, by %s", c.iterations, rec.Path, rec.By)
+		names := slices.Sorted(maps.Keys(rec.Runs[0].Outputs))
+		c.outputs, err = matchOutputs(rec.Path, names, c.b.Model, outputNames(c.b))
+	} else {
+		c.r.Inputs = c.opt.describe(c.a, c.iterations)
+		if c.b != nil {
+			c.outputs, err = matchOutputs(c.a.Model, outputNames(c.a), c.b.Model, outputNames(c.b))
+		}
+	}
+	c.worst = make([]Difference, len(c.outputs))
+	return err
+}
+
+// run makes or takes the i-th inputs, and compares the answers to them.
+func (c *comparison) run(ctx context.Context, i int) error {
+	var one Recorded
+	var err error
+	if c.opt.Recorded != nil {
+		one = c.opt.Recorded.Runs[i]
+	} else {
+		if one.Inputs, err = c.opt.inputs(c.a, uint64(i)); err != nil {
+			return err
+		}
+		if one.Outputs, err = c.a.RunNamed(ctx, one.Inputs); err != nil {
+			return err
+		}
+	}
+	if c.r.Recording != nil {
+		c.r.Recording.Runs = append(c.r.Recording.Runs, one)
+	}
+	if c.b == nil {
+		return nil
+	}
+	got, err := c.b.RunNamed(ctx, one.Inputs)
+	if err != nil {
+		return err
+	}
+	for k, o := range c.outputs {
+		want := one.Outputs[o.a]
+		if want == nil {
+			return fmt.Errorf("run %d has no output %q", i, o.a)
+		}
+		d, err := CompareFully(o.a, got[o.b], want, c.opt.tolerance(o.a))
+		if err != nil {
+			return err
+		}
+		if i == 0 || d.worse(c.worst[k]) {
+			c.worst[k] = d
+		}
+		if !d.OK() && c.failing == nil {
+			c.failing = one.Inputs
+		}
+	}
+	return nil
+}
+
 func sameRow(d Difference, tol Tolerance) Check {
 	c := Check{Name: "same", Title: "output " + d.Output, Status: Pass, Limit: tol.String(), Where: d.Where()}
 	c.Figure = fmt.Sprintf("max abs %.2e, max rel %.2e", d.MaxAbs, d.MaxRel)
+	if tol.Stat != "" {
+		c.Figure = fmt.Sprintf("%s abs %.2e, rel %.2e", tol.Stat, d.Statistics.Abs.of(tol.Stat), d.Statistics.Rel.of(tol.Stat))
+	}
 	if d.OK() {
 		return c
 	}
 	c.Status = Fail
 	if d.NonFinite > 0 {
 		c.Figure = d.Figure()
+		return c
+	}
+	if tol.Stat != "" {
 		return c
 	}
 	needed := fmt.Sprintf("; %d of %d elements beyond; it would take atol %.2e", d.Bad, d.Count, d.NeededAbs)
@@ -186,24 +283,24 @@ func sameRow(d Difference, tol Tolerance) Check {
 	return c
 }
 
-// matchOutputs pairs the outputs of two sessions.
-func matchOutputs(a, b *ort.Session) ([]pair, error) {
-	var byName []pair
-	for _, o := range a.Outputs() {
-		if slices.ContainsFunc(b.Outputs(), func(io ort.IO) bool { return io.Name == o.Name }) {
-			byName = append(byName, pair{o.Name, o.Name})
+// matchOutputs pairs the outputs of two models.
+func matchOutputs(a string, ofA []string, b string, ofB []string) ([]pair, error) {
+	var pairs []pair
+	for _, name := range ofA {
+		if slices.Contains(ofB, name) {
+			pairs = append(pairs, pair{name, name})
 		}
 	}
-	if len(byName) > 0 {
-		return byName, nil
+	if len(pairs) > 0 {
+		return pairs, nil
 	}
-	if len(a.Outputs()) != len(b.Outputs()) {
-		return nil, fmt.Errorf("the models share no output: %s has %s, %s has %s", a.Model, strings.Join(outputNames(a), ", "), b.Model, strings.Join(outputNames(b), ", "))
+	if len(ofA) != len(ofB) {
+		return nil, fmt.Errorf("the models share no output: %s has %s, %s has %s", a, strings.Join(ofA, ", "), b, strings.Join(ofB, ", "))
 	}
-	for i, o := range a.Outputs() {
-		byName = append(byName, pair{o.Name, b.Outputs()[i].Name})
+	for i, name := range ofA {
+		pairs = append(pairs, pair{name, ofB[i]})
 	}
-	return byName, nil
+	return pairs, nil
 }
 
 // given looks up what is given for an input, "" standing for an only one.

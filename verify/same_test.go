@@ -55,7 +55,7 @@ func TestSameNeedsShapes(t *testing.T) {
 }
 
 func TestParseTolerances(t *testing.T) {
-	got, err := ParseTolerances([]string{"y:1e-2", "1e-3"}, []string{"2e-3"})
+	got, err := ParseTolerances([]string{"y:1e-2", "1e-3"}, []string{"2e-3"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestParseTolerances(t *testing.T) {
 		t.Errorf("tolerances (-want +got)\n%s", d)
 	}
 	for _, bad := range []string{"x", "y:", "-1", "y:NaN"} {
-		if _, err := ParseTolerances([]string{bad}, nil); err == nil {
+		if _, err := ParseTolerances([]string{bad}, nil, nil); err == nil {
 			t.Errorf("tolerance %q is not refused", bad)
 		}
 	}

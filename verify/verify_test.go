@@ -370,3 +370,34 @@ func TestVerifyProves(t *testing.T) {
 		t.Error("a plain model passes for an AFNet")
 	}
 }
+
+// TestRecorded: a lowering gives the answers that another was recorded to give, on
+// the recorded clips; other weights do not.
+func TestRecorded(t *testing.T) {
+	net := network(t, 8)
+	opt := verify.Options{Only: []string{"load", "reference"}, Videos: clips.Random{Count: 3, Seed: 1}, Threads: 1, Batch: 3, Record: true}
+	r, err := verify.Verify(t.Context(), lowered(t, net, codegen.Gather), opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opt = verify.Options{Only: []string{"recorded"}, Threads: 1, Recorded: r.Recording}
+	mask := lowered(t, net, codegen.Mask)
+	if r, err = verify.Verify(t.Context(), mask, opt); err != nil || row(t, r, "recorded").Status != verify.Pass {
+		t.Errorf("%v, %+v", err, r)
+	}
+	shifted := mask.Model.Clone()
+	for _, w := range shifted.Graph.Initializers() {
+		if w.Name() == "new_fc.bias" {
+			v, err := w.Initializer().Float32s()
+			if err != nil {
+				t.Fatal(err)
+			}
+			v[0] += 1e-2
+			shifted.Graph.SetInitializer(w, graph.Float32s(w.Initializer().Dims, v...))
+		}
+	}
+	mask.Model = shifted
+	if r, err = verify.Verify(t.Context(), mask, opt); err != nil || row(t, r, "recorded").Status != verify.Fail {
+		t.Errorf("with another bias: %v, %+v", err, r)
+	}
+}

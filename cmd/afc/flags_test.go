@@ -250,6 +250,7 @@ func TestEveryRunFlagIsRead(t *testing.T) {
 		"atol": try("--atol", "1"), "rtol": try("--rtol", "1"), "iterations": try("--iterations", "3"), "bisect": try("--bisect"),
 		"input-shapes": try("--input-shapes", "1,2"), "source-frames": try("--source-frames", "5"), "only": try("--only", "load"),
 		"skip": try("--skip", "load"), "alone": try("--alone"), "require": try("--require", "seal"), "rounds": try("--rounds", "3"), "min-top1": try("--min-top1", "0.5"),
+		"save-outputs": try("--save-outputs", "run.npz"), "load-outputs": try("--load-outputs", source), "check-error-stat": try("--check-error-stat", "max"),
 	})
 	fitted := merged(random, map[string]flagTry{
 		"output": {nil, []string{"-o", "x.onnx"}}, "force": try("--force"), "external-data": try("--external-data"), "clips": try("--clips", "9"), "held": try("--held", "3"),

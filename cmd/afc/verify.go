@@ -18,9 +18,10 @@ func (a *app) verifyCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "verify",
 		Usage:     "prove on ONNX Runtime that an AFNet computes what it should, and time it",
-		UsageText: "afc verify [[SOURCE.onnx] AF.onnx] [flags]\n       afc verify --same A.onnx B.onnx [flags]",
+		UsageText: "afc verify [[SOURCE.onnx] AF.onnx] [flags]\n       afc verify --same A.onnx B.onnx [flags]\n       afc verify --same MODEL.onnx --save-outputs RUN.npz | --load-outputs RUN.npz",
 		Description: "Without SOURCE.onnx the AFNet is held to its own mask lowering and to an interpreter. Every check is a\n" +
 			"row: pass, fail or skipped with the reason. Exit code 1 says that one failed.\n" +
+			"--save-outputs keeps inputs and answers, to which --load-outputs holds a model on another machine.\n" +
 			"Checks: " + strings.Join(verify.CheckNames(), ", ") + ".",
 		Flags: append(append(runFlags(), sameFlags()...),
 			sourceFramesFlag(),
@@ -30,6 +31,8 @@ func (a *app) verifyCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "require", Usage: "fail where one of `CHECKS` is skipped"},
 			&cli.IntFlag{Name: "rounds", Value: 9, Usage: "timed rounds of the latency check"},
 			&cli.Float64Flag{Name: "min-top1", Usage: "fail below this part of clips with the source's first class"},
+			&cli.StringFlag{Name: "save-outputs", Usage: "write what the model ran on and answered to `RUN`.npz (with --same: the first model)"},
+			&cli.StringFlag{Name: "load-outputs", Usage: "run the model on what is in `RUN`.npz and hold it to the answers there"},
 			&cli.StringFlag{Name: "report", Usage: "write the report as a web page to `FILE`.html too"},
 		),
 		Action: func(c *cli.Context) error { return guarded(a, c, verifyOptions, a.verify) },
@@ -62,7 +65,9 @@ type verifyRun struct {
 // verifyOptions reads verify's flags and arguments.
 func verifyOptions(c *cli.Context) (run verifyRun, err error) {
 	switch {
-	case c.Bool("same") && c.NArg() != 2:
+	case c.Bool("same") && c.IsSet("load-outputs") && c.NArg() != 1:
+		return run, usagef("verify --same --load-outputs takes one model, got %d arguments", c.NArg())
+	case c.Bool("same") && c.NArg() != 2 && !(c.NArg() == 1 && (c.IsSet("load-outputs") || c.IsSet("save-outputs"))):
 		return run, usagef("verify --same takes two models, got %d arguments", c.NArg())
 	case c.NArg() > 2:
 		return run, usagef("verify takes [SOURCE.onnx] AF.onnx, got %d arguments", c.NArg())
@@ -70,7 +75,7 @@ func verifyOptions(c *cli.Context) (run verifyRun, err error) {
 	if err := refuseFlags(c, c.Bool("same"), "with --same, models run on inputs of their own", ofClips); err != nil {
 		return run, err
 	}
-	if err := refuseFlags(c, !c.Bool("same"), "it goes with --same", []string{"atol", "rtol", "iterations", "bisect", "input-shapes"}); err != nil {
+	if err := refuseFlags(c, !c.Bool("same"), "it goes with --same", []string{"atol", "rtol", "check-error-stat", "iterations", "bisect", "input-shapes"}); err != nil {
 		return run, err
 	}
 	for _, path := range c.Args().Slice() {
@@ -78,8 +83,13 @@ func verifyOptions(c *cli.Context) (run verifyRun, err error) {
 			return run, err
 		}
 	}
-	if report := c.String("report"); report != "" { // beside what a model has outside its file, which is looked at when it is read
-		if err := afc.Writable(report, append(c.Args().Slice(), c.String("input"), c.String("list"))...); err != nil {
+	for _, path := range written(c) { // beside what a model has outside its file, which is looked at when it is read
+		if err := afc.Writable(path, append(c.Args().Slice(), c.String("input"), c.String("list"), c.String("load-outputs"))...); err != nil {
+			return run, err
+		}
+	}
+	if recorded := c.String("load-outputs"); recorded != "" {
+		if err := afc.Readable(recorded); err != nil {
 			return run, err
 		}
 	}
@@ -145,6 +155,11 @@ var ofClips = []string{
 	"only", "skip", "require", "rounds", "min-top1", "alone",
 }
 
+// written are the files that verify writes.
+func written(c *cli.Context) []string {
+	return slices.DeleteFunc([]string{c.String("report"), c.String("save-outputs")}, func(path string) bool { return path == "" })
+}
+
 // refuseFlags refuses flags that are set, on a condition and for the reason.
 func refuseFlags(c *cli.Context, condition bool, why string, flags []string) error {
 	for _, name := range flags {
@@ -159,7 +174,7 @@ func refuseFlags(c *cli.Context, condition bool, why string, flags []string) err
 func proofOptions(c *cli.Context, model, source string) (opt afc.VerifyOptions, err error) {
 	opt = afc.VerifyOptions{
 		Model: model, Source: source, Only: names(c, "only"), Skip: names(c, "skip"), Require: names(c, "require"), MinTop1: c.Float64("min-top1"),
-		Resident: []string{residentName}, Outputs: []string{c.String("report")},
+		Resident: []string{residentName}, Outputs: written(c), Record: c.IsSet("save-outputs"), LoadOutputs: c.String("load-outputs"),
 	}
 	for _, name := range slices.Concat(opt.Only, opt.Skip, opt.Require) {
 		if !slices.Contains(verify.CheckNames(), name) {
@@ -185,6 +200,9 @@ func proofOptions(c *cli.Context, model, source string) (opt afc.VerifyOptions, 
 		if !runs(name) {
 			return opt, usagef("--require %s: --only or --skip leaves it out", name)
 		}
+	}
+	if opt.LoadOutputs != "" && !runs("recorded") {
+		return opt, usagef("--load-outputs: it is about the check recorded, which does not run")
 	}
 	if c.IsSet("rounds") && !runs("latency") {
 		return opt, usagef("--rounds: it is about the check latency, which does not run")

@@ -23,6 +23,16 @@ func (a *app) verdict(c *cli.Context, report *verify.Report, what string) error 
 // writeReport prints a report and writes it as a page if asked to.
 func (a *app) writeReport(c *cli.Context, report *verify.Report) error {
 	report.Program = afc.Program()
+	if path := c.String("save-outputs"); path != "" && report.Recording != nil {
+		report.Recording.By.Program = report.Program
+		var file bytes.Buffer
+		if err := report.Recording.Write(&file); err != nil {
+			return err
+		}
+		if err := afc.WriteFile(path, file.Bytes()); err != nil {
+			return err
+		}
+	}
 	if path := c.String("report"); path != "" {
 		var page bytes.Buffer
 		if err := report.WriteHTML(&page); err != nil {
