@@ -58,6 +58,7 @@ type ConvertOptions struct {
 	Target   codegen.Target   // where the model is to run; "": cpu
 	Budget   []int            // frames that blocks compute, of topk: one number, or one a block
 	Sampling string           // "argmax", or "gumbel" for an input of noise; "": argmax, or as an AFNet has it
+	Dial     *bool            // an input "margin" by which callers choose how many frames are computed; nil: none, or as an AFNet has it
 	Outputs  []string         // further outputs: "masks"; nil: none, or as an AFNet has it
 
 	Form
@@ -215,7 +216,7 @@ func (o *ConvertOptions) pipeline() (passes.Options, error) {
 	p := o.PassOptions.passes("converting")
 	p.Frames = o.Frames
 	p.Recognize.Frames = o.SourceFrames
-	p.KeepMasks, p.KeepSampling = o.Outputs == nil, o.Sampling == ""
+	p.KeepMasks, p.KeepSampling, p.KeepDial = o.Outputs == nil, o.Sampling == "", o.Dial == nil
 	var err error
 	if p.Lower, err = o.lowering(); err != nil {
 		return p, err
@@ -309,6 +310,7 @@ func (o *ConvertOptions) lowering() (codegen.Options, error) {
 		}
 		opt.MasksOutput = true
 	}
+	opt.Dial = o.Dial != nil && *o.Dial
 	if o.Sampling != "" {
 		var err error
 		if opt.Sampling, err = compiled.ParseSampling(o.Sampling); err != nil {

@@ -1,6 +1,7 @@
 package afc
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -18,8 +19,16 @@ type MeasureOptions struct {
 	Clips Clips  // to run it on
 	Run   Runtime
 
+	// Margins are turns of the dial to measure beside the file's own choices; nil:
+	// half and a quarter either way, where the file has a dial.
+	Margins []float64
+
 	Progress func(step string) // is told what is being done; nil: nobody
 }
+
+// usualMargins are turns of the dial: of a schedule, a quarter or half of the
+// frames fewer, or more.
+var usualMargins = []float64{-0.5, -0.25, 0.25, 0.5}
 
 // Measure runs clips through an AFNet on ONNX Runtime and counts what it really
 // selected.
@@ -32,6 +41,9 @@ func Measure(ctx context.Context, opt MeasureOptions) (*MeasureReport, error) {
 	}
 	if len(s.Blocks) == 0 {
 		return nil, filef("%s: no block of it selects frames; measure takes an AFNet that afc wrote", opt.Model)
+	}
+	if !s.Dial && opt.Margins != nil {
+		return nil, optionf("Margins", nil, "%s has no dial; convert it with --dial yes", opt.Model)
 	}
 	vopt := opt.Run.options()
 	if vopt.Videos, err = opt.Clips.videos(ctx, s, step); err != nil {
@@ -46,7 +58,38 @@ func Measure(ctx context.Context, opt MeasureOptions) (*MeasureReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newMeasureReport(net, s, vopt.Videos, measured)
+	r, err := newMeasureReport(net, s, vopt.Videos, measured)
+	if err != nil || !s.Dial {
+		return r, err
+	}
+	if opt.Margins == nil {
+		opt.Margins = usualMargins
+	}
+	return r, r.turn(ctx, net, s, vopt, opt.Margins)
+}
+
+// turn measures at other margins.
+func (r *MeasureReport) turn(ctx context.Context, net *afblock.Network, s *verify.Subject, opt verify.Options, margins []float64) error {
+	of := func(margin float64, m *MeasureReport) DialPoint {
+		return DialPoint{margin, m.Ratio.Mean, m.Executed.Mean, m.ExecutedGMACs.Mean, m.Millis.Mean}
+	}
+	points := []DialPoint{of(0, r)}
+	for _, margin := range margins {
+		given := float32(margin)
+		opt.Margin = &given
+		measured, err := verify.Measure(ctx, s, opt)
+		if err != nil {
+			return err
+		}
+		at, err := newMeasureReport(net, s, opt.Videos, measured)
+		if err != nil {
+			return err
+		}
+		points = append(points, of(margin, at))
+	}
+	slices.SortStableFunc(points, func(a, b DialPoint) int { return cmp.Compare(a.Margin, b.Margin) })
+	r.Dial = points
+	return nil
 }
 
 // MeasureReport is what Measure found.
@@ -66,6 +109,17 @@ type MeasureReport struct {
 	ExecutedGMACs Spread         `json:"gmacs_executed"`
 	Millis        Spread         `json:"milliseconds"` // of a clip
 	Bins          []HistogramBin `json:"histogram"`    // of clips by GMACs
+	Dial          []DialPoint    `json:"dial,omitempty"`
+}
+
+// DialPoint is what a model does, in the mean over clips, where its dial is given a
+// margin.
+type DialPoint struct {
+	Margin        float64 `json:"margin"`
+	Selected      float64 `json:"selected"` // share of the frames
+	Executed      float64 `json:"executed"` // of those computed
+	ExecutedGMACs float64 `json:"gmacs_executed"`
+	Millis        float64 `json:"milliseconds"`
 }
 
 // BlockRatio is the share of frames that a block selected, over clips.

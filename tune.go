@@ -391,6 +391,7 @@ func (t *tuning) write(ctx context.Context, r *TuneReport) error {
 	if t.Precision == "" {
 		popt.Lower.Precision, popt.Lower.IO = t.file.Precision, t.file.IO
 	}
+	popt.Lower.Dial = t.file.Dial || t.opt.Masks == train.Random
 	result, err := passes.Run(passes.ToConvert, passes.Input{Network: r.Tune.Net}, popt)
 	if err != nil {
 		return passFailed(err, conv.PassOptions)

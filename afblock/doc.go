@@ -13,6 +13,7 @@
 //	rules.go          rules of AF modules: strides, residual paths, names of batch norms
 //	rewrite*.go       a plain network becomes an AFNet
 //	pattern.go        fixed selections of frames
+//	dial.go           such that one number makes them larger or smaller
 //	cells.go          selections inside the frames: their shape, looked for or fixed
 //	origin.go         how weights came about
 //	identity.go       an AFNet that computes what its source computes

@@ -37,6 +37,9 @@ type Options struct {
 	// Sampling compiled.Gumbel adds the input "gumbel_noise" [N, blocks, T, 2], added to the
 	// navigation logits before the argmax.
 	Sampling compiled.Sampling
+	// Dial adds the input "margin", a number that is added to every logit of
+	// selecting a frame, 0 where a caller gives none.
+	Dial bool
 	// Precision is what the model will compute in, and IO what its inputs and
 	// outputs will be: the file says so. Lower itself writes float32.
 	Precision, IO compiled.Precision
@@ -49,5 +52,5 @@ type Options struct {
 
 // OptionsOf returns the options that a file was written with.
 func OptionsOf(file compiled.FileInfo) Options {
-	return Options{Lowering: Lowering(file.Lowering), Budget: file.Budget, MasksOutput: file.Masks, Sampling: file.Sampling, Precision: file.Precision, IO: file.IO}
+	return Options{Lowering: Lowering(file.Lowering), Budget: file.Budget, MasksOutput: file.Masks, Sampling: file.Sampling, Dial: file.Dial, Precision: file.Precision, IO: file.IO}
 }

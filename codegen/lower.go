@@ -123,7 +123,7 @@ func (l *lowerer) network() (trunkIn, trunkOut *graph.Value, err error) {
 
 // describe adds the metadata that ReadModel needs to the source's own.
 func (l *lowerer) describe(trunkIn, trunkOut *graph.Value) {
-	info := compiled.FileInfo{Lowering: string(l.opt.Lowering), Budget: l.opt.Budget, Sampling: l.opt.Sampling, Masks: l.opt.MasksOutput, Precision: l.opt.Precision, IO: l.opt.IO}
+	info := compiled.FileInfo{Lowering: string(l.opt.Lowering), Budget: l.opt.Budget, Sampling: l.opt.Sampling, Masks: l.opt.MasksOutput, Dial: l.opt.Dial, Precision: l.opt.Precision, IO: l.opt.IO}
 	if source := l.net.Shell.Model(); source != nil {
 		l.model.Metadata = slices.Clone(source.Metadata)
 		info.TrunkIn, info.TrunkOut = trunkIn.Name(), trunkOut.Name()
@@ -154,12 +154,14 @@ func checkOptions(net *afblock.Network, opt Options) error {
 		return fmt.Errorf("unknown target %q: want one of %v", opt.Target, Targets)
 	case net.Frames < 1:
 		return fmt.Errorf("network has %d frames a clip; it needs at least 1", net.Frames)
-	case blocks == 0 && (opt.MasksOutput || opt.MasksInput || opt.Sampling == compiled.Gumbel):
-		return fmt.Errorf("masks and sampling need an AF module; the network has none")
+	case blocks == 0 && (opt.MasksOutput || opt.MasksInput || opt.Sampling == compiled.Gumbel || opt.Dial):
+		return fmt.Errorf("masks, sampling and the dial need an AF module; the network has none")
 	case net.HasCells() && !net.Size.Known():
 		return fmt.Errorf("cells inside the frames need height and width of a frame, which the network leaves open: fix the input's shape (--input-shapes, --size)")
 	case net.HasCells() && opt.Sampling == compiled.Gumbel:
 		return fmt.Errorf("noise is for choices of whole frames; the network chooses cells inside them, too: leave out --sampling gumbel")
+	case opt.MasksInput && opt.Dial:
+		return fmt.Errorf("masks given as an input leave nothing to dial: choose masks or the dial")
 	case opt.MasksInput && opt.Sampling == compiled.Gumbel:
 		return fmt.Errorf("masks given as an input leave nothing to sample: choose masks or sampling")
 	}
@@ -177,6 +179,10 @@ func (l *lowerer) navigator() *navigator {
 				n.cells[i] = l.g.AddInput(names.CellsIn(i), l.cellsType(s))
 			}
 		}
+	}
+	if l.opt.Dial {
+		n.margin = l.g.AddInput(names.Margin, graph.TensorType(graph.Float32, graph.Shape{}))
+		l.g.AddInitializer(names.Margin, graph.Float32s(nil, 0))
 	}
 	if l.opt.Sampling == compiled.Gumbel {
 		t.Shape = append(t.Shape, graph.D(2))

@@ -26,6 +26,7 @@ type navigator struct {
 	*builder
 	frames       int64
 	masks, noise *graph.Value         // the inputs "masks_in" and "gumbel_noise", nil without
+	margin       *graph.Value         // the input "margin", nil without
 	cells        map[int]*graph.Value // the inputs "cells_in_0" …, by block, nil without
 	made         []selection
 	drops        []*graph.Value // [N, 1] each: selected frames beyond a block's budget
@@ -48,6 +49,9 @@ func (n *navigator) choose(nav *afblock.Navigation, pooled feature, x stream) se
 		}
 		s.drop = n.node("Gather", nav.Key+".drop", in(logits, n.scalar(0)), graph.Int("axis", 2))
 		s.keep = n.node("Gather", nav.Key+".keep", in(logits, n.scalar(1)), graph.Int("axis", 2))
+		if n.margin != nil {
+			s.keep = n.node("Add", nav.Key+".dialled", in(s.keep, n.margin))
+		}
 		s.chosen = n.node("Greater", nav.Key+".chosen",
 			in(n.reshape(s.keep, nav.Key+".keep_flat", -1), n.reshape(s.drop, nav.Key+".drop_flat", -1)))
 	}

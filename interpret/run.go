@@ -23,6 +23,8 @@ type Given struct {
 	FollowCells [][][]bool
 	// Noise is added to navigation's logits, [block][frame][2]; nil: none.
 	Noise [][][2]float64
+	// Margin is added to every logit of selecting a frame.
+	Margin float64
 	// Budget is how many frames each block computes at most, those with the
 	// largest margins, of equal ones the first; a frame beyond it is answered as
 	// if it had not been chosen. Where a block chooses inside the frames it is how
@@ -46,7 +48,7 @@ const Trunk = "trunk"
 type Answer struct {
 	Scores  [][]float64 // one row, or one for each frame without consensus
 	Chosen  [][]bool    // [block][frame], by navigation
-	Margins [][]float64 // [block][frame]: keep − drop, with noise
+	Margins [][]float64 // [block][frame]: keep − drop, with noise and margin
 	Dropped []int       // [block]: frames, or cells of them, chosen or followed beyond the budget
 
 	Cells       [][][]bool    // [block][frame][cell], selected frame or not; nil for blocks of whole frames
@@ -292,7 +294,7 @@ func (r *run) margins(n *navigation, block int, ample []*Map) []float64 {
 		return margins
 	}
 	for t, logits := range n.logits(ample) {
-		margins[t] = logits[1] - logits[0]
+		margins[t] = logits[1] - logits[0] + r.given.Margin
 		if r.given.Noise != nil {
 			margins[t] += r.given.Noise[block][t][1] - r.given.Noise[block][t][0]
 		}

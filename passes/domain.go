@@ -101,6 +101,12 @@ func readBack(s *State) error {
 	if s.opt.KeepSampling {
 		s.opt.Lower.Sampling = file.Sampling
 	}
+	if s.opt.KeepDial {
+		s.opt.Lower.Dial = file.Dial
+	}
+	if file.Dial {
+		net = net.Undialled()
+	}
 	if s.opt.KeepPrecision {
 		s.opt.Lower.Precision, s.opt.Lower.IO = file.Precision, file.IO
 	}
@@ -251,6 +257,9 @@ func relower(s *State) error {
 // lower writes the network as a model. In the place of a source it carries on
 // what the source says about itself.
 func lower(s *State) error {
+	if s.opt.Lower.Dial {
+		s.Network = s.Network.Dialled()
+	}
 	m, choice, err := codegen.Lower(s.Network, s.opt.Lower)
 	if err != nil {
 		return err

@@ -89,9 +89,9 @@ type Convert struct {
 	Cells *afblock.CellPattern
 
 	Lower codegen.Options
-	// KeepMasks and KeepSampling have an AFNet's own output of masks and input
-	// of noise, whatever Lower says.
-	KeepMasks, KeepSampling bool
+	// KeepMasks, KeepSampling and KeepDial have an AFNet's own output of masks and
+	// inputs of noise and of a margin, whatever Lower says.
+	KeepMasks, KeepSampling, KeepDial bool
 	// KeepPrecision has an AFNet's own precision, whatever Lower says.
 	KeepPrecision bool
 }

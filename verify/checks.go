@@ -19,6 +19,7 @@ var checks = []check{
 	{"reference", "equals its own mask lowering", (*prover).checkReference},
 	{"interpreter", "equals the network's definition in float64", (*prover).checkInterpreter},
 	{"compiler", "so do networks like it with other weights, sizes and frames", (*prover).checkCompiler},
+	{"dial", "at other margins too, from no frame to every frame", (*prover).checkDial},
 	{"masks", "chooses the frames the mask lowering chooses", (*prover).checkMasks},
 	{"none", "no frame selected", (*prover).checkNone},
 	{"one", "one frame selected", (*prover).checkOne},

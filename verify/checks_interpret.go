@@ -60,11 +60,16 @@ func (p *prover) checkCompiler() (Check, error) {
 				if n == 1 && f.choose != nil {
 					continue
 				}
-				c, err := q.interpret("compiler", trial{
+				t := trial{
 					name:  fmt.Sprintf("%s, %s, batch %d: ", v, f.name, n),
 					clips: vividClips(v.Seed, n, q.frames, q.channels, v.Size),
 					force: f.choose, cells: f.cells,
-				})
+				}
+				if q.s.Dial && f.choose == nil {
+					margin := float32(0.3 * float64(n-2)) // either way
+					t.margin = &margin
+				}
+				c, err := q.interpret("compiler", t)
 				if err != nil || c.Status == Fail {
 					return c, err
 				}
@@ -86,7 +91,7 @@ func (p *prover) proverOf(v interpret.Variant) (*prover, error) {
 	}
 	s := &Subject{
 		Model: made.Model, Path: v.String(), Lowering: p.s.Lowering, Frames: made.Network.Frames, Channels: p.channels,
-		Blocks: made.Blocks, Size: v.Size, Budget: made.Budget, Masks: made.Masks, Network: made.Network,
+		Blocks: made.Blocks, Size: v.Size, Budget: made.Budget, Masks: made.Masks, Dial: p.s.Dial, Network: made.Network,
 		Unit: p.s.Unit, Rounding: p.s.Rounding,
 	}
 	return &prover{
@@ -161,6 +166,8 @@ type trial struct {
 	clips [][]float32
 	force [][]uint8 // nil: navigation chooses
 	cells [][]uint8 // [block][cell] with force, likewise
+
+	margin *float32 // given to the dial; nil: nothing is
 }
 
 // interpret runs the model and the network on clips and compares choices, the
@@ -272,11 +279,12 @@ func (p *prover) runTrial(m *graph.Model, t trial, values ...string) (*outcome, 
 	}
 	var fresh sessionCache
 	defer fresh.close()
-	s, err := fresh.open(m, p.unoptimised())
+	so, beside := dialled(p.unoptimised(), t.margin)
+	s, err := fresh.open(m, so)
 	if err != nil {
 		return nil, err
 	}
-	inputs, err := p.inputs(m, s, t.clips, nil)
+	inputs, err := p.inputs(m, s, t.clips, beside)
 	if err != nil {
 		return nil, err
 	}
@@ -330,6 +338,9 @@ func (b *beside) given(i int) interpret.Given {
 	g := interpret.Given{Budget: b.p.s.Budget}
 	if b.t.force != nil {
 		g.Force = bools(b.t.force)
+	}
+	if b.t.margin != nil {
+		g.Margin = float64(*b.t.margin)
 	}
 	if b.masks != nil {
 		g.Follow = bools(b.masks[i])

@@ -12,6 +12,7 @@
 //	checks_profile.go     checks of what ran where, how often, how long
 //	subject.go, layout.go the model to prove things about, and how it takes clips
 //	masks.go              choices of frames: read, written, forced
+//	dial.go               choices at other margins
 //	cells.go              choices inside the frames, likewise
 //	seal.go               digests of the weights as they were written
 //	onnxgo.go, onnxgo_cut.go   another decoder, given one graph at a time

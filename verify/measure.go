@@ -32,7 +32,8 @@ func Measure(ctx context.Context, s *Subject, opt Options) ([]Measured, error) {
 	}
 	defer p.sessions.close()
 	shown := p.shown(s.Model)
-	if _, err := p.run(s.Model, p.optimised(), p.clips); err != nil {
+	so, beside := dialled(p.optimised(), opt.Margin)
+	if _, err := p.runGiven(s.Model, so, p.clips, beside); err != nil {
 		return nil, err
 	}
 	var measured []Measured
@@ -45,11 +46,11 @@ func Measure(ctx context.Context, s *Subject, opt Options) ([]Measured, error) {
 			return nil, err
 		}
 		start := time.Now()
-		if _, err := p.run(s.Model, p.optimised(), batch); err != nil {
+		if _, err := p.runGiven(s.Model, so, batch, beside); err != nil {
 			return nil, err
 		}
 		each := time.Since(start) / time.Duration(len(batch))
-		o, err := p.run(shown, p.optimised(), batch)
+		o, err := p.runGiven(shown, so, batch, beside)
 		if err != nil {
 			return nil, err
 		}

@@ -24,6 +24,9 @@ type Options struct {
 	// Only and Skip name checks to run and not to run; Only nil: all.
 	Only, Skip []string
 
+	// Margin is given to the dial of a model that Measure runs; nil: nothing is.
+	Margin *float32
+
 	// Rounds are the timed rounds of the latency check; 0: 9.
 	Rounds int
 	// MinTop1 is the part of the clips, 0 to 1, on which the model must name
@@ -122,7 +125,7 @@ func Verify(ctx context.Context, s *Subject, opt Options) (*Report, error) {
 // ofNetwork names the checks that look at the network in a file: where none of
 // them ran, nothing was proved.
 var ofNetwork = []string{
-	"seal", "reference", "interpreter", "compiler", "masks", "none", "one", "all", "mixed", "cells", "tie", "skipping", "source", "identity", recordedCheck,
+	"seal", "reference", "interpreter", "compiler", "dial", "masks", "none", "one", "all", "mixed", "cells", "tie", "skipping", "source", "identity", recordedCheck,
 }
 
 // unproved says why nothing was proved of an AFNet, "" if something was.
@@ -407,11 +410,16 @@ func behind(a, b *graph.Tensor) (*graph.Tensor, error) {
 
 // runWhole runs a model on clips, all in one.
 func (p *prover) runWhole(m *graph.Model, so ort.SessionOptions, clips [][]float32) (*outcome, error) {
+	return p.runGiven(m, so, clips, nil)
+}
+
+// runGiven runs a model on clips, with inputs beside them by name.
+func (p *prover) runGiven(m *graph.Model, so ort.SessionOptions, clips [][]float32, beside map[string]*graph.Tensor) (*outcome, error) {
 	s, err := p.sessions.open(m, so)
 	if err != nil {
 		return nil, err
 	}
-	inputs, err := p.inputs(m, s, clips, nil)
+	inputs, err := p.inputs(m, s, clips, beside)
 	if err != nil {
 		return nil, err
 	}

@@ -60,6 +60,9 @@ type Subject struct {
 	// twin of it.
 	Identity func() (*graph.Model, error)
 
+	// Dial says that there is an input "margin", which moves every choice of frames.
+	Dial bool
+
 	Source       *graph.Model // the model the file was made from; nil: not given
 	SourceFrames int          // frames a clip of it has; 0: as its input says, or Frames
 	SourceLayout clips.Layout // as Layout

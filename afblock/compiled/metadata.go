@@ -55,6 +55,7 @@ type FileInfo struct {
 	Sampling Sampling `json:"sampling,omitempty"`
 	Budget   []int    `json:"budget,omitempty"` // of the lowering topk, by block or one for all
 	Masks    bool     `json:"masks,omitempty"`  // there is an output "masks"
+	Dial     bool     `json:"dial,omitempty"`   // there is an input "margin"
 
 	Precision Precision `json:"precision,omitempty"`    // that it computes in
 	IO        Precision `json:"io_precision,omitempty"` // of inputs and outputs

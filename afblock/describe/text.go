@@ -45,6 +45,9 @@ func (d *Description) WriteText(w io.Writer) error {
 	fact("head", "%d → %d classes, %s%s", d.Head.Features, d.Head.Classes, d.Head.Consensus, softmax)
 	if a := d.AF; a != nil {
 		fact("lowering", "%s, unselected frames: %s", cmp.Or(a.Lowering, "none"), a.Unselected)
+		if a.Dial {
+			fact("dial", "input \"margin\", added to the logits of selecting frames; 0 unless given")
+		}
 		if a.Precision == compiled.FP16 {
 			ports := "float32"
 			if a.IO == compiled.FP16 {

@@ -36,6 +36,7 @@ func (a *app) convertCommand() *cli.Command {
 			&cli.StringFlag{Name: "lowering", Usage: "how to write the focal branch, instead of --target's choice: " + afc.List(codegen.Lowerings)},
 			&cli.StringFlag{Name: "budget", Usage: "with --lowering topk: `FRAMES` each block computes, one number or one a block"},
 			&cli.StringFlag{Name: "sampling", Usage: "argmax, or gumbel to add a noise input (default: argmax)"},
+			&cli.StringFlag{Name: "dial", Usage: "yes or no: an input \"margin\" by which callers choose how many frames are computed (default: no)"},
 			&cli.StringFlag{Name: "outputs", Usage: "further outputs: masks"},
 			inputShapesFlag(),
 			jsonFlag(),
@@ -107,6 +108,9 @@ func convertOptions(c *cli.Context) (afc.ConvertOptions, error) {
 		return opt, err
 	}
 	if opt.Spatial, err = intList("spatial", c.String("spatial")); err != nil {
+		return opt, err
+	}
+	if opt.Dial, err = yes(c, "dial"); err != nil {
 		return opt, err
 	}
 	if c.IsSet("outputs") {

@@ -75,7 +75,7 @@ func TestEveryFlagCounts(t *testing.T) {
 		"lowering": try("--lowering", "mask"), "target": try("--target", "cuda"),
 		"budget": {[]string{"--lowering", "topk", "--budget", "1"}, []string{"--budget", "2"}},
 		"opset":  try("--opset", "17"), "precision": try("--precision", "fp16"), "io-precision": {[]string{"--precision", "fp16"}, []string{"--io-precision", "fp16"}},
-		"unselected": try("--unselected", "zero"), "sampling": try("--sampling", "gumbel"), "outputs": try("--outputs", "masks"),
+		"unselected": try("--unselected", "zero"), "sampling": try("--sampling", "gumbel"), "outputs": try("--outputs", "masks"), "dial": try("--dial", "yes"),
 		"weights-key":     try("--weights-key", "state_dict_ema"),
 		"spatial":         try("--spatial", "1"),
 		"spatial-pattern": {[]string{"--spatial", "1", "--spatial-pattern", "center:0"}, []string{"--spatial-pattern", "all"}},
@@ -277,7 +277,7 @@ func TestEveryRunFlagIsRead(t *testing.T) {
 	}{
 		{"verify", verify, func(c *cli.Context) (any, error) { return verifyOptions(c) },
 			[]flagPath{{"AFNet", []string{af}}, {"source and AFNet", []string{source, af}}, {"same", []string{"--same", source, source}}}},
-		{"flops measure", random, func(c *cli.Context) (any, error) { return measureOptions(c) }, []flagPath{{"AFNet", []string{af}}}},
+		{"flops measure", merged(random, map[string]flagTry{"margins": try("--margins", "0.5")}), func(c *cli.Context) (any, error) { return measureOptions(c) }, []flagPath{{"AFNet", []string{af}}}},
 		{"fit", fitted, func(c *cli.Context) (any, error) { return fitOptions(c) },
 			[]flagPath{{"clips", append([]string{source, "-o", "y.onnx"}, input...)}, {"videos", append([]string{source, "-o", "y.onnx"}, videos...)}}},
 		{"tune", learned, func(c *cli.Context) (any, error) { return tuneOptions(c) },

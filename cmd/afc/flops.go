@@ -47,8 +47,9 @@ func (a *app) flopsCommand() *cli.Command {
 				Name:      "measure",
 				Usage:     "run clips through an AFNet and count what it really selected",
 				UsageText: "afc flops measure AF.onnx [flags]",
-				Flags:     runFlags(),
-				Action:    func(c *cli.Context) error { return guarded(a, c, measureOptions, a.flopsMeasure) },
+				Flags: append(runFlags(),
+					&cli.StringFlag{Name: "margins", Usage: "of an AFNet with a dial: what to give it, as in -0.25,0.25 (default: a half and a quarter either way)"}),
+				Action: func(c *cli.Context) error { return guarded(a, c, measureOptions, a.flopsMeasure) },
 			},
 		},
 	}

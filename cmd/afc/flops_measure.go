@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -25,8 +27,27 @@ func measureOptions(c *cli.Context) (opt afc.MeasureOptions, err error) {
 	if opt.Clips, err = clipOptions(c); err != nil {
 		return opt, err
 	}
+	if opt.Margins, err = margins(c.String("margins")); err != nil {
+		return opt, err
+	}
 	opt.Run, err = runtimeOptions(c)
 	return opt, err
+}
+
+// margins reads turns of a dial.
+func margins(spec string) ([]float64, error) {
+	var list []float64
+	if spec == "" {
+		return nil, nil
+	}
+	for s := range strings.SplitSeq(spec, ",") {
+		m, err := strconv.ParseFloat(strings.TrimSpace(s), 32)
+		if err != nil || math.IsNaN(m) || math.IsInf(m, 0) {
+			return nil, usagef("--margins %s: expected numbers, such as -0.25,0.25", spec)
+		}
+		list = append(list, m)
+	}
+	return list, nil
 }
 
 func (a *app) flopsMeasure(c *cli.Context, opt afc.MeasureOptions) error {
@@ -42,6 +63,19 @@ func (a *app) flopsMeasure(c *cli.Context, opt afc.MeasureOptions) error {
 		return a.writeJSON(r)
 	}
 	return printMeasured(a.stdout, r)
+}
+
+// printDial writes what other margins take.
+func printDial(w io.Writer, points []afc.DialPoint, u unit) error {
+	if points == nil {
+		return nil
+	}
+	t := table.New("margin", "frames selected", "computed", u.letter+"MACs a clip", "milliseconds")
+	for _, p := range points {
+		t.Add(fmt.Sprintf("%+g", p.Margin), fmt.Sprintf("%.1f %%", 100*p.Selected), fmt.Sprintf("%.1f %%", 100*p.Executed), u.text(1e9*p.ExecutedGMACs), fmt.Sprintf("%.2f", p.Millis))
+	}
+	terminal.Sayf(w, "\nby what the dial is given, the input %q:\n", blocks.Margin)
+	return t.Write(w, "  ")
 }
 
 // printMeasured writes the report for people.
@@ -65,6 +99,9 @@ func printMeasured(w io.Writer, r *afc.MeasureReport) error {
 	count("authors' count, "+u.power, r.Author)
 	t.Add("milliseconds a clip", fmt.Sprintf("%.2f", r.Millis.Mean), fmt.Sprintf("%.2f", r.Millis.Min), fmt.Sprintf("%.2f", r.Millis.Max))
 	if err := t.Write(w, "  "); err != nil {
+		return err
+	}
+	if err := printDial(w, r.Dial, u); err != nil {
 		return err
 	}
 	terminal.Sayf(w, "\nclips by %sMACs (every frame selected: %s)\n", u.letter, u.text(1e9*r.All))

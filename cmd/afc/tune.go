@@ -35,7 +35,7 @@ func (a *app) tuneCommand() *cli.Command {
 			&cli.Float64Flag{Name: "label-weight", Usage: "weight of the cross-entropy with the clips' labels (default: 0, or 1 with --distill 0)"},
 			&cli.StringFlag{Name: "train", Usage: "what learns: all, body (all but the stem), or some of " + afc.List(train.Groups) + " (default: body, or all with labels)"},
 			&cli.Float64Flag{Name: "rt", Usage: "part of the frames that navigation learns to choose, `R` (default: the schedule stays)"},
-			&cli.StringFlag{Name: "budgets", Usage: "parts of the frames that one set of weights is to serve, as in 0.25,0.5,1"},
+			&cli.StringFlag{Name: "budgets", Usage: "parts of the frames that one set of weights is to serve, as in 0.25,0.5,1; TUNED.onnx gets a dial (convert --dial)"},
 			&cli.Float64Flag{Name: "lambda", Usage: "with --rt: weight of the ratio's loss (default: 0.5)"},
 			&cli.IntFlag{Name: "epochs", Usage: "times that every clip is seen (default: 10, or 55 with labels)"},
 			&cli.IntFlag{Name: "batch", Usage: "clips a step (default: 16, or 32 with labels)"},

@@ -94,6 +94,13 @@ func newSession(m *graph.Model, src modelSource, opt SessionOptions) (*Session, 
 	for _, v := range m.DataInputs() {
 		src.inputs = append(src.inputs, IO{v.Name(), v.Type})
 	}
+	for _, name := range opt.Given {
+		v := m.Graph.Value(name)
+		if v == nil || !v.IsInput() || v.Initializer() == nil {
+			return nil, &RunError{src.name, "load", fmt.Sprintf("the model has no input %q with a default", name)}
+		}
+		src.inputs = append(src.inputs, IO{v.Name(), v.Type})
+	}
 	for _, v := range m.Graph.Outputs() {
 		src.outputs = append(src.outputs, IO{v.Name(), v.Type})
 	}

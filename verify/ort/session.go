@@ -30,6 +30,10 @@ type SessionOptions struct {
 	// Outputs are the outputs to compute, in order; nil: all.
 	Outputs []string
 
+	// Given are inputs that have a value by default and that runs give all the same,
+	// behind the others.
+	Given []string
+
 	// ProfilePrefix turns profiling on; the trace is written to
 	// PREFIX_TIME.json when the session closes. Use Session.EndProfile.
 	ProfilePrefix string

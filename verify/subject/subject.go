@@ -25,7 +25,7 @@ func Of(m *graph.Model) (*verify.Subject, *afblock.Network, error) {
 		return nil, nil, err
 	}
 	s := &verify.Subject{
-		Model: m, Path: m.Path, Lowering: file.Lowering, Budget: file.Budget, Masks: file.Masks,
+		Model: m, Path: m.Path, Lowering: file.Lowering, Budget: file.Budget, Masks: file.Masks, Dial: file.Dial,
 		Frames: net.Frames, Channels: net.Stem.Conv.In(), Layout: clips.LayoutFrom(net.Shell.Clip().Layout.Axes()), Size: net.Size, Blocks: compiled.FocalBlocks(net), Stages: stagesOf(net),
 		FineTune: net.FineTune, Probabilities: net.Head.Softmax,
 		Network: interpreted, TrunkIn: file.TrunkIn, TrunkOut: file.TrunkOut, Origin: originOf(net),

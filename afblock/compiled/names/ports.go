@@ -8,6 +8,7 @@ const (
 	MasksIn = "masks_in"     // input of that form, in place of navigation
 	Dropped = "dropped"      // output: frames selected beyond a budget, float32 [N, blocks]
 	Noise   = "gumbel_noise" // input: noise on the logits, float32 [N, blocks, T, 2]
+	Margin  = "margin"       // input: the dial, added to every logit of selecting a frame, float32 [], 0 unless given
 )
 
 // Cells is the output that shows what the i-th focal block chooses inside the
