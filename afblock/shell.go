@@ -107,7 +107,9 @@ func (net *Network) sizeOf(counts string) int {
 
 // StandardShell is the shell of a network that was not read from a model: the
 // input "video" [N, T, C, H, W], viewed as frames, and the output "logits".
-type StandardShell struct{}
+type StandardShell struct {
+	OneClip bool // N is 1; otherwise any number of clips goes
+}
 
 // Names of the standard input and output.
 const (
@@ -122,7 +124,7 @@ func (StandardShell) Model() *graph.Model { return nil }
 func (StandardShell) Clip() Clip { return Clip{Layout: LayoutSegments} }
 
 // Prefix makes the input and folds the clips' frames into the batch axis.
-func (StandardShell) Prefix(g *graph.Graph, net *Network) (*graph.Value, error) {
+func (s StandardShell) Prefix(g *graph.Graph, net *Network) (*graph.Value, error) {
 	if net.Frames <= 0 {
 		return nil, fmt.Errorf("network has %d frames a clip; it needs at least 1", net.Frames)
 	}
@@ -131,7 +133,11 @@ func (StandardShell) Prefix(g *graph.Graph, net *Network) (*graph.Value, error) 
 	if net.Size[0] > 0 && net.Size[1] > 0 {
 		h, w = graph.D(int64(net.Size[0])), graph.D(int64(net.Size[1]))
 	}
-	shape := graph.Shape{graph.Sym("batch"), graph.D(int64(net.Frames)), graph.D(channels), h, w}
+	batch := graph.Sym("batch")
+	if s.OneClip {
+		batch = graph.D(1)
+	}
+	shape := graph.Shape{batch, graph.D(int64(net.Frames)), graph.D(channels), h, w}
 	video := g.AddInput(DefaultInput, graph.TensorType(graph.Float32, shape))
 
 	var target *graph.Value
@@ -145,8 +151,11 @@ func (StandardShell) Prefix(g *graph.Graph, net *Network) (*graph.Value, error) 
 		target = g.NewNode("Concat", "afc.frames_shape", []*graph.Value{
 			g.NewInitializer("afc.any", graph.Vec(-1)), image}, 1, graph.Int("axis", 0)).Output(0)
 	}
-	frames := g.NewNode("Reshape", "afc.frames", []*graph.Value{video, target}, 1)
-	return frames.Output(0), nil
+	frames := g.NewNode("Reshape", "afc.frames", []*graph.Value{video, target}, 1).Output(0)
+	if s.OneClip {
+		frames.Type = graph.TensorType(graph.Float32, graph.Shape{graph.D(int64(net.Frames)), graph.D(channels), h, w})
+	}
+	return frames, nil
 }
 
 // Suffix makes the standard head and the output.

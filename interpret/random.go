@@ -17,6 +17,8 @@ type Variant struct {
 	Seed   uint64
 	Frames int    // T; 0: the network's
 	Size   [2]int // H, W that the network is written for
+	// OneClip takes one clip at a time.
+	OneClip bool
 	// Otherwise answers frames that are not selected in the way that the network
 	// does not: nothing in place of F(0), or F(0) in place of nothing.
 	Otherwise bool
@@ -27,6 +29,9 @@ func (v Variant) String() string {
 	s := fmt.Sprintf("random weights, %d×%d", v.Size[0], v.Size[1])
 	if v.Frames > 0 {
 		s += fmt.Sprintf(", %d frames", v.Frames)
+	}
+	if v.OneClip {
+		s += ", one clip at a time"
 	}
 	if v.Otherwise {
 		s += ", skipped frames answered otherwise"
@@ -44,7 +49,7 @@ func Randomised(net *afblock.Network, v Variant) *afblock.Network {
 	if v.Frames > 0 {
 		out.Frames = v.Frames
 	}
-	out.Size, out.Shell = v.Size, afblock.StandardShell{}
+	out.Size, out.Shell = v.Size, afblock.StandardShell{OneClip: v.OneClip}
 	if v.Otherwise {
 		out.Unselected = map[afblock.Unselected]afblock.Unselected{
 			afblock.UnselectedBias: afblock.UnselectedZero, afblock.UnselectedZero: afblock.UnselectedBias,

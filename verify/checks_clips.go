@@ -91,11 +91,7 @@ var wantRows = []string{"Scan", "TopK"}
 
 // checkEmpty runs the model on a batch of no clips.
 func (p *prover) checkEmpty() (Check, error) {
-	in, err := p.clipsInput(p.s.Model, p.sample())
-	if err != nil {
-		return Check{}, err
-	}
-	if n := in.Batch(); n > 0 {
+	if n := p.input.Batch(); n > 0 {
 		return Check{}, &InapplicableError{fmt.Sprintf("the model takes batches of %d only", n)}
 	}
 	for n := range p.s.Model.Graph.AllNodes() {
@@ -171,13 +167,9 @@ func (p *prover) checkBatch() (Check, error) {
 		return Check{}, err
 	}
 	worst := Check{Status: Pass}
-	in, err := p.clipsInput(p.s.Model, p.frames)
-	if err != nil {
-		return Check{}, err
-	}
 	for i, clip := range p.clips {
 		// A batch that is fixed is filled with the one clip.
-		n := int(max(in.Batch(), 1))
+		n := int(max(p.input.Batch(), 1))
 		alone, err := p.run(p.s.Model, p.optimised(), slices.Repeat([][]float32{clip}, n))
 		if err != nil {
 			return Check{}, err

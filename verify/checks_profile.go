@@ -125,7 +125,7 @@ func (p *prover) checkSkipping() (Check, error) {
 		c.Limit = "rows = budget"
 	}
 	spare := int64(0) // where sizes are open, F(0) is computed along, from a frame of zeros
-	if in, err := p.clipsInput(p.s.Model, p.frames); err == nil && (in.Size("H") == 0 || in.Size("W") == 0) {
+	if p.input.Size("H") == 0 || p.input.Size("W") == 0 {
 		spare = 1
 		c.Limit += " and one of zeros"
 	}

@@ -242,11 +242,7 @@ func (p *prover) checkNone() (Check, error) {
 
 // checkOne lets every block compute a single frame of a single clip.
 func (p *prover) checkOne() (Check, error) {
-	in, err := p.clipsInput(p.s.Model, p.frames)
-	if err != nil {
-		return Check{}, err
-	}
-	return p.checkForced("one", p.clips[:max(1, int(in.Batch()))], p.pattern(func(block, frame int) bool { return frame == block%p.frames }), false)
+	return p.checkForced("one", p.clips[:max(1, int(p.input.Batch()))], p.pattern(func(block, frame int) bool { return frame == block%p.frames }), false)
 }
 
 func (p *prover) checkAll() (Check, error) {

@@ -151,6 +151,7 @@ type prover struct {
 	s         *Subject
 	opt       Options
 	r         *Report
+	input     clips.Input   // of the model
 	frames    int           // a clip of the model has
 	crops     int           // clips that the trunk gets of one sample of the model's input, 1 but for ten-crop and the like
 	perSample int           // frames that one sample holds: of all crops, used or not
@@ -212,6 +213,7 @@ func newProver(ctx context.Context, s *Subject, opt Options) (*prover, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.input = in
 	n := in.Batch()
 	if n == 0 {
 		if n = int64(opt.Batch); n == 0 {

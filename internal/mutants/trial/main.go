@@ -50,11 +50,14 @@ func cases() []trialCase {
 	whole := tsm
 	whole.ShiftBlock, whole.Blocks = true, []int{2, 2, 1}
 	tsn := testmodels.Spec{Blocks: []int{2, 2, 1}, Basic: true, Width: 8, Frames: 3, Size: 33, Classes: 5, Seed: 6}
+	large := tsm
+	large.Size, large.Frames, large.Blocks = 160, 3, []int{3, 2, 1, 1}
 	bottleneck := testmodels.Spec{Blocks: []int{2, 2, 2}, Width: 8, Frames: 3, Size: 48, Classes: 5, Seed: 7}
 	af := testmodels.AFSpec{Blocks: []int{3, 2, 1}, Width: 8, Frames: 4, Classes: 5, Dense: true, Seed: 3}
 	return []trialCase{
 		{name: "TSM, gather", source: &tsm, opt: codegen.Options{Lowering: codegen.Gather, MasksOutput: true}},
 		{name: "TSM, branch", source: &tsm, opt: codegen.Options{Lowering: codegen.Branch}},
+		{name: "TSM of large frames, one clip, branch", source: &large, opt: codegen.Options{Lowering: codegen.Branch}},
 		{name: "TSN of basic blocks, branch", source: &tsn, opt: codegen.Options{Lowering: codegen.Branch}},
 		{name: "TSN with the source's strides, branch", source: &bottleneck, how: afblock.RewriteOptions{Groups: 1, StrideAt: afblock.StrideSource},
 			opt: codegen.Options{Lowering: codegen.Branch}},
