@@ -18,6 +18,7 @@ type AFSpec struct {
 	Groups  int // groups of the focal convolutions; 2
 	Classes int // 400
 	Dense   bool
+	Cells   bool   // navigation chooses cells inside the frames
 	Prefix  string // before backbone keys; "module.base_model."
 	FC      string // the linear layer's key; "module.new_fc"
 	Seed    uint64
@@ -126,6 +127,11 @@ func (c *checkpoint) navigation(name string, channels int, st stat) {
 	}
 	c.put(c.Prefix+name+".conv_gs.weight", graph.Float32s(dims(t, per, 1, 1), around(r, t*per, 0, 1)...))
 	c.put(c.Prefix+name+".conv_gs.bias", vector(around(r, t, 0, 0.3)))
+	if c.Cells {
+		c.conv(name+".conv_spatial", name+".bn_spatial", st, convShape{in: channels, out: channels, kernel: 3, groups: 1}, 1)
+		c.put(c.Prefix+name+".conv_sgs.weight", graph.Float32s(dims(2, channels, 1, 1), filter(r, 2, channels)...))
+		c.put(c.Prefix+name+".conv_sgs.bias", vector(around(r, 2, 0, 0.3)))
+	}
 }
 
 // block adds a residual block and returns what stands before its last ReLU.

@@ -2,5 +2,6 @@
 // exits with 0 where verification finds nothing wrong, with 1 where a row fails,
 // which it names, and with 2 where a network does not compile.
 //
-//	main.go   the networks and their verification
+//	main.go    compiling and verification
+//	cases.go   the networks
 package main

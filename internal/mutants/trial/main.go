@@ -7,12 +7,10 @@ import (
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/checkpoint"
-	"github.com/afc-project/afc/afblock/compiled"
 	"github.com/afc-project/afc/afblock/recognize"
 	"github.com/afc-project/afc/afblock/weights"
 	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/codegen"
-	"github.com/afc-project/afc/testmodels"
 	"github.com/afc-project/afc/verify"
 	"github.com/afc-project/afc/verify/subject"
 )
@@ -32,38 +30,6 @@ func main() {
 			fmt.Printf("%s: %s\n", c.name, failed)
 			os.Exit(1)
 		}
-	}
-}
-
-// trialCase is a network to compile: a source to convert, or a checkpoint.
-type trialCase struct {
-	name   string
-	source *testmodels.Spec
-	how    afblock.RewriteOptions // of the source
-	af     *testmodels.AFSpec
-	shift  int // channels over fold, of a checkpoint
-	opt    codegen.Options
-}
-
-func cases() []trialCase {
-	tsm := testmodels.Spec{Blocks: []int{3, 2, 1}, Width: 8, Frames: 4, Size: 48, Classes: 5, Shift: testmodels.ShiftConcat, Seed: 5}
-	whole := tsm
-	whole.ShiftBlock, whole.Blocks = true, []int{2, 2, 1}
-	tsn := testmodels.Spec{Blocks: []int{2, 2, 1}, Basic: true, Width: 8, Frames: 3, Size: 33, Classes: 5, Seed: 6}
-	large := tsm
-	large.Size, large.Frames, large.Blocks = 160, 3, []int{3, 2, 1, 1}
-	bottleneck := testmodels.Spec{Blocks: []int{2, 2, 2}, Width: 8, Frames: 3, Size: 48, Classes: 5, Seed: 7}
-	af := testmodels.AFSpec{Blocks: []int{3, 2, 1}, Width: 8, Frames: 4, Classes: 5, Dense: true, Seed: 3}
-	return []trialCase{
-		{name: "TSM, gather", source: &tsm, opt: codegen.Options{Lowering: codegen.Gather, MasksOutput: true}},
-		{name: "TSM, branch", source: &tsm, opt: codegen.Options{Lowering: codegen.Branch}},
-		{name: "TSM of large frames, one clip, branch", source: &large, opt: codegen.Options{Lowering: codegen.Branch}},
-		{name: "TSN of basic blocks, branch", source: &tsn, opt: codegen.Options{Lowering: codegen.Branch}},
-		{name: "TSN with the source's strides, branch", source: &bottleneck, how: afblock.RewriteOptions{Groups: 1, StrideAt: afblock.StrideSource},
-			opt: codegen.Options{Lowering: codegen.Branch}},
-		{name: "TSM with a shift of whole blocks, mask", source: &whole, opt: codegen.Options{Lowering: codegen.Mask}},
-		{name: "checkpoint, topk", af: &af, opt: codegen.Options{Lowering: codegen.TopK, Budget: []int{2}, MasksOutput: true}},
-		{name: "checkpoint with shift, branch with noise", af: &af, shift: 8, opt: codegen.Options{Lowering: codegen.Branch, Sampling: compiled.Gumbel}},
 	}
 }
 
@@ -88,7 +54,14 @@ func (c trialCase) verify() (failed string, err error) {
 }
 
 func (c trialCase) subject() (*verify.Subject, error) {
-	if c.af != nil {
+	switch {
+	case c.mobile:
+		net, err := mobile(afblock.Size{48, 40})
+		if err != nil {
+			return nil, err
+		}
+		return c.compiled(net)
+	case c.af != nil:
 		return c.ofCheckpoint()
 	}
 	source := c.source.Build()
@@ -100,6 +73,15 @@ func (c trialCase) subject() (*verify.Subject, error) {
 	net, err := afblock.Rewrite(plain, c.how)
 	if err != nil {
 		return nil, err
+	}
+	if c.cells != nil {
+		middle, err := afblock.ParseCellPattern("center:0.25")
+		if err != nil {
+			return nil, err
+		}
+		if net, err = net.FixCells(c.cells, middle); err != nil {
+			return nil, err
+		}
 	}
 	s, err := c.compiled(net)
 	if err != nil {
@@ -113,7 +95,8 @@ func (c trialCase) ofCheckpoint() (*verify.Subject, error) {
 	for _, e := range c.af.Checkpoint() {
 		sd.Set(e.Key, e.Tensor)
 	}
-	net, err := weights.FromStateDict(sd, weights.Options{Frames: c.af.Frames, Size: [2]int{48, 48}, ShiftDiv: c.shift})
+	c.with.Frames = c.af.Frames
+	net, err := weights.FromStateDict(sd, c.with)
 	if err != nil {
 		return nil, err
 	}
