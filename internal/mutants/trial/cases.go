@@ -15,14 +15,15 @@ import (
 
 // trialCase is a network to compile: a source to convert, or a checkpoint.
 type trialCase struct {
-	name   string
-	source *testmodels.Spec
-	how    afblock.RewriteOptions // of the source
-	cells  []int                  // a side, of the source's modules, in the middle of each frame
-	af     *testmodels.AFSpec
-	with   weights.Options // of the checkpoint
-	mobile bool            // an AF-MobileNetV3 of random weights
-	opt    codegen.Options
+	name     string
+	source   *testmodels.Spec
+	optimize bool                   // the source, and hold it to itself
+	how      afblock.RewriteOptions // of the source
+	cells    []int                  // a side, of the source's modules, in the middle of each frame
+	af       *testmodels.AFSpec
+	with     weights.Options // of the checkpoint
+	mobile   bool            // an AF-MobileNetV3 of random weights
+	opt      codegen.Options
 }
 
 // cases are ordered so that those that find most come first: a fault ends the
@@ -42,6 +43,8 @@ func cases() []trialCase {
 	af := testmodels.AFSpec{Blocks: []int{3, 2, 1}, Width: 8, Frames: 4, Classes: 5, Dense: true, Seed: 3}
 	celled := af
 	celled.Cells, celled.Frames = true, 2
+	merged, other := tsm, nonLocal(tsm)
+	merged.BN, merged.Dynamic, merged.Shift = testmodels.BNKept, true, testmodels.ShiftPad
 	branch, gather := codegen.Options{Lowering: codegen.Branch}, codegen.Options{Lowering: codegen.Gather, MasksOutput: true}
 	square := afblock.Size{48, 48}
 	return []trialCase{
@@ -53,6 +56,13 @@ func cases() []trialCase {
 		{name: "checkpoint with Paddle's shift, gather", af: &af, with: weights.Options{Size: square, ShiftDiv: 4, PastFirst: true}, opt: gather},
 		{name: "checkpoint with shift of any size, gather", af: &af, with: weights.Options{ShiftDiv: 8}, opt: gather},
 		{name: "TSN with the source's strides, branch", source: &bottleneck, how: afblock.RewriteOptions{Groups: 1, StrideAt: afblock.StrideSource}, opt: branch},
+		{name: "TSM, mask", source: &tsm, opt: codegen.Options{Lowering: codegen.Mask}},
+		{name: "TSM, branch for OpenVINO", source: &tsm, opt: codegen.Options{Lowering: codegen.Branch, Target: codegen.OpenVINO}},
+		{name: "TSM, optimized", source: &tsm, optimize: true},
+		{name: "TSM of any number of clips, optimized", source: &merged, optimize: true},
+		{name: "TSM of large frames, optimized", source: &large, optimize: true},
+		{name: "TSN of basic blocks, optimized", source: &tsn, optimize: true},
+		{name: "a trunk with attention, optimized", source: &other, optimize: true},
 		{name: "TSM with a shift of whole blocks, mask", source: &whole, opt: codegen.Options{Lowering: codegen.Mask}},
 		{name: "TSM with fixed cells, gather", source: &wide, cells: []int{4, 2}, opt: gather},
 		{name: "checkpoint with cells, gather", af: &celled, with: weights.Options{Size: afblock.Size{64, 64}, ShiftDiv: 8, Grid: []int{3, 2}}, opt: gather},
@@ -62,6 +72,19 @@ func cases() []trialCase {
 		{name: "AF-MobileNetV3, branch", mobile: true, opt: branch},
 		{name: "AF-MobileNetV3, gather", mobile: true, opt: gather},
 	}
+}
+
+// nonLocal has self-attention between its stages, so that it is no ResNet whose
+// stream of channels is split, but one whose shifts are written anew.
+func nonLocal(s testmodels.Spec) testmodels.Spec {
+	for _, m := range testmodels.NearMisses() {
+		if m.Name == "non-local" {
+			m.Spec.Depth, m.Spec.Blocks, m.Spec.Width, m.Spec.Frames, m.Spec.Size = 0, s.Blocks, s.Width, s.Frames, s.Size
+			m.Spec.Classes, m.Spec.Shift, m.Spec.Seed, m.Spec.Opset = s.Classes, testmodels.ShiftScatter, s.Seed, 13
+			return m.Spec
+		}
+	}
+	panic("BUG: no near-miss non-local")
 }
 
 // mobile is an AF-MobileNetV3 with random weights.
