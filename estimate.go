@@ -433,7 +433,7 @@ func (e *estimate) operators(r *CostReport, m *graph.Model, net *afblock.Network
 		return &graph.Error{File: e.Model, Reason: report.String()}
 	}
 	if net != nil && len(net.Navigation()) > 0 {
-		opt = codegen.AllSelected(m, net)
+		opt = codegen.EveryFrame(m, net)
 		r.Note = "every block selects every frame"
 	}
 	sums := map[string]*OperatorCost{}

@@ -43,7 +43,7 @@ func pathOf(in passes.Input) path {
 		p.model = sourceModel
 	}
 	if sd := in.Weights; sd != nil {
-		p.weights, p.exported = plainWeights, sd.Structure != ""
+		p.weights, p.exported = plainWeights, sd.Skeleton != ""
 		for _, key := range sd.Names() {
 			if strings.Contains(key, ".refine_module.") || strings.HasPrefix(key, "refine_module.") {
 				p.weights = afWeights

@@ -6,11 +6,11 @@ import (
 	"github.com/afc-project/afc/graph"
 )
 
-// AllFocal returns the network with every frame selected and its gates fully on
+// Identity returns the network with every frame selected and its gates fully on
 // the focal side. With transplanted weights, dense focal convolutions and
 // strides at the source's places it then computes exactly what its source
 // computes; where that cannot be, the error says why.
-func (net *Network) AllFocal() (*Network, error) {
+func (net *Network) Identity() (*Network, error) {
 	out := net.Clone()
 	for i, n := range out.Navigation() {
 		if n.Fixed == nil {
@@ -34,12 +34,12 @@ func (net *Network) AllFocal() (*Network, error) {
 	return out, nil
 }
 
-// DenseTwin returns an AFNet that computes what src computes, made of src anew
+// IdentityFrom returns an AFNet that computes what src computes, made of src anew
 // (dense focal convolutions, strides at the source's places, every frame
 // selected, the gates open), with as much of net as fits in: its shell, head and
 // stem, and the blocks that no rewrite changes. Net, made of src with other
 // options, is then held to src by more than shapes.
-func (net *Network) DenseTwin(src *Network) (*Network, error) {
+func (net *Network) IdentityFrom(src *Network) (*Network, error) {
 	twin, err := Rewrite(src, RewriteOptions{
 		Frames: net.Frames, Groups: 1, StrideAt: StrideSource, Navigation: Pattern{1}, Unselected: net.Unselected, GateOpen: true,
 	})

@@ -221,9 +221,9 @@ func (l *Linear) respond(*image) (*image, error)     { return nil, errNoResponse
 
 var errNoResponse = fmt.Errorf("a layer that no block's main path has")
 
-// affine returns what happens to a convolution's sum, per output channel:
+// normAsAffine returns what happens to a convolution's sum, per output channel:
 // bias and batch norm as sum·scale + shift.
-func (c *Conv) affine() (scale, shift []float64, err error) {
+func (c *Conv) normAsAffine() (scale, shift []float64, err error) {
 	scale, shift = make([]float64, c.Out()), make([]float64, c.Out())
 	for i := range scale {
 		scale[i] = 1

@@ -144,7 +144,7 @@ func (c *Conv) respond(m *image) (*image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Key, err)
 	}
-	scale, shift, err := c.affine()
+	scale, shift, err := c.normAsAffine()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Key, err)
 	}

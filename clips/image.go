@@ -37,7 +37,7 @@ func decodeImage(raw []byte) (image.Image, error) {
 		return nil, err
 	}
 	need := int64(config.Width+15) * int64(config.Height+15) * pixelBytes(raw, format, config.ColorModel)
-	if err := limits.NewBudget(int64(len(raw))).Take(need); err != nil {
+	if err := limits.NewAllowance(int64(len(raw))).Take(need); err != nil {
 		return nil, fmt.Errorf("an image of %d×%d pixels in %d bytes %w", config.Width, config.Height, len(raw), err)
 	}
 	img, _, err := image.Decode(bytes.NewReader(raw))

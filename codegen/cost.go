@@ -60,9 +60,9 @@ func ExecutedCost(net *afblock.Network, opt Options, ratios []float64) (op.Cost,
 	return sum, nil
 }
 
-// AllSelected says what the sizes and branches of a lowered model are when
+// EveryFrame says what the sizes and branches of a lowered model are when
 // every block selects every frame of one clip.
-func AllSelected(m *graph.Model, net *afblock.Network) op.CostOptions {
+func EveryFrame(m *graph.Model, net *afblock.Network) op.CostOptions {
 	return selecting(m.Graph, net.Frames, compiled.FocalBlocks(net))
 }
 

@@ -94,7 +94,7 @@ func Lower(net *afblock.Network, opt Options) (*graph.Model, Choice, error) {
 		v := l.node("Concat", names.Dropped, l.nav.drops, graph.Int("axis", 1))
 		l.output(v, names.Dropped, graph.TensorType(graph.Float32, graph.Shape{graph.Sym("batch"), graph.D(int64(n))}))
 	}
-	l.describe(in, out)
+	l.addMetadata(in, out)
 	if opt.Lowering == Gather || opt.Lowering == Branch {
 		for _, note := range cellNotes(net) {
 			choice.Reason += "; " + note
@@ -121,8 +121,8 @@ func (l *lowerer) network() (trunkIn, trunkOut *graph.Value, err error) {
 	return frames, out.v, l.net.Shell.Suffix(l.g, out.v, l.net)
 }
 
-// describe adds the metadata that ReadModel needs to the source's own.
-func (l *lowerer) describe(trunkIn, trunkOut *graph.Value) {
+// addMetadata adds the metadata that ReadModel needs to the source's own.
+func (l *lowerer) addMetadata(trunkIn, trunkOut *graph.Value) {
 	info := compiled.FileInfo{Lowering: string(l.opt.Lowering), Budget: l.opt.Budget, Sampling: l.opt.Sampling, Masks: l.opt.MasksOutput, Dial: l.opt.Dial, Precision: l.opt.Precision, IO: l.opt.IO}
 	if source := l.net.Shell.Model(); source != nil {
 		l.model.Metadata = slices.Clone(source.Metadata)

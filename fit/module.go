@@ -22,7 +22,7 @@ func (e *engine) module(i int, h *stream, name string, first int) (*stream, stri
 	}
 	defer func() { w.ample.stream.close(); w.focal.stream.close() }()
 	if m.Ample[0].Residual.Conv != nil {
-		if err := w.choose(); err != nil {
+		if err := w.pickChannels(); err != nil {
 			return nil, "", err
 		}
 	}
@@ -63,9 +63,9 @@ type moduleFit struct {
 	mixTarget *target // the source's sum, where the branches are mixed
 }
 
-// choose picks the channels of the source's stream that the ample branch's
+// pickChannels picks the channels of the source's stream that the ample branch's
 // stands for.
-func (w *moduleFit) choose() error {
+func (w *moduleFit) pickChannels() error {
 	last := w.src[len(w.src)-2]
 	var t *target
 	err := w.run.each(w.source, []feed{{name: w.aheadName, stream: w.ahead}}, []string{names.Sum(last.Key)}, w.run.all(), func(v []maps) error {

@@ -237,7 +237,7 @@ func (e *engine) writeState(dir string, at place) error {
 	}
 	raw, err := json.MarshalIndent(state{
 		Schema: stateSchema, Digest: e.states.digest, Stages: at.stages, Layers: e.layers,
-		Ahead: e.ahead.describe(e.aheadName), Student: at.stream.describe(at.name),
+		Ahead: e.ahead.record(e.aheadName), Student: at.stream.record(at.name),
 	}, "", "  ")
 	if err != nil {
 		return err
@@ -324,4 +324,4 @@ func (s *stream) save(w io.Writer) error {
 	return err
 }
 
-func (s *stream) describe(value string) kept { return kept{value, s.c, s.at[0], s.at[1]} }
+func (s *stream) record(value string) kept { return kept{value, s.c, s.at[0], s.at[1]} }

@@ -118,7 +118,7 @@ func (d *decoder) graph(p *onnxpb.GraphProto, parent *Node) (*Graph, error) {
 		if err := g.nameable(vp.GetName(), "graph input"); err != nil {
 			return nil, err
 		}
-		g.AddInput(vp.GetName(), Type{}).describe(vp)
+		g.AddInput(vp.GetName(), Type{}).takeInfo(vp)
 	}
 	if err := d.initializers(g, p); err != nil {
 		return nil, err
@@ -164,7 +164,7 @@ func (d *decoder) graph(p *onnxpb.GraphProto, parent *Node) (*Graph, error) {
 			return nil, errorf(fmt.Sprintf("graph output %q", vp.GetName()), "nothing makes it")
 		}
 		if !v.input && v.output == 0 {
-			v.describe(vp)
+			v.takeInfo(vp)
 		}
 		g.AddOutput(v)
 	}
@@ -173,7 +173,7 @@ func (d *decoder) graph(p *onnxpb.GraphProto, parent *Node) (*Graph, error) {
 		if v := g.values[vp.GetName()]; v == nil || v.input || v.output > 0 {
 			stray.ValueInfo = append(stray.ValueInfo, vp)
 		} else {
-			v.describe(vp)
+			v.takeInfo(vp)
 			v.declared = true
 		}
 	}
@@ -231,8 +231,8 @@ func (d *decoder) initializers(g *Graph, p *onnxpb.GraphProto) error {
 	return nil
 }
 
-// describe takes over what a ValueInfoProto says.
-func (v *Value) describe(p *onnxpb.ValueInfoProto) {
+// takeInfo takes over what a ValueInfoProto says.
+func (v *Value) takeInfo(p *onnxpb.ValueInfoProto) {
 	v.Type = decodeType(p.GetType())
 	v.Doc = p.GetDocString()
 	v.metadata = properties(p.GetMetadataProps())

@@ -43,7 +43,7 @@ type fieldInfo struct {
 
 // modelInfo describes ModelProto and, through it, every message type.
 var modelInfo = sync.OnceValue(func() *messageInfo {
-	return describe("afc.onnx.ModelProto", map[protoreflect.FullName]*messageInfo{})
+	return messageOf("afc.onnx.ModelProto", map[protoreflect.FullName]*messageInfo{})
 })
 
 // irSize is the memory of a message's counterpart in the IR, its slots in
@@ -63,7 +63,7 @@ var irSize = map[protoreflect.Name]uintptr{
 	"OperatorSetIdProto":     unsafe.Sizeof(Opset{}),
 }
 
-func describe(name protoreflect.FullName, known map[protoreflect.FullName]*messageInfo) *messageInfo {
+func messageOf(name protoreflect.FullName, known map[protoreflect.FullName]*messageInfo) *messageInfo {
 	if info := known[name]; info != nil {
 		return info
 	}
@@ -84,7 +84,7 @@ func describe(name protoreflect.FullName, known map[protoreflect.FullName]*messa
 		fd := md.Fields().Get(i)
 		f := fieldInfo{kind: fd.Kind(), list: fd.IsList()}
 		if fd.Message() != nil {
-			f.message = describe(fd.Message().FullName(), known)
+			f.message = messageOf(fd.Message().FullName(), known)
 		}
 		switch md.Name() {
 		case "TensorProto":

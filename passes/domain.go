@@ -159,7 +159,7 @@ func (s *State) assume() {
 		s.Network.Size = [2]int{afblock.UsualSide, afblock.UsualSide}
 		s.note(nil, "%s does not say how large frames are: taking %d×%d (--size)", s.weights.File, afblock.UsualSide, afblock.UsualSide)
 	}
-	if s.weights.Structure != "" || s.opt.Checkpoint.ShiftDiv > 0 {
+	if s.weights.Skeleton != "" || s.opt.Checkpoint.ShiftDiv > 0 {
 		return
 	}
 	if slices.ContainsFunc(s.Network.Stages, shifts) {
@@ -200,7 +200,7 @@ func fixCells(s *State) error {
 		return nil
 	}
 	trained := slices.ContainsFunc(s.Network.Navigation(), func(n *afblock.Navigation) bool { return n.Cells != nil && n.Cells.Fixed == nil })
-	told := s.weights != nil && s.weights.Structure == "" && (s.Model == nil || !compiled.Is(s.Model))
+	told := s.weights != nil && s.weights.Skeleton == "" && (s.Model == nil || !compiled.Is(s.Model))
 	switch {
 	case trained && s.opt.Cells != nil:
 		return &graph.Error{Reason: "the network has trained cells, which --spatial-pattern would replace: leave it out"}

@@ -79,7 +79,7 @@ func checkConvNorm(m convNorm) string {
 func replaceConvNorm(s *State, norm *graph.Node, m convNorm) {
 	g := norm.Graph()
 	weight := m.conv.Input(1)
-	scale, shift := affine(norm)
+	scale, shift := normAsAffine(norm)
 	bias := make([]float32, len(scale))
 	var old []float32
 	if b := m.conv.Input(2); b != nil {
@@ -105,8 +105,8 @@ func replaceConvNorm(s *State, norm *graph.Node, m convNorm) {
 	}
 }
 
-// affine returns batch normalisation as a factor and a summand a channel.
-func affine(norm *graph.Node) (scale, shift []float64) {
+// normAsAffine returns batch normalisation as a factor and a summand a channel.
+func normAsAffine(norm *graph.Node) (scale, shift []float64) {
 	gamma, beta, mean, variance := floats(norm.Input(1)), floats(norm.Input(2)), floats(norm.Input(3)), floats(norm.Input(4))
 	eps := float64(norm.AttrFloat("epsilon", 1e-5))
 	scale, shift = make([]float64, len(gamma)), make([]float64, len(gamma))

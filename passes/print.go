@@ -51,10 +51,10 @@ func PrintTable(w io.Writer) {
 }
 
 // passNames returns the names of the passes chosen, in order.
-func passNames(choose func(Pass) bool) []string {
+func passNames(which func(Pass) bool) []string {
 	var names []string
 	for _, p := range Table {
-		if choose(p) {
+		if which(p) {
 			names = append(names, p.Name)
 		}
 	}

@@ -43,7 +43,7 @@ func TestPickleCosts(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, %d bytes", name, size), func(t *testing.T) {
 				bounds.Hold(t, program.Len(), func() {
 					// An error that prints what it found may be the expensive part.
-					if _, _, err := unpickle(program.Bytes(), limits.NewBudget(int64(program.Len())), persistentStorage); err != nil {
+					if _, _, err := unpickle(program.Bytes(), limits.NewAllowance(int64(program.Len())), persistentStorage); err != nil {
 						_ = err.Error()
 					}
 				})
@@ -195,7 +195,7 @@ func FuzzSafetensors(f *testing.F) {
 // FuzzPickle drives the pickle machine alone, past the archive's checksums.
 func FuzzPickle(f *testing.F) {
 	for rest := checkpoints(f, "legacy.pth")[0]; len(rest) > 0; {
-		n, err := scanPickle(rest, limits.NewBudget(0))
+		n, err := scanPickle(rest, limits.NewAllowance(0))
 		if err != nil {
 			break
 		}
@@ -204,7 +204,7 @@ func FuzzPickle(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		bounds.Hold(t, len(b), func() {
-			mem := limits.NewBudget(int64(len(b)))
+			mem := limits.NewAllowance(int64(len(b)))
 			top, _, err := unpickle(b, mem, persistentStorage)
 			if err != nil {
 				return

@@ -11,7 +11,7 @@ import (
 )
 
 // decodeNPZ reads numpy.savez archives: one array an entry.
-func decodeNPZ(z *zip.Reader, mem *limits.Budget) (*StateDict, error) {
+func decodeNPZ(z *zip.Reader, mem *limits.Allowance) (*StateDict, error) {
 	sd := New()
 	for _, f := range z.File {
 		raw, err := limits.Unpack(f, mem)
@@ -27,7 +27,7 @@ func decodeNPZ(z *zip.Reader, mem *limits.Budget) (*StateDict, error) {
 	return sd, nil
 }
 
-func decodeNPY(raw []byte, mem *limits.Budget) (*graph.Tensor, error) {
+func decodeNPY(raw []byte, mem *limits.Allowance) (*graph.Tensor, error) {
 	l, err := numpy.ParseHeader(raw)
 	if err != nil {
 		return nil, err

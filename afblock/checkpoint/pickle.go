@@ -68,7 +68,7 @@ var pickleCosts = map[byte]int64{
 
 // scanPickle returns the length of the pickle at the start of data, up to and
 // including its STOP. It takes from mem what running it may allocate.
-func scanPickle(data []byte, mem *limits.Budget) (int, error) {
+func scanPickle(data []byte, mem *limits.Allowance) (int, error) {
 	for i := 0; i < len(data); {
 		op := data[i]
 		start := i
@@ -127,7 +127,7 @@ func scanPickle(data []byte, mem *limits.Budget) (int, error) {
 
 // unpickle runs the pickle at the start of data and returns its value and what
 // follows it. persistent resolves the storages it refers to; nil: none allowed.
-func unpickle(data []byte, mem *limits.Budget, persistent func(any) (any, error)) (value any, rest []byte, err error) {
+func unpickle(data []byte, mem *limits.Allowance, persistent func(any) (any, error)) (value any, rest []byte, err error) {
 	n, err := scanPickle(data, mem)
 	if err != nil {
 		return nil, nil, err

@@ -101,7 +101,7 @@ func decodeCheckpoint(r io.ReaderAt, size int64, key string) (*StateDict, error)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	mem := limits.NewBudget(size)
+	mem := limits.NewAllowance(size)
 	switch h := head[:n]; {
 	case bytes.HasPrefix(h, []byte("PK\x03\x04")):
 		return decodeZip(r, size, key, mem)
@@ -113,7 +113,7 @@ func decodeCheckpoint(r io.ReaderAt, size int64, key string) (*StateDict, error)
 	return nil, errors.New("not a checkpoint: expected PyTorch (.pth, .pth.tar), safetensors or npz")
 }
 
-func decodeZip(r io.ReaderAt, size int64, key string, mem *limits.Budget) (*StateDict, error) {
+func decodeZip(r io.ReaderAt, size int64, key string, mem *limits.Allowance) (*StateDict, error) {
 	z, err := zip.NewReader(r, size)
 	if err != nil {
 		return nil, fmt.Errorf("damaged zip archive: %w", err)
@@ -137,7 +137,7 @@ func decodeZip(r io.ReaderAt, size int64, key string, mem *limits.Budget) (*Stat
 
 // arrange copies a tensor laid out with strides (in elements) into row-major
 // order. raw starts at its first element.
-func arrange(dtype graph.DataType, dims, strides []int64, raw []byte, mem *limits.Budget) (*graph.Tensor, error) {
+func arrange(dtype graph.DataType, dims, strides []int64, raw []byte, mem *limits.Allowance) (*graph.Tensor, error) {
 	shape := graph.Tensor{DType: dtype, Dims: dims}
 	bytes, err := shape.NumBytes()
 	if err != nil {

@@ -127,7 +127,7 @@ func TestArrangeRefuses(t *testing.T) {
 		{[]int64{3, 2}, []int64{1 << 62, 1 << 62}, 8}, // overflow
 		{[]int64{1 << 40, 1 << 40}, []int64{1, 1}, 8}, // overflow
 	} {
-		mem := limits.NewBudget(0)
+		mem := limits.NewAllowance(0)
 		got, err := arrange(graph.Float32, tc.dims, tc.strides, make([]byte, 4*tc.elements), mem)
 		if empty := slices.Contains(tc.dims, 0); empty != (err == nil) {
 			t.Errorf("dims %v strides %v over %d elements: got %v, %v", tc.dims, tc.strides, tc.elements, got, err)
@@ -140,7 +140,7 @@ func TestWriteSafetensors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want.Structure = `{"format":1}`
+	want.Skeleton = `{"format":1}`
 	var first, second bytes.Buffer
 	for _, b := range []*bytes.Buffer{&first, &second} {
 		if err := WriteSafetensors(b, want); err != nil {
@@ -154,8 +154,8 @@ func TestWriteSafetensors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if aftest.Digest(t, got) != digestAll || got.Structure != want.Structure {
-		t.Errorf("came back as %s with structure %q", aftest.Digest(t, got), got.Structure)
+	if aftest.Digest(t, got) != digestAll || got.Skeleton != want.Skeleton {
+		t.Errorf("came back as %s with structure %q", aftest.Digest(t, got), got.Skeleton)
 	}
 }
 

@@ -29,7 +29,7 @@ var safeTypes = map[safetensors.DType]graph.DataType{
 const maxHeader = 1 << 19
 
 // decodeSafetensors reads https://huggingface.co/docs/safetensors files.
-func decodeSafetensors(r io.ReaderAt, size int64, mem *limits.Budget) (*StateDict, error) {
+func decodeSafetensors(r io.ReaderAt, size int64, mem *limits.Allowance) (*StateDict, error) {
 	var head [8]byte
 	if _, err := r.ReadAt(head[:], 0); err != nil {
 		return nil, err
@@ -55,7 +55,7 @@ func decodeSafetensors(r io.ReaderAt, size int64, mem *limits.Budget) (*StateDic
 	raw = raw[8+n:]
 	tensors := meta.Tensors()
 	sd := New()
-	sd.Structure = meta.Metadata()[names.NetworkKey]
+	sd.Skeleton = meta.Metadata()[names.NetworkKey]
 	for _, name := range slices.SortedFunc(maps.Keys(tensors), func(a, b string) int {
 		x, y := tensors[a].DataOffsets, tensors[b].DataOffsets
 		return cmp.Or(cmp.Compare(x[0], y[0]), cmp.Compare(x[1], y[1]), cmp.Compare(a, b))
@@ -113,8 +113,8 @@ func WriteSafetensors(w io.Writer, sd *StateDict) error {
 		views[name] = v
 	}
 	meta := map[string]string{"format": "pt"} // the Python package insists on it
-	if sd.Structure != "" {
-		meta[names.NetworkKey] = sd.Structure
+	if sd.Skeleton != "" {
+		meta[names.NetworkKey] = sd.Skeleton
 	}
 	return safetensors.SerializeToWriter(views, meta, w)
 }

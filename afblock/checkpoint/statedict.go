@@ -17,9 +17,9 @@ type StateDict struct {
 	// under, where nobody chose.
 	File, Key string
 	OtherKeys []string
-	// Structure is what afc knows of the network beyond shapes ("afc.network",
+	// Skeleton is what afc knows of the network beyond shapes ("afc.network",
 	// see Metadata), where the file carries it; else "".
-	Structure string
+	Skeleton string
 }
 
 // New returns an empty state dict.

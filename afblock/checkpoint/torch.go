@@ -18,7 +18,7 @@ import (
 
 // decodeTorchZip reads what torch.save writes since PyTorch 1.6: data.pkl with
 // the objects, data/KEY with the bytes of each storage.
-func decodeTorchZip(z *zip.Reader, prefix, key string, mem *limits.Budget) (*StateDict, error) {
+func decodeTorchZip(z *zip.Reader, prefix, key string, mem *limits.Allowance) (*StateDict, error) {
 	entries := make(map[string]*zip.File, len(z.File))
 	for _, f := range z.File {
 		entries[f.Name] = f
@@ -83,7 +83,7 @@ var legacyMagic, _ = new(big.Int).SetString("1950a86a20f9469cfc6c", 16)
 // decodeTorchLegacy reads PyTorch's older format: pickles of a magic number,
 // protocol version, system information, the objects and the storage keys, then
 // each storage as a count and bytes.
-func decodeTorchLegacy(r io.ReaderAt, size int64, key string, mem *limits.Budget) (*StateDict, error) {
+func decodeTorchLegacy(r io.ReaderAt, size int64, key string, mem *limits.Allowance) (*StateDict, error) {
 	if err := mem.Take(size); err != nil {
 		return nil, err
 	}
@@ -164,7 +164,7 @@ var stateKeys = []string{"state_dict", "model_state_dict", "state_dict_ema", "mo
 // collectTensors makes the state dict of an unpickled checkpoint: the tensors
 // under key, or if it is "" under the first of stateKeys that there is, or those
 // at the top.
-func collectTensors(top any, key string, mem *limits.Budget, bytesOf func(*storageRef) ([]byte, error)) (*StateDict, error) {
+func collectTensors(top any, key string, mem *limits.Allowance, bytesOf func(*storageRef) ([]byte, error)) (*StateDict, error) {
 	entries, ok := dictEntries(top)
 	if !ok {
 		return nil, errors.New("holds no dictionary: save {'state_dict': model.state_dict()} or model.state_dict()")

@@ -84,7 +84,7 @@ func FuzzStateDict(f *testing.F) {
 	for i := range 40 {
 		f.Add("", []byte{byte(3 * i), byte(i), byte(i), byte(i), byte(5 * i), byte(i + 1), byte(i), byte(7 * i)}, int8(i%5), int8(i%9))
 	}
-	f.Add(exported.Structure, []byte{}, int8(0), int8(8))
+	f.Add(exported.Skeleton, []byte{}, int8(0), int8(8))
 	f.Fuzz(func(t *testing.T, structure string, changes []byte, frames, shiftDiv int8) {
 		sd := checkpoint.New()
 		tensors := map[string]*graph.Tensor{}
@@ -124,7 +124,7 @@ func FuzzStateDict(f *testing.F) {
 				sd.Set(name, x)
 			}
 		}
-		sd.Structure = structure
+		sd.Skeleton = structure
 		bounds.Hold(t, size+len(structure), func() {
 			net, err := weights.FromStateDict(sd, weights.Options{Frames: int(frames), ShiftDiv: int(shiftDiv)})
 			if err == nil {

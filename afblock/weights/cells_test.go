@@ -52,7 +52,7 @@ func TestCellsRoundTrip(t *testing.T) {
 	if d := cmp.Diff(aftest.Structure(net), aftest.Structure(again)); d != "" {
 		t.Errorf("by its structure (-want +got)\n%s", d)
 	}
-	if !strings.Contains(out.Structure, `"format":3`) {
+	if !strings.Contains(out.Skeleton, `"format":3`) {
 		t.Error("a reader that knows no cells would take the structure for one without")
 	}
 }

@@ -21,7 +21,7 @@ import (
 // convolutions, stages of plain blocks.
 func Export(net *afblock.Network) (*checkpoint.StateDict, error) {
 	sd := checkpoint.New()
-	sd.Structure = outline{exported: true}.of(net).JSON(nil)
+	sd.Skeleton = outline{exported: true}.of(net).JSON(nil)
 	var err error
 	for _, u := range net.Units() {
 		for _, l := range u.All() {

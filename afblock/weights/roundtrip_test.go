@@ -30,8 +30,8 @@ func TestRewriteRoundTrip(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			structure := sd.Structure
-			sd.Structure = "" // the keys alone
+			structure := sd.Skeleton
+			sd.Skeleton = "" // the keys alone
 			copt := Options{StrideAt: at}
 			if s.Shift {
 				copt.ShiftDiv, copt.PastFirst = 8, s.PastFirst
@@ -50,7 +50,7 @@ func TestRewriteRoundTrip(t *testing.T) {
 			}
 			if s.Residual || s.PastFirst {
 				// The keys do not say where the shift feeds and from where; the file does.
-				sd.Structure = structure
+				sd.Skeleton = structure
 				if back, err = FromStateDict(sd, Options{}); err != nil {
 					t.Fatal(err)
 				}
@@ -101,7 +101,7 @@ func TestRewriteFrames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if aftest.Digest(t, sd) != aftest.Digest(t, wantDict) || sd.Structure != wantDict.Structure {
+		if aftest.Digest(t, sd) != aftest.Digest(t, wantDict) || sd.Skeleton != wantDict.Skeleton {
 			t.Errorf("%s: not the network that afblock.Rewrite makes for 10 frames", name)
 		}
 	}

@@ -24,7 +24,7 @@ var spellings = []struct {
 // itself where they are so already. What only normalises pixels is left out.
 func respelled(sd *checkpoint.StateDict) *checkpoint.StateDict {
 	out, changed := checkpoint.New(), false
-	out.File, out.Structure = sd.File, sd.Structure
+	out.File, out.Skeleton = sd.File, sd.Skeleton
 	for name, t := range sd.All() {
 		key := name
 		for _, s := range spellings {

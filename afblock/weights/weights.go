@@ -44,12 +44,12 @@ func OptionsFrom(src *afblock.Network) Options {
 // or one that afc exported. Depth, widths, α, G, T, classes and the kind of
 // navigation come from the tensors. Floating-point tensors of other types
 // become float32. A file that afc exported carries its network's skeleton
-// (StateDict.Structure): of the options, Frames and Size still count then. If
+// (StateDict.Skeleton): of the options, Frames and Size still count then. If
 // tensors are missing, left over or of the wrong shape, the error is a
 // *checkpoint.Error that lists them all.
 func FromStateDict(sd *checkpoint.StateDict, opt Options) (*afblock.Network, error) {
-	if sd.Structure != "" {
-		return fromStructure(sd, opt)
+	if sd.Skeleton != "" {
+		return fromSkeleton(sd, opt)
 	}
 	sd = respelled(sd)
 	sk, err := fromKeys(sd, opt)
@@ -59,9 +59,9 @@ func FromStateDict(sd *checkpoint.StateDict, opt Options) (*afblock.Network, err
 	return sk.Bind(sd)
 }
 
-// fromStructure makes the network that an exported state dict describes.
-func fromStructure(sd *checkpoint.StateDict, opt Options) (*afblock.Network, error) {
-	sk, _, err := Parse(sd.Structure)
+// fromSkeleton makes the network that an exported state dict describes.
+func fromSkeleton(sd *checkpoint.StateDict, opt Options) (*afblock.Network, error) {
+	sk, _, err := Parse(sd.Skeleton)
 	if err != nil {
 		return nil, &checkpoint.Error{File: sd.File, Reason: err.Error()}
 	}

@@ -181,7 +181,7 @@ func TestFromStateDictRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	twice := without("layer1.fusion.0.bn1.")
-	twice.Structure = strings.Replace(Of(net).JSON(nil), `"layer1.fusion.0.bn1"`, `"layer1.fusion.0.bn2"`, 1)
+	twice.Skeleton = strings.Replace(Of(net).JSON(nil), `"layer1.fusion.0.bn1"`, `"layer1.fusion.0.bn2"`, 1)
 	for _, tc := range []struct {
 		name string
 		sd   *checkpoint.StateDict

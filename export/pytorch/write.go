@@ -24,11 +24,11 @@ var files embed.FS
 // cannot express.
 func Write(dir string, net, teacher *afblock.Network, version string) error {
 	content := map[string][]byte{}
-	if err := describe(content, "config", "weights", net, version); err != nil {
+	if err := addNetwork(content, "config", "weights", net, version); err != nil {
 		return err
 	}
 	if teacher != nil {
-		if err := describe(content, "teacher", "teacher", teacher, version); err != nil {
+		if err := addNetwork(content, "teacher", "teacher", teacher, version); err != nil {
 			return fmt.Errorf("the source: %w", err)
 		}
 	}
@@ -50,8 +50,8 @@ func Write(dir string, net, teacher *afblock.Network, version string) error {
 	})
 }
 
-// describe adds CONFIG.json and WEIGHTS.safetensors of a network.
-func describe(content map[string][]byte, config, file string, net *afblock.Network, version string) error {
+// addNetwork adds CONFIG.json and WEIGHTS.safetensors of a network.
+func addNetwork(content map[string][]byte, config, file string, net *afblock.Network, version string) error {
 	if err := plain(net); err != nil {
 		return err
 	}

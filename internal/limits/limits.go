@@ -10,18 +10,18 @@ import (
 // size bytes.
 func Memory(size int64) int64 { return 64<<20 + 8*size }
 
-// Budget is what is left of a file's memory for what its contents ask for. The
+// Allowance is what is left of a file's memory for what its contents ask for. The
 // zero value refuses everything.
-type Budget struct{ left int64 }
+type Allowance struct{ left int64 }
 
 // reserved is the part of Memory that readers spend on themselves.
 const reserved = 16 << 20
 
-// NewBudget returns the budget of a file of size bytes.
-func NewBudget(size int64) *Budget { return &Budget{Memory(size) - reserved} }
+// NewAllowance returns the allowance of a file of size bytes.
+func NewAllowance(size int64) *Allowance { return &Allowance{Memory(size) - reserved} }
 
 // Take spends n bytes, or says that they are not there.
-func (b *Budget) Take(n int64) error {
+func (b *Allowance) Take(n int64) error {
 	if n < 0 || n > b.left {
 		return fmt.Errorf("asks for %d bytes, far more than its size can hold", n)
 	}
@@ -34,7 +34,7 @@ const entryCost = 1024
 
 // Unpack returns the contents of an archive's entry, whose length and checksum
 // must be what the archive says.
-func Unpack(f *zip.File, mem *Budget) ([]byte, error) {
+func Unpack(f *zip.File, mem *Allowance) ([]byte, error) {
 	if f.UncompressedSize64 > 1<<62 {
 		return nil, fmt.Errorf("%s: impossible size %d", f.Name, f.UncompressedSize64)
 	}

@@ -57,7 +57,7 @@ func read(r io.ReaderAt, size int64) ([]Array, error) {
 	if err != nil {
 		return nil, err
 	}
-	mem := limits.NewBudget(size)
+	mem := limits.NewAllowance(size)
 	var arrays []Array
 	for _, entry := range z.File {
 		raw, err := limits.Unpack(entry, mem)

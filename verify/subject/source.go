@@ -79,9 +79,9 @@ func equal(a, b *graph.Tensor) bool {
 // with every frame selected and its gates open, or, where groups or strides keep
 // that from being equal, a dense twin made of the source.
 func identityOf(net, source *afblock.Network) (*graph.Model, error) {
-	all, err := net.AllFocal()
+	all, err := net.Identity()
 	if err != nil && source != nil && originOf(net) == interpret.Transplanted {
-		all, err = net.DenseTwin(source)
+		all, err = net.IdentityFrom(source)
 	}
 	if err != nil {
 		return nil, &verify.InapplicableError{Reason: err.Error()}
