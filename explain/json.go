@@ -1,33 +1,27 @@
 package explain
 
-import (
-	"encoding/json"
-	"io"
-)
-
-// Schema is the version of the JSON that WriteJSON writes.
-const Schema = 1
-
-type reportJSON struct {
-	Schema     int         `json:"schema"`
+// Data is what WriteHTML shows, as data.
+type Data struct {
 	Model      string      `json:"model"`
 	Source     string      `json:"source,omitempty"`
 	Input      string      `json:"input"`
 	Frames     int         `json:"frames"`
-	Stages     []stageJSON `json:"stages"`
+	Stages     []StageData `json:"stages"`
 	SourceMACs float64     `json:"source_macs,omitempty"`
-	Totals     totalsJSON  `json:"totals"`
+	Totals     TotalsData  `json:"totals"`
 	Share      [][]float64 `json:"share"` // by block and frame, of the clips
-	Classes    []classJSON `json:"classes,omitempty"`
-	Clips      []clipJSON  `json:"clips"`
+	Classes    []ClassData `json:"classes,omitempty"`
+	Clips      []ClipData  `json:"clips"`
 }
 
-type stageJSON struct {
+// StageData is a stage and its blocks.
+type StageData struct {
 	Name   string   `json:"name"`
 	Blocks []string `json:"blocks"`
 }
 
-type totalsJSON struct {
+// TotalsData are sums and means over the clips.
+type TotalsData struct {
 	Clips       int     `json:"clips"`
 	Labelled    int     `json:"labelled"`
 	Right       int     `json:"right"`
@@ -38,7 +32,8 @@ type totalsJSON struct {
 	MACs        float64 `json:"macs"`
 }
 
-type classJSON struct {
+// ClassData is what the clips of a class have in common.
+type ClassData struct {
 	Label int     `json:"label"`
 	Name  string  `json:"name,omitempty"`
 	Clips int     `json:"clips"`
@@ -47,7 +42,8 @@ type classJSON struct {
 	MACs  float64 `json:"macs"`
 }
 
-type clipJSON struct {
+// ClipData is what was computed of a clip.
+type ClipData struct {
 	Name   string  `json:"name"`
 	Label  *int    `json:"label,omitempty"`
 	Answer int     `json:"answer"`
@@ -59,29 +55,27 @@ type clipJSON struct {
 	Cells [][][][]int `json:"cells,omitempty"`
 }
 
-// WriteJSON writes the report as data, masks as lists of 0 and 1.
-func (r *Report) WriteJSON(w io.Writer) error {
+// Data is the report as data, masks as lists of 0 and 1.
+func (r *Report) Data() Data {
 	t := r.Totals()
-	out := reportJSON{
-		Schema: Schema, Model: r.Model, Source: r.Source, Input: r.Input, Frames: r.Frames, SourceMACs: r.SourceMACs,
-		Totals: totalsJSON{t.Clips, t.Labelled, t.Right, t.SourceRight, t.Compared, t.Agreed, t.Ratio, t.MACs},
-		Share:  r.Share(), Clips: []clipJSON{},
+	out := Data{
+		Model: r.Model, Source: r.Source, Input: r.Input, Frames: r.Frames, SourceMACs: r.SourceMACs,
+		Totals: TotalsData{t.Clips, t.Labelled, t.Right, t.SourceRight, t.Compared, t.Agreed, t.Ratio, t.MACs},
+		Share:  r.Share(), Clips: []ClipData{},
 	}
 	for _, s := range r.Stages {
-		out.Stages = append(out.Stages, stageJSON(s))
+		out.Stages = append(out.Stages, StageData(s))
 	}
 	for _, k := range r.Classes() {
-		out.Classes = append(out.Classes, classJSON{k.Label, r.className(k.Label), k.Clips, k.Right, k.Ratio, k.MACs})
+		out.Classes = append(out.Classes, ClassData{k.Label, r.className(k.Label), k.Clips, k.Right, k.Ratio, k.MACs})
 	}
 	for _, c := range r.Clips {
-		out.Clips = append(out.Clips, clipJSON{
+		out.Clips = append(out.Clips, ClipData{
 			Name: c.Name, Label: known(c.Label), Answer: c.Answer, Source: known(c.Source), MACs: c.MACs, Ratio: c.Ratio(),
 			Masks: bits(c.Computed), Cells: each(c.Cells, func(b [][][]bool) [][][]int { return each(b, bits) }),
 		})
 	}
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", " ")
-	return enc.Encode(out)
+	return out
 }
 
 func known(class int) *int {

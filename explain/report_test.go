@@ -115,12 +115,11 @@ func TestPage(t *testing.T) {
 
 func TestJSONHoldsMasksAsLists(t *testing.T) {
 	var b bytes.Buffer
-	if err := sample().WriteJSON(&b); err != nil {
+	if err := json.NewEncoder(&b).Encode(sample().Data()); err != nil {
 		t.Fatal(err)
 	}
 	var got struct {
-		Schema int
-		Clips  []struct {
+		Clips []struct {
 			Label *int
 			Masks [][]int
 			Cells [][][][]int
@@ -129,7 +128,7 @@ func TestJSONHoldsMasksAsLists(t *testing.T) {
 	if err := json.Unmarshal(b.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Schema != 1 || got.Clips[2].Label != nil || !slices.Equal(got.Clips[0].Masks[0], []int{1, 0, 1, 0}) || got.Clips[1].Cells[2][0][1][1] != 1 {
+	if got.Clips[2].Label != nil || !slices.Equal(got.Clips[0].Masks[0], []int{1, 0, 1, 0}) || got.Clips[1].Cells[2][0][1][1] != 1 {
 		t.Errorf("got %+v", got)
 	}
 }

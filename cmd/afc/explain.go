@@ -59,7 +59,7 @@ func (a *app) explain(c *cli.Context, opt afc.ExplainOptions) error {
 	out := c.String("output")
 	if c.Bool("json") {
 		if out == "" {
-			return r.WriteJSON(a.stdout)
+			return a.writeJSON(r.Data())
 		}
 	} else if out == "" {
 		out = afc.PageName(opt.Model)
@@ -73,7 +73,7 @@ func (a *app) explain(c *cli.Context, opt afc.ExplainOptions) error {
 	}
 	a.written = out
 	if c.Bool("json") {
-		return r.WriteJSON(a.stdout)
+		return a.writeJSON(r.Data())
 	}
 	terminal.Sayf(a.stdout, "%s\n", r.Headline())
 	_, err = fmt.Fprintln(a.stdout, out)
