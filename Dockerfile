@@ -1,5 +1,6 @@
 # afc with ONNX Runtime. Build: docker build -t afc .
-# Run, on the models of this folder: docker run --rm -v "$PWD:/work" afc convert model.onnx
+# Run, on the models of this folder, as who owns them:
+# docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/work" afc convert model.onnx
 FROM golang:1.26-bookworm AS build
 WORKDIR /src
 COPY go.mod go.sum ./
@@ -13,7 +14,7 @@ FROM debian:bookworm-slim
 COPY --from=build /out/afc /usr/local/bin/afc
 COPY --from=build /out/cache/afc/ /tmp/ort/
 RUN mv /tmp/ort/onnxruntime-*/libonnxruntime* /usr/local/lib/ && rm -r /tmp/ort && ldconfig \
- && useradd --create-home afc
-USER afc
+ && useradd --create-home --uid 10001 afc
+USER 10001
 WORKDIR /work
 ENTRYPOINT ["afc"]

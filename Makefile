@@ -5,6 +5,7 @@ GO ?= go
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOSEC       = $(GO) run github.com/securego/gosec/v2/cmd/gosec@v2.30.0
 GOVULNCHECK = $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
+CYCLONEDX   = $(GO) run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.9.0
 
 .PHONY: build release ort demo test pytorch-test big-test gpu-test cuda-test portability short check bench bench-fit bench-tune proto corpus fuzz mutants clean
 
@@ -12,7 +13,7 @@ build: ## bin/afc
 	$(GO) build -trimpath -o bin/afc ./cmd/afc
 
 release: ## archives for every platform, checksums and what is in them into build/release
-	scripts/release.sh
+	CYCLONEDX="$(CYCLONEDX)" scripts/release.sh
 
 ort: ## ONNX Runtime's library into .ort/
 	scripts/fetch-ort.sh
@@ -41,7 +42,7 @@ big-test: ort ## memory and ONNX Runtime on a model over 2 GB: 12 GB of disk, 20
 short: ## the tests that need seconds
 	$(GO) test -short -timeout 5m ./...
 
-check: ## format, vet, staticcheck, modules, known vulnerabilities, unsafe habits
+check: ## format, vet, staticcheck, modules, known vulnerabilities, unsafe habits, list of components, Dockerfile
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go' | grep -v '\.pb\.go$$')); \
 	  [ -z "$$unformatted" ] || { echo "gofmt: $$unformatted"; exit 1; }
 	$(GO) vet ./...
@@ -50,6 +51,8 @@ check: ## format, vet, staticcheck, modules, known vulnerabilities, unsafe habit
 	$(GO) mod verify
 	$(GO) mod tidy -diff
 	scripts/check-security.sh "$(GOSEC)" "$(GOVULNCHECK)"
+	scripts/check-sbom.sh "$(CYCLONEDX)"
+	scripts/lint-dockerfile.sh
 	@dirty=$$(git status --porcelain); [ -z "$$dirty" ] || { echo "uncommitted changes:"; echo "$$dirty"; exit 1; }
 
 bench: ort ## the speed bars and what each step is worth, as Markdown and JSON in build/

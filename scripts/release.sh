@@ -4,6 +4,7 @@
 # needs the cgo build, which is made for this machine besides), checksums, and a
 # list of what is in them (CycloneDX). The same commit gives the same archives.
 set -eu
+: "${CYCLONEDX:?run make release}"
 cd "$(dirname "$0")/.."
 version=${VERSION:-$(git describe --tags --always --dirty | sed 's/^v//')}
 out=build/release
@@ -34,6 +35,6 @@ build 0 darwin amd64 ""
 build 0 darwin arm64 ""
 build 0 windows amd64 ""
 build 1 "$(go env GOHOSTOS)" "$(go env GOHOSTARCH)" -cgo
-${CYCLONEDX:-go run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.9.0} app -json -licenses -noserial -main cmd/afc -output "$out/afc-$version.cdx.json" .
+$CYCLONEDX app -json -licenses -noserial -main cmd/afc -output "$out/afc-$version.cdx.json" .
 (cd "$out" && sha256sum ./*.tar.gz ./*.zip ./*.json | sed 's#\./##' >SHA256SUMS)
 cat "$out/SHA256SUMS"

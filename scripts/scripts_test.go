@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -267,5 +268,136 @@ func TestFetchORT(t *testing.T) {
 		if got, rerr := os.ReadFile(library); err != nil || rerr != nil || string(got) != "a library" {
 			t.Errorf("with %q there before: %v, %v, library %q\n%s", before, err, rerr, got, out)
 		}
+	}
+}
+
+// dockerfile reads the instructions of the Dockerfile, continued lines joined.
+func dockerfile(t *testing.T) []string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(testutil.Root(t), "Dockerfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for line := range strings.Lines(strings.ReplaceAll(string(raw), "\\\n", " ")) {
+		if line = strings.Join(strings.Fields(line), " "); line != "" && !strings.HasPrefix(line, "#") {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// dockerFaults says what is wrong with a Dockerfile for afc: bases that are not
+// pinned, another Go than go.mod's, files from elsewhere, root at the end.
+func dockerFaults(lines []string, goVersion string) []string {
+	var faults []string
+	user, entry := "", ""
+	for _, line := range lines {
+		word, rest, _ := strings.Cut(line, " ")
+		switch word {
+		case "FROM":
+			user, entry = "", ""
+			image, _, _ := strings.Cut(rest, " ")
+			name, tag, _ := strings.Cut(image, ":")
+			if tag == "" || strings.Contains(tag, "latest") {
+				faults = append(faults, image+" is not pinned")
+			}
+			if name == "golang" && !strings.HasPrefix(tag, goVersion+"-") {
+				faults = append(faults, image+" is not Go "+goVersion)
+			}
+		case "ADD":
+			faults = append(faults, "ADD fetches and unpacks: COPY does not")
+		case "USER":
+			user = rest
+		case "ENTRYPOINT":
+			entry = rest
+		}
+		if strings.Contains(line, "curl ") || strings.Contains(line, "wget ") {
+			faults = append(faults, "what is fetched is not checked: "+line)
+		}
+	}
+	if id, err := strconv.Atoi(user); err != nil || id == 0 {
+		faults = append(faults, fmt.Sprintf("it ends as user %q, not as a numbered one other than root", user))
+	}
+	if entry != `["afc"]` {
+		faults = append(faults, "its entry point is "+entry)
+	}
+	return faults
+}
+
+// TestDockerfile: there is no engine to build it with in these tests; what makes
+// such files go wrong is looked at instead.
+func TestDockerfile(t *testing.T) {
+	mod, err := os.ReadFile(filepath.Join(testutil.Root(t), "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(string(mod))[1]
+	lines := dockerfile(t)
+	for _, fault := range dockerFaults(lines, version) {
+		t.Error(fault)
+	}
+	for _, line := range lines { // what it copies from the repository is there
+		if files, ok := strings.CutPrefix(line, "COPY "); ok && !strings.HasPrefix(files, "--from") {
+			names := strings.Fields(files)
+			for _, name := range names[:len(names)-1] {
+				if _, err := os.Stat(filepath.Join(testutil.Root(t), name)); err != nil {
+					t.Errorf("%s: %v", line, err)
+				}
+			}
+		}
+	}
+	for want, lines := range map[string][]string{
+		"not pinned":      {"FROM debian", "USER 1", `ENTRYPOINT ["afc"]`},
+		"debian:latest":   {"FROM debian:latest", "USER 1", `ENTRYPOINT ["afc"]`},
+		"is not Go":       {"FROM golang:1.2-bookworm", "USER 1", `ENTRYPOINT ["afc"]`},
+		"ADD":             {"FROM debian:12", "ADD x /", "USER 1", `ENTRYPOINT ["afc"]`},
+		"not checked":     {"FROM debian:12", "RUN curl x | sh", "USER 1", `ENTRYPOINT ["afc"]`},
+		`as user ""`:      {"FROM debian:12", "USER 1", "FROM debian:12", `ENTRYPOINT ["afc"]`},
+		`as user "root"`:  {"FROM debian:12", "USER root", `ENTRYPOINT ["afc"]`},
+		"its entry point": {"FROM debian:12", "USER 1"},
+	} {
+		if faults := dockerFaults(lines, version); len(faults) != 1 || !strings.Contains(faults[0], want) {
+			t.Errorf("%q: %q, want %q", lines, faults, want)
+		}
+	}
+}
+
+// TestCheckSBOM: a list of components that is not that of the program's modules
+// fails, and so does the tool that makes it.
+func TestCheckSBOM(t *testing.T) {
+	text, err := os.ReadFile(script(t, "check-sbom.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := t.TempDir()
+	sbom := write(t, filepath.Join(root, "check-sbom.sh"), string(text), 0o755)
+	tools := t.TempDir()
+	write(t, filepath.Join(tools, "go"), "#!/bin/sh\n[ \"$1\" = build ] && touch \"$4\"\nprintf '\\tdep\\texample.org/a\\tv1\\th1:x\\n'\n", 0o755)
+	list := func(components string) string {
+		return write(t, filepath.Join(tools, "cyclonedx"), "#!/bin/sh\necho '"+components+"' >build/afc.cdx.json\n", 0o755)
+	}
+	for _, tc := range []struct {
+		name, components string
+		fails            bool
+	}{
+		{"right", `"purl": "pkg:golang/github.com/afc-project/afc@v0", "purl": "pkg:golang/example.org/a@v1?type=module",`, false},
+		{"another version", `"purl": "pkg:golang/example.org/a@v2?type=module",`, true},
+		{"one more", `"purl": "pkg:golang/example.org/a@v1?type=module", "purl": "pkg:golang/b@v1"`, true},
+		{"empty", `{}`, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			cmd := exec.Command(sbom, list(tc.components))
+			cmd.Dir = root
+			cmd.Env = append(os.Environ(), "PATH="+tools+":"+os.Getenv("PATH"))
+			if out, err := cmd.CombinedOutput(); (err != nil) != tc.fails {
+				t.Errorf("%v, %s; want failure %v", err, out, tc.fails)
+			}
+		})
+	}
+	cmd := exec.Command(sbom, "false")
+	cmd.Dir = root
+	if err := cmd.Run(); err == nil {
+		t.Error("the tool fails, the check passes")
 	}
 }
