@@ -12,21 +12,25 @@ import (
 	"github.com/afc-project/afc/codegen"
 	"github.com/afc-project/afc/fit"
 	"github.com/afc-project/afc/passes"
+	"github.com/afc-project/afc/published"
 	"github.com/afc-project/afc/verify"
 	"github.com/afc-project/afc/verify/ort"
 )
 
+// shells are those that completion scripts are written for.
+var shells = []string{"bash", "zsh", "fish"}
+
 func (a *app) completionCommand() *cli.Command {
-	shells := map[string]func(io.Writer, []word){"bash": writeBash, "zsh": writeZsh, "fish": writeFish}
+	writers := map[string]func(io.Writer, []word){"bash": writeBash, "zsh": writeZsh, "fish": writeFish}
 	return &cli.Command{
 		Name:      "completion",
 		Usage:     "print a completion script for a shell",
 		UsageText: "afc completion bash|zsh|fish",
 		Description: "bash: source <(afc completion bash)\n" +
-			"zsh:  afc completion zsh > \"${fpath[1]}/_afc\"\n" +
+			"zsh:  source <(afc completion zsh), behind compinit, or put it into ${fpath[1]}/_afc\n" +
 			"fish: afc completion fish > ~/.config/fish/completions/afc.fish",
 		Action: func(c *cli.Context) error {
-			write := shells[c.Args().First()]
+			write := writers[c.Args().First()]
 			if c.NArg() != 1 || write == nil {
 				return usagef("completion takes a shell: bash, zsh or fish")
 			}
@@ -56,6 +60,7 @@ func (a *app) manCommand() *cli.Command {
 type word struct {
 	name, usage string
 	subcommands []string
+	arguments   []string // where they can be listed; nil: files
 	flags       []flagWord
 }
 
@@ -72,6 +77,7 @@ var choices = map[string][]string{
 	"lowering": texts(codegen.Lowerings), "target": texts(codegen.Targets), "provider": ort.Providers,
 	"navigation": {"uniform:0.5", "all", "none"}, "stride-at": {"fusion", "source"}, "focal-groups": {"1", "2"},
 	"unselected": {"bias", "zero"}, "sampling": {"argmax", "gumbel"}, "outputs": {"masks"}, "dial": {"yes", "no"}, "dist": {"normal", "uniform"},
+	"format": texts(afc.Formats), "precision": {"fp32", "fp16"}, "io-precision": {"fp32", "fp16"}, "published": published.Names(), "check-error-stat": verify.ErrorStats,
 	"convention": {"mac", "flop", "authors"}, "by": {"stage", "block", "operator"}, "for": {string(fit.Schedule), string(fit.Any)},
 	"only": verify.CheckNames(), "require": verify.CheckNames(), "skip": verify.CheckNames(), "stop-after": passNames(), "skip-pass": passNames(),
 }
@@ -100,6 +106,9 @@ func words(commands []*cli.Command) []word {
 			continue
 		}
 		w := word{name: c.Name, usage: c.Usage}
+		if c.Name == "completion" {
+			w.arguments = shells
+		}
 		for _, f := range c.Flags {
 			doc := f.(cli.DocGenerationFlag)
 			w.flags = append(w.flags, flagWord{f.Names()[0], strings.ReplaceAll(doc.GetUsage(), "`", ""), doc.TakesValue(), choices[f.Names()[0]]})
@@ -155,6 +164,10 @@ func writeBash(w io.Writer, all []word) {
 		for _, f := range c.flags {
 			flags = append(flags, "--"+f.name)
 		}
+		if c.arguments != nil {
+			fmt.Fprintf(w, "  '%s') COMPREPLY=($(compgen -W '%s' -- \"$cur\")) ;;\n", c.name, strings.Join(c.arguments, " "))
+			continue
+		}
 		fmt.Fprintf(w, "  '%s') [[ $cur == -* ]] && COMPREPLY=($(compgen -W '%s' -- \"$cur\")) ;;\n", c.name, strings.Join(append(flags, "--help"), " "))
 	}
 	fmt.Fprint(w, "  esac\n}\ncomplete -o default -F _afc afc\n")
@@ -192,9 +205,14 @@ func writeZsh(w io.Writer, all []word) {
 			}
 			fmt.Fprintf(w, "    '--%s[%s]%s' \\\n", f.name, quote(f.usage), value)
 		}
-		fmt.Fprint(w, "    '--help[show help]' '*:file:_files' ;;\n")
+		arguments := "*:file:_files"
+		if c.arguments != nil {
+			arguments = "1:argument:(" + strings.Join(c.arguments, " ") + ")"
+		}
+		fmt.Fprintf(w, "    '--help[show help]' '%s' ;;\n", arguments)
 	}
-	fmt.Fprint(w, "  esac\n}\n_afc \"$@\"\n")
+	// As a file on fpath it is the function's body; sourced it has to say what it completes.
+	fmt.Fprint(w, "  esac\n}\nif [[ $funcstack[1] == _afc ]]; then _afc \"$@\"; else compdef _afc afc; fi\n")
 }
 
 // writeFish writes a line for every command and flag.
@@ -212,6 +230,9 @@ func writeFish(w io.Writer, all []word) {
 			continue
 		}
 		seen := strings.ReplaceAll(c.name, " ", "; and __fish_seen_subcommand_from ")
+		if c.arguments != nil {
+			fmt.Fprintf(w, "complete -c afc -f -n '__fish_seen_subcommand_from %s' -a '%s'\n", seen, strings.Join(c.arguments, " "))
+		}
 		for _, f := range c.flags {
 			value := ""
 			switch {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -66,7 +68,10 @@ func TestThreeLines(t *testing.T) {
 // TestCompletion has the shells that are here read their scripts, and bash
 // complete.
 func TestCompletion(t *testing.T) {
-	for _, shell := range []string{"bash", "zsh", "fish"} {
+	completed := map[string]string{
+		"afc con": "convert", "afc flops es": "estimate", "afc convert --lower": "--lowering", "afc convert --lowering ga": "gather", "afc completion z": "zsh",
+	}
+	for _, shell := range shells {
 		o := mustRun(t, "completion", shell)
 		if !strings.Contains(o.stdout, "convert") || !strings.Contains(o.stdout, "gather") {
 			t.Errorf("%s: no commands and values in\n%.500s", shell, o.stdout)
@@ -83,10 +88,23 @@ func TestCompletion(t *testing.T) {
 		if out, err := exec.Command(path, "-n", script).CombinedOutput(); err != nil {
 			t.Errorf("%s -n: %v\n%s", shell, err, out)
 		}
-		if shell != "bash" {
+		switch shell {
+		case "zsh":
+			ask := `autoload -Uz compinit && compinit -u -D; source "$1"; echo $_comps[afc]`
+			if out, err := exec.Command(path, "-f", "-c", ask, "zsh", script).CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "_afc" {
+				t.Errorf("sourced by zsh, afc is completed by %q (%v), want _afc", out, err)
+			}
+			continue
+		case "fish":
+			for line, want := range completed {
+				ask := fmt.Sprintf("source %s; complete -C %q", script, line)
+				if out, err := exec.Command(path, "--no-config", "-c", ask).Output(); err != nil || !slices.ContainsFunc(strings.Split(string(out), "\n"), func(l string) bool { return strings.HasPrefix(l, want) }) {
+					t.Errorf("fish completes %q to %q (%v), want %q", line, out, err, want)
+				}
+			}
 			continue
 		}
-		for line, want := range map[string]string{"afc con": "convert", "afc flops es": "estimate", "afc convert --lower": "--lowering", "afc convert --lowering ga": "gather"} {
+		for line, want := range completed {
 			ask := `source "$1"; COMP_WORDS=($2); COMP_CWORD=$((${#COMP_WORDS[@]}-1)); _afc; echo "${COMPREPLY[@]}"`
 			if out, err := exec.Command(path, "-c", ask, "bash", script, line).CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != want {
 				t.Errorf("bash completes %q to %q (%v), want %q", line, out, err, want)
