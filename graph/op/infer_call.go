@@ -209,16 +209,35 @@ func (x *fact) exprs() []*sym.Expr {
 }
 
 // ---- What operators' rules are made of
+//
+// What asks for something that may not be there keeps the first error in c.err and
+// goes on with nothing; a rule looks at c.err once it has all it needs.
 
-// shape returns the shape of input i, or an error if its rank is not known.
-func (c *inferCall) shape(i int) (graph.Shape, error) {
-	if i >= len(c.in) || c.in[i] == nil {
-		return nil, fmt.Errorf("input %d is missing", i)
+// fail keeps an error, unless there was one before.
+func (c *inferCall) fail(err error) {
+	if c.err == nil {
+		c.err = err
 	}
-	if c.in[i].shape == nil {
-		return nil, fmt.Errorf("the shape of input %q is not known", c.n.Inputs()[i])
+}
+
+// shape returns the shape of input i, whose rank must be known.
+func (c *inferCall) shape(i int) graph.Shape {
+	switch {
+	case !c.has(i):
+		c.fail(fmt.Errorf("input %d is missing", i))
+	case c.in[i].shape == nil:
+		c.fail(fmt.Errorf("the shape of input %q is not known", c.n.Inputs()[i]))
+	default:
+		return c.in[i].shape
 	}
-	return c.in[i].shape, nil
+	return nil
+}
+
+// axis resolves an axis of a tensor of a rank.
+func (c *inferCall) axis(a int64, rank int) int {
+	k, err := axis(a, rank)
+	c.fail(err)
+	return k
 }
 
 // has reports whether input i is given.
@@ -240,47 +259,49 @@ func (c *inferCall) set(i int, elem graph.DataType, shape graph.Shape) {
 
 // list returns the elements of an integer-list input that was an attribute of
 // that name in earlier opsets; nil if the node has neither. Elements may be
-// nil; the length is known, or an error says that it is not.
-func (c *inferCall) list(i int, name string) ([]*sym.Expr, error) {
+// nil; the length must be known.
+func (c *inferCall) list(i int, name string) []*sym.Expr {
 	if !c.has(i) {
 		v := c.ints(name)
 		if v == nil {
-			return nil, nil
+			return nil
 		}
 		out := make([]*sym.Expr, len(v))
 		for k, n := range v {
 			out[k] = sym.Const(n)
 		}
-		return out, nil
+		return out
 	}
 	if e := c.in[i].exprs(); e != nil {
-		return e, nil
+		return e
 	}
-	s, err := c.shape(i)
-	if err != nil {
-		return nil, err
+	s := c.shape(i)
+	if c.err != nil {
+		return nil
 	}
 	if len(s) > 1 || !s.Static() || len(s) == 1 && s[0].Size > maxRank {
-		return nil, fmt.Errorf("input %q is not a list of known length", c.n.Inputs()[i])
+		c.fail(fmt.Errorf("input %q is not a list of known length", c.n.Inputs()[i]))
+		return nil
 	}
-	return make([]*sym.Expr, product(s.Dims())), nil
+	return make([]*sym.Expr, product(s.Dims()))
 }
 
 // numbers is list where every element must be a known number.
-func (c *inferCall) numbers(i int, name string) ([]int64, error) {
-	list, err := c.list(i, name)
-	if err != nil || list == nil {
-		return nil, err
+func (c *inferCall) numbers(i int, name string) []int64 {
+	list := c.list(i, name)
+	if list == nil {
+		return nil
 	}
 	out := make([]int64, len(list))
 	for k, e := range list {
 		v, ok := e.Const()
 		if !ok {
-			return nil, fmt.Errorf("the values of input %q are not known", c.n.Inputs()[i])
+			c.fail(fmt.Errorf("the values of input %q are not known", c.n.Inputs()[i]))
+			return nil
 		}
 		out[k] = v
 	}
-	return out, nil
+	return out
 }
 
 // constant returns the tensor of a constant input, nil if it is not one.
@@ -291,11 +312,10 @@ func (c *inferCall) constant(i int) *graph.Tensor {
 	return nil
 }
 
-// sameElem checks that inputs a and b have one element type, as far as known.
-func (c *inferCall) sameElem(a, b int) error {
+// sameElem wants inputs a and b to have one element type, as far as known.
+func (c *inferCall) sameElem(a, b int) {
 	x, y := c.elem(a), c.elem(b)
 	if x != graph.Undefined && y != graph.Undefined && x != y {
-		return fmt.Errorf("inputs %d and %d are %s and %s, expected one type", a, b, x, y)
+		c.fail(fmt.Errorf("inputs %d and %d are %s and %s, expected one type", a, b, x, y))
 	}
-	return nil
 }

@@ -104,21 +104,19 @@ func join(a, b *fact) *fact {
 	return out
 }
 
-func (c *inferCall) subgraph(name string) (*graph.Graph, error) {
+func (c *inferCall) subgraph(name string) *graph.Graph {
 	if a := c.attr(name, graph.AttrGraph); a != nil {
-		return a.Graph, nil
+		return a.Graph
 	}
-	return nil, fmt.Errorf("has no subgraph %s", name)
+	c.fail(fmt.Errorf("has no subgraph %s", name))
+	return nil
 }
 
 func inferIf(c *inferCall) error {
-	yes, err := c.subgraph("then_branch")
-	if err != nil {
-		return err
-	}
-	no, err := c.subgraph("else_branch")
-	if err != nil {
-		return err
+	yes := c.subgraph("then_branch")
+	no := c.subgraph("else_branch")
+	if c.err != nil {
+		return c.err
 	}
 	if len(yes.Outputs()) != len(c.out) || len(no.Outputs()) != len(c.out) {
 		return fmt.Errorf("has %d outputs, its branches %d and %d", len(c.out), len(yes.Outputs()), len(no.Outputs()))
@@ -215,9 +213,9 @@ func (c *inferCall) iterate(g *graph.Graph, in []*fact, first, carried, at int) 
 }
 
 func inferLoop(c *inferCall) error {
-	g, err := c.subgraph("body")
-	if err != nil {
-		return err
+	g := c.subgraph("body")
+	if c.err != nil {
+		return c.err
 	}
 	carried := len(c.in) - 2
 	if carried < 0 {
@@ -270,9 +268,9 @@ func (c *inferCall) trips(cond *fact) graph.Dim {
 
 // inferScan is the rule of Scan from opset 9 on.
 func inferScan(c *inferCall) error {
-	g, err := c.subgraph("body")
-	if err != nil {
-		return err
+	g := c.subgraph("body")
+	if c.err != nil {
+		return c.err
 	}
 	scans := c.int("num_scan_inputs", 0)
 	states := len(c.in) - int(min(max(scans, 0), int64(len(c.in))))
@@ -287,13 +285,10 @@ func inferScan(c *inferCall) error {
 		if i < states {
 			continue
 		}
-		s, err := c.shape(i)
-		if err != nil {
-			return err
-		}
-		k, err := axis(entry(c.ints("scan_input_axes"), i-states), len(s))
-		if err != nil {
-			return err
+		s := c.shape(i)
+		k := c.axis(entry(c.ints("scan_input_axes"), i-states), len(s))
+		if c.err != nil {
+			return c.err
 		}
 		switch n := s[k]; {
 		case n.Known() && trips.Known() && n.Size != trips.Size:
@@ -314,9 +309,9 @@ func inferScan(c *inferCall) error {
 		if i < states {
 			c.out[i] = *join(in[i], c.in[i])
 		} else if o := out[i]; o.shape != nil {
-			k, err := axis(entry(c.ints("scan_output_axes"), i-states), len(o.shape)+1)
-			if err != nil {
-				return err
+			k := c.axis(entry(c.ints("scan_output_axes"), i-states), len(o.shape)+1)
+			if c.err != nil {
+				return c.err
 			}
 			c.set(i, o.elem, slices.Insert(slices.Clone(o.shape), k, trips))
 		}

@@ -96,9 +96,9 @@ func inferEinsum(c *inferCall) error {
 	c.set(0, c.elem(0), nil)
 	var shapes []graph.Shape
 	for i := range c.in {
-		s, err := c.shape(i)
-		if err != nil {
-			return err
+		s := c.shape(i)
+		if c.err != nil {
+			return c.err
 		}
 		shapes = append(shapes, s)
 	}

@@ -49,26 +49,22 @@ func broadcastShapes(a, b graph.Shape) (graph.Shape, error) {
 	return out, nil
 }
 
-// broadcast merges the shapes of all inputs from one on.
-func (c *inferCall) broadcast(from int) (graph.Shape, error) {
-	var out graph.Shape
-	for i := from; i < len(c.in); i++ {
-		s, err := c.shape(i)
-		if err != nil {
-			return nil, err
-		}
-		if i == from {
-			out = s
-			continue
-		}
+// broadcast merges the shapes of all inputs; it is nil where that fails.
+func (c *inferCall) broadcast() graph.Shape {
+	out := c.shape(0)
+	for i := 1; i < len(c.in) && c.err == nil; i++ {
+		s := c.shape(i)
 		if c.opset < 7 && c.int("broadcast", 0) != 0 {
-			return out, nil // the second operand spreads over the first
+			break // the second operand spreads over the first
 		}
-		if out, err = broadcastShapes(out, s); err != nil {
-			return nil, err
-		}
+		var err error
+		out, err = broadcastShapes(out, s)
+		c.fail(err)
 	}
-	return out, nil
+	if c.err != nil {
+		return nil
+	}
+	return out
 }
 
 // zipElems applies f to the elements of two operands under broadcasting, nil
@@ -140,17 +136,12 @@ func smaller(a, b *sym.Expr) *sym.Expr {
 func inferArithmetic(c *inferCall) error {
 	c.set(0, c.elem(0), nil)
 	for i := 1; i < len(c.in) && c.n.OpType != "Pow"; i++ {
-		if err := c.sameElem(0, i); err != nil {
-			return err
-		}
+		c.sameElem(0, i)
 	}
-	s, err := c.broadcast(0)
-	if err != nil {
-		return err
-	}
+	s := c.broadcast()
 	c.set(0, c.elem(0), s)
-	if len(c.in) != 2 || domainOf(c.elem(0)) != intDomain {
-		return nil
+	if c.err != nil || len(c.in) != 2 || domainOf(c.elem(0)) != intDomain {
+		return c.err
 	}
 	var f func(a, b *sym.Expr) *sym.Expr
 	switch c.n.OpType {
@@ -216,22 +207,19 @@ func compareExprs(op string, a, b *sym.Expr) *sym.Expr {
 // inferCompare is the rule of comparisons and of And, Or, Xor.
 func inferCompare(c *inferCall) error {
 	c.set(0, graph.Bool, nil)
-	if err := c.sameElem(0, 1); err != nil {
-		return err
-	}
-	s, err := c.broadcast(0)
-	if err != nil {
-		return err
-	}
+	c.sameElem(0, 1)
+	s := c.broadcast()
 	c.set(0, graph.Bool, s)
+	if c.err != nil {
+		return c.err
+	}
 	c.out[0].elems = c.zipElems(s, func(a, b *sym.Expr) *sym.Expr { return compareExprs(c.n.OpType, a, b) })
 	return nil
 }
 
 // inferPredicate is the rule of operators of one operand that yield bools.
 func inferPredicate(c *inferCall) error {
-	s, err := c.shape(0)
-	c.set(0, graph.Bool, s)
+	c.set(0, graph.Bool, c.shape(0))
 	if e := c.in[0].exprs(); c.n.OpType == "Not" && e != nil {
 		for _, x := range e {
 			if x != nil {
@@ -240,24 +228,18 @@ func inferPredicate(c *inferCall) error {
 			c.out[0].elems = append(c.out[0].elems, x)
 		}
 	}
-	return err
+	return c.err
 }
 
 func inferBitwise(c *inferCall) error {
-	c.set(0, c.elem(0), nil)
-	s, err := c.broadcast(0)
-	c.set(0, c.elem(0), s)
-	return err
+	c.set(0, c.elem(0), c.broadcast())
+	return c.err
 }
 
 func inferWhere(c *inferCall) error {
-	c.set(0, c.elem(1), nil)
-	if err := c.sameElem(1, 2); err != nil {
-		return err
-	}
-	s, err := c.broadcast(0)
-	c.set(0, c.elem(1), s)
-	return err
+	c.sameElem(1, 2)
+	c.set(0, c.elem(1), c.broadcast())
+	return c.err
 }
 
 func inferNeg(c *inferCall) error {
@@ -280,12 +262,11 @@ func inferCast(c *inferCall) error {
 	if to == graph.Undefined {
 		return errors.New("casts to an unknown type")
 	}
-	s, err := c.shape(0)
-	c.set(0, to, s)
+	c.set(0, to, c.shape(0))
 	if to == graph.Int64 || to == graph.Int32 {
 		c.out[0].elems = c.in[0].exprs()
 	}
-	return err
+	return c.err
 }
 
 // inferAxisWise is the rule of operators that keep their input's type and
@@ -304,18 +285,18 @@ func inferAxisWise(c *inferCall) error {
 
 func inferReduce(c *inferCall) error {
 	c.set(0, c.elem(0), nil)
-	s, err := c.shape(0)
-	if err != nil {
-		return err
+	s := c.shape(0)
+	if c.err != nil {
+		return c.err
 	}
 	keep := c.int("keepdims", 1) != 0
-	axes, err := c.numbers(1, "axes")
-	if err != nil {
+	axes := c.numbers(1, "axes")
+	if c.err != nil {
 		if keep {
 			out := slices.Repeat(graph.Shape{graph.Sym("")}, len(s))
 			c.set(0, c.elem(0), out)
 		}
-		return err
+		return c.err
 	}
 	set, none, err := reduceAxes(&c.opCall, axes, len(s))
 	if err != nil {
@@ -354,13 +335,10 @@ func inferReduce(c *inferCall) error {
 
 func inferArgExtreme(c *inferCall) error {
 	c.set(0, graph.Int64, nil)
-	s, err := c.shape(0)
-	if err != nil {
-		return err
-	}
-	k, err := axis(c.int("axis", 0), len(s))
-	if err != nil {
-		return err
+	s := c.shape(0)
+	k := c.axis(c.int("axis", 0), len(s))
+	if c.err != nil {
+		return c.err
 	}
 	out := slices.Clone(s)
 	out[k] = graph.D(1)
@@ -374,13 +352,10 @@ func inferArgExtreme(c *inferCall) error {
 func inferTopK(c *inferCall) error {
 	c.set(0, c.elem(0), nil)
 	c.set(1, graph.Int64, nil)
-	s, err := c.shape(0)
-	if err != nil {
-		return err
-	}
-	k, err := axis(c.int("axis", -1), len(s))
-	if err != nil {
-		return err
+	s := c.shape(0)
+	k := c.axis(c.int("axis", -1), len(s))
+	if c.err != nil {
+		return c.err
 	}
 	out := slices.Clone(s)
 	out[k] = graph.Sym("")

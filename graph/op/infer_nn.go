@@ -113,13 +113,9 @@ func (c *inferCall) slide(i int, elem graph.DataType, lead graph.Shape, s graph.
 
 func inferConv(c *inferCall) error {
 	c.set(0, c.elem(0), nil)
-	x, err := c.shape(0)
-	if err != nil {
-		return err
-	}
-	w, err := c.shape(1)
-	if err != nil {
-		return err
+	x, w := c.shape(0), c.shape(1)
+	if c.err != nil {
+		return c.err
 	}
 	if len(x) < 3 || len(x) != len(w) {
 		return fmt.Errorf("input has shape %s, weight %s, expected one rank of 3 or more", x, w)
@@ -128,9 +124,9 @@ func inferConv(c *inferCall) error {
 	if group < 1 || w[1].Known() && x[1].Known() && w[1].Size*group != x[1].Size {
 		return fmt.Errorf("weight %s in %d groups does not fit %s", w, group, x)
 	}
-	kernel, err := c.kernel(w[2:])
-	if err != nil {
-		return err
+	kernel := c.kernel(w[2:])
+	if c.err != nil {
+		return c.err
 	}
 	ws, err := c.windows(kernel)
 	if err != nil {
@@ -140,40 +136,36 @@ func inferConv(c *inferCall) error {
 }
 
 // kernel is the kernel_shape attribute or else the weight's spatial sizes.
-func (c *inferCall) kernel(w graph.Shape) ([]int64, error) {
+func (c *inferCall) kernel(w graph.Shape) []int64 {
 	if k := c.ints("kernel_shape"); k != nil {
-		if len(k) != len(w) {
-			return nil, fmt.Errorf("kernel_shape %v does not fit weight sizes %s", k, w)
-		}
+		fits := len(k) == len(w)
 		for i, d := range w {
-			if d.Known() && d.Size != k[i] {
-				return nil, fmt.Errorf("kernel_shape %v does not fit weight sizes %s", k, w)
-			}
+			fits = fits && (!d.Known() || d.Size == k[i])
 		}
-		return k, nil
+		if !fits {
+			c.fail(fmt.Errorf("kernel_shape %v does not fit weight sizes %s", k, w))
+		}
+		return k
 	}
 	if !w.Static() {
-		return nil, fmt.Errorf("weight sizes %s are not known", w)
+		c.fail(fmt.Errorf("weight sizes %s are not known", w))
+		return nil
 	}
-	return w.Dims(), nil
+	return w.Dims()
 }
 
 func inferConvTranspose(c *inferCall) error {
 	c.set(0, c.elem(0), nil)
-	x, err := c.shape(0)
-	if err != nil {
-		return err
-	}
-	w, err := c.shape(1)
-	if err != nil {
-		return err
+	x, w := c.shape(0), c.shape(1)
+	if c.err != nil {
+		return c.err
 	}
 	if len(x) < 3 || len(x) != len(w) {
 		return fmt.Errorf("input has shape %s, weight %s, expected one rank of 3 or more", x, w)
 	}
-	kernel, err := c.kernel(w[2:])
-	if err != nil {
-		return err
+	kernel := c.kernel(w[2:])
+	if c.err != nil {
+		return c.err
 	}
 	ws, err := c.windows(kernel)
 	if err != nil {
@@ -211,9 +203,9 @@ func inferConvTranspose(c *inferCall) error {
 func inferPool(c *inferCall) error {
 	c.set(0, c.elem(0), nil)
 	c.set(1, graph.Int64, nil)
-	x, err := c.shape(0)
-	if err != nil {
-		return err
+	x := c.shape(0)
+	if c.err != nil {
+		return c.err
 	}
 	kernel := c.ints("kernel_shape")
 	if len(x) < 3 || len(kernel) != len(x)-2 {
@@ -231,9 +223,9 @@ func inferPool(c *inferCall) error {
 
 func inferGlobalPool(c *inferCall) error {
 	c.set(0, c.elem(0), nil)
-	x, err := c.shape(0)
-	if err != nil {
-		return err
+	x := c.shape(0)
+	if c.err != nil {
+		return c.err
 	}
 	if len(x) < 2 {
 		return fmt.Errorf("input has shape %s, expected rank 2 or more", x)
@@ -262,8 +254,8 @@ func inferBatchNorm(c *inferCall) error {
 		}
 		c.set(i, c.elem(k), c.in[k].shape)
 	}
-	_, err := c.shape(0)
-	return err
+	c.shape(0)
+	return c.err
 }
 
 func btoi(b bool) int {
@@ -277,13 +269,10 @@ func inferLayerNorm(c *inferCall) error {
 	for i := range c.out {
 		c.set(i, c.elem(0), nil)
 	}
-	s, err := c.shape(0)
-	if err != nil {
-		return err
-	}
-	k, err := axis(c.int("axis", -1), len(s))
-	if err != nil {
-		return err
+	s := c.shape(0)
+	k := c.axis(c.int("axis", -1), len(s))
+	if c.err != nil {
+		return c.err
 	}
 	stat := slices.Clone(s)
 	for i := k; i < len(stat); i++ {
@@ -297,25 +286,21 @@ func inferLayerNorm(c *inferCall) error {
 }
 
 func inferDropout(c *inferCall) error {
-	s, err := c.shape(0)
+	s := c.shape(0)
 	c.set(0, c.elem(0), s)
 	mask := graph.Bool
 	if c.opset < 10 {
 		mask = c.elem(0)
 	}
 	c.set(1, mask, s)
-	return err
+	return c.err
 }
 
 func inferGemm(c *inferCall) error {
 	c.set(0, c.elem(0), nil)
-	a, err := c.shape(0)
-	if err != nil {
-		return err
-	}
-	b, err := c.shape(1)
-	if err != nil {
-		return err
+	a, b := c.shape(0), c.shape(1)
+	if c.err != nil {
+		return c.err
 	}
 	if len(a) != 2 || len(b) != 2 {
 		return fmt.Errorf("operands have shapes %s and %s, expected matrices", a, b)
@@ -336,13 +321,9 @@ func inferGemm(c *inferCall) error {
 
 func inferMatMul(c *inferCall) error {
 	c.set(0, c.elem(0), nil)
-	a, err := c.shape(0)
-	if err != nil {
-		return err
-	}
-	b, err := c.shape(1)
-	if err != nil {
-		return err
+	a, b := c.shape(0), c.shape(1)
+	if c.err != nil {
+		return c.err
 	}
 	out, err := matMulShape(a, b)
 	c.set(0, c.elem(0), out)
@@ -382,9 +363,9 @@ func matMulShape(a, b graph.Shape) (graph.Shape, error) {
 // inferResize is the rule of Resize and Upsample.
 func inferResize(c *inferCall) error {
 	c.set(0, c.elem(0), nil)
-	s, err := c.shape(0)
-	if err != nil {
-		return err
+	s := c.shape(0)
+	if c.err != nil {
+		return c.err
 	}
 	out := slices.Clone(s)
 	axes := c.ints("axes")
@@ -404,9 +385,9 @@ func inferResize(c *inferCall) error {
 		scaleIn, sizesIn = 2, 3
 	}
 	if sizesIn > 0 && c.has(sizesIn) && !emptyFact(c.in[sizesIn]) {
-		sizes, err := c.list(sizesIn, "")
-		if err != nil {
-			return err
+		sizes := c.list(sizesIn, "")
+		if c.err != nil {
+			return c.err
 		}
 		if len(sizes) != len(axes) {
 			return fmt.Errorf("has %d sizes for %d axes", len(sizes), len(axes))
@@ -423,9 +404,11 @@ func inferResize(c *inferCall) error {
 	var scales []float32
 	switch t := c.constant(scaleIn); {
 	case t != nil:
-		if scales, err = t.Float32s(); err != nil {
+		v, err := t.Float32s()
+		if err != nil {
 			return err
 		}
+		scales = v
 	case c.has(scaleIn):
 		return nil // the rank is all that is known
 	case c.attr("scales", graph.AttrFloats) != nil:

@@ -13,22 +13,17 @@ import (
 
 func inferConcat(c *inferCall) error {
 	c.set(0, c.elem(0), nil)
-	first, err := c.shape(0)
-	if err != nil {
-		return err
-	}
-	k, err := axis(c.int("axis", 1), len(first))
-	if err != nil {
-		return err
+	first := c.shape(0)
+	k := c.axis(c.int("axis", 1), len(first))
+	if c.err != nil {
+		return c.err
 	}
 	out, sum := slices.Clone(first), sym.Const(0)
 	for i := range c.in {
-		s, err := c.shape(i)
-		if err == nil {
-			err = c.sameElem(0, i)
-		}
-		if err != nil {
-			return err
+		s := c.shape(i)
+		c.sameElem(0, i)
+		if c.err != nil {
+			return c.err
 		}
 		if len(s) != len(out) {
 			return fmt.Errorf("input %d has shape %s, expected rank %d", i, s, len(out))
@@ -53,17 +48,11 @@ func inferSplit(c *inferCall) error {
 	for i := range c.out {
 		c.set(i, c.elem(0), nil)
 	}
-	s, err := c.shape(0)
-	if err != nil {
-		return err
-	}
-	k, err := axis(c.int("axis", 0), len(s))
-	if err != nil {
-		return err
-	}
-	parts, err := c.list(1, "split")
-	if err != nil {
-		return err
+	s := c.shape(0)
+	k := c.axis(c.int("axis", 0), len(s))
+	parts := c.list(1, "split")
+	if c.err != nil {
+		return c.err
 	}
 	if parts == nil {
 		count := int64(len(c.n.Outputs()))
@@ -93,25 +82,12 @@ func inferSplit(c *inferCall) error {
 
 func inferSlice(c *inferCall) error {
 	c.set(0, c.elem(0), nil)
-	s, err := c.shape(0)
-	if err != nil {
-		return err
-	}
-	starts, err := c.list(1, "starts")
-	if err != nil {
-		return err
-	}
-	ends, err := c.list(2, "ends")
-	if err != nil {
-		return err
-	}
-	axes, err := c.numbers(3, "axes")
-	if err != nil {
-		return err
-	}
-	steps, err := c.list(4, "steps")
-	if err != nil {
-		return err
+	s := c.shape(0)
+	starts, ends := c.list(1, "starts"), c.list(2, "ends")
+	axes := c.numbers(3, "axes")
+	steps := c.list(4, "steps")
+	if c.err != nil {
+		return c.err
 	}
 	zeros := make([]int64, len(starts))
 	if starts == nil {
@@ -193,13 +169,10 @@ const maxOpenEnd = 1<<31 - 1
 
 func inferExpand(c *inferCall) error {
 	c.set(0, c.elem(0), nil)
-	s, err := c.shape(0)
-	if err != nil {
-		return err
-	}
-	list, err := c.list(1, "")
-	if err != nil {
-		return err
+	s := c.shape(0)
+	list := c.list(1, "")
+	if c.err != nil {
+		return c.err
 	}
 	for _, e := range list {
 		if v, ok := e.Const(); ok && v < 0 {
@@ -213,13 +186,10 @@ func inferExpand(c *inferCall) error {
 
 func inferTile(c *inferCall) error {
 	c.set(0, c.elem(0), nil)
-	s, err := c.shape(0)
-	if err != nil {
-		return err
-	}
-	times, err := c.list(1, "")
-	if err != nil {
-		return err
+	s := c.shape(0)
+	times := c.list(1, "")
+	if c.err != nil {
+		return c.err
 	}
 	if len(times) != len(s) {
 		return fmt.Errorf("has %d repeats for rank %d", len(times), len(s))
@@ -234,18 +204,19 @@ func inferTile(c *inferCall) error {
 
 func inferPad(c *inferCall) error {
 	c.set(0, c.elem(0), nil)
-	s, err := c.shape(0)
-	if err != nil {
-		return err
+	s := c.shape(0)
+	if c.err != nil {
+		return c.err
 	}
 	out := make(graph.Shape, len(s))
 	for i := range out {
 		out[i] = graph.Sym("")
 	}
-	pads, err := padAmounts(&c.opCall, c.numbers, len(s))
+	pads, err := padAmounts(&c.opCall, func(i int, name string) ([]int64, error) { return c.numbers(i, name), c.err }, len(s))
 	if err != nil {
 		if c.opset >= 11 && c.constant(1) == nil {
 			c.set(0, c.elem(0), out)
+			c.err = nil
 			return nil // pads of a run keep the rank
 		}
 		return err
@@ -265,17 +236,10 @@ func inferPad(c *inferCall) error {
 
 func inferGather(c *inferCall) error {
 	c.set(0, c.elem(0), nil)
-	s, err := c.shape(0)
-	if err != nil {
-		return err
-	}
-	idx, err := c.shape(1)
-	if err != nil {
-		return err
-	}
-	k, err := axis(c.int("axis", 0), len(s))
-	if err != nil {
-		return err
+	s, idx := c.shape(0), c.shape(1)
+	k := c.axis(c.int("axis", 0), len(s))
+	if c.err != nil {
+		return c.err
 	}
 	c.set(0, c.elem(0), joinShape(s[:k], idx, s[k+1:]))
 	return nil
@@ -283,20 +247,15 @@ func inferGather(c *inferCall) error {
 
 func inferGatherElements(c *inferCall) error {
 	c.set(0, c.elem(0), nil)
-	idx, err := c.shape(1)
-	c.set(0, c.elem(0), idx)
-	return err
+	c.set(0, c.elem(0), c.shape(1))
+	return c.err
 }
 
 func inferGatherND(c *inferCall) error {
 	c.set(0, c.elem(0), nil)
-	s, err := c.shape(0)
-	if err != nil {
-		return err
-	}
-	idx, err := c.shape(1)
-	if err != nil {
-		return err
+	s, idx := c.shape(0), c.shape(1)
+	if c.err != nil {
+		return c.err
 	}
 	batch, last := c.int("batch_dims", 0), len(idx)-1
 	if last < 0 || !idx[last].Known() {
@@ -316,13 +275,10 @@ func inferCompress(c *inferCall) error {
 		c.set(0, c.elem(0), graph.Shape{c.symbol()})
 		return nil
 	}
-	s, err := c.shape(0)
-	if err != nil {
-		return err
-	}
-	k, err := axis(a.I, len(s))
-	if err != nil {
-		return err
+	s := c.shape(0)
+	k := c.axis(a.I, len(s))
+	if c.err != nil {
+		return c.err
 	}
 	out := slices.Clone(s)
 	out[k] = c.symbol()

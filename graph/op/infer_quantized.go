@@ -9,7 +9,6 @@ import (
 // Rules of quantised operators.
 
 func inferQuantize(c *inferCall) error {
-	s, err := c.shape(0)
 	elem := graph.DataType(c.int("output_dtype", int64(graph.Undefined)))
 	switch {
 	case c.has(2):
@@ -17,26 +16,24 @@ func inferQuantize(c *inferCall) error {
 	case elem == graph.Undefined:
 		elem = graph.Uint8
 	}
-	c.set(0, elem, s)
-	return err
+	c.set(0, elem, c.shape(0))
+	return c.err
 }
 
 func inferDequantize(c *inferCall) error {
-	s, err := c.shape(0)
 	elem := graph.DataType(c.int("output_dtype", int64(graph.Undefined)))
 	if elem == graph.Undefined {
 		elem = c.elem(1)
 	}
-	c.set(0, elem, s)
-	return err
+	c.set(0, elem, c.shape(0))
+	return c.err
 }
 
 func inferDynamicQuantize(c *inferCall) error {
-	s, err := c.shape(0)
-	c.set(0, graph.Uint8, s)
+	c.set(0, graph.Uint8, c.shape(0))
 	c.set(1, graph.Float32, graph.ShapeOf())
 	c.set(2, graph.Uint8, graph.ShapeOf())
-	return err
+	return c.err
 }
 
 // quantized holds the products of quantised numbers. Their first operand is

@@ -17,17 +17,11 @@ const maxSequence = 4096
 
 func inferSplitToSequence(c *inferCall) error {
 	c.out[0] = fact{other: true}
-	s, err := c.shape(0)
-	if err != nil {
-		return err
-	}
-	k, err := axis(c.int("axis", 0), len(s))
-	if err != nil {
-		return err
-	}
-	sizes, err := c.list(1, "")
-	if err != nil {
-		return err
+	s := c.shape(0)
+	k := c.axis(c.int("axis", 0), len(s))
+	sizes := c.list(1, "")
+	if c.err != nil {
+		return c.err
 	}
 	dropped := !c.has(1) && c.int("keepdims", 1) == 0 // runs of one lose their axis
 	if !c.has(1) || len(c.in[1].shape) == 0 {
@@ -68,21 +62,18 @@ func inferSequenceConstruct(c *inferCall) error {
 }
 
 // sequence returns the elements of a sequence input.
-func (c *inferCall) sequence(i int) ([]*fact, error) {
+func (c *inferCall) sequence(i int) []*fact {
 	if c.in[i].seq == nil {
-		return nil, fmt.Errorf("the length of sequence %q is not known", c.n.Inputs()[i])
+		c.fail(fmt.Errorf("the length of sequence %q is not known", c.n.Inputs()[i]))
 	}
-	return c.in[i].seq, nil
+	return c.in[i].seq
 }
 
 func inferSequenceAt(c *inferCall) error {
-	seq, err := c.sequence(0)
-	if err != nil {
-		return err
-	}
-	at, err := c.numbers(1, "")
-	if err != nil {
-		return err
+	seq := c.sequence(0)
+	at := c.numbers(1, "")
+	if c.err != nil {
+		return c.err
 	}
 	if len(at) != 1 {
 		return errors.New("takes more than one position")
@@ -104,9 +95,9 @@ func inferSequenceLength(c *inferCall) error {
 }
 
 func inferConcatFromSequence(c *inferCall) error {
-	seq, err := c.sequence(0)
-	if err != nil {
-		return err
+	seq := c.sequence(0)
+	if c.err != nil {
+		return c.err
 	}
 	if len(seq) == 0 {
 		return errors.New("concatenates nothing")
@@ -122,9 +113,9 @@ func inferConcatFromSequence(c *inferCall) error {
 	if fresh {
 		rank++
 	}
-	a, err := axis(k, rank)
-	if err != nil {
-		return err
+	a := c.axis(k, rank)
+	if c.err != nil {
+		return c.err
 	}
 	out := slices.Clone(seq[0].shape)
 	for _, x := range seq {

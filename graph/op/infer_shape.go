@@ -19,15 +19,15 @@ func inferSame(c *inferCall) error {
 		c.out[0] = *c.in[0]
 		return nil
 	}
-	_, err := c.shape(0)
-	return err
+	c.shape(0)
+	return c.err
 }
 
 func inferShape(c *inferCall) error {
 	c.set(0, graph.Int64, graph.Shape{graph.Sym("")})
-	s, err := c.shape(0)
-	if err != nil {
-		return err
+	s := c.shape(0)
+	if c.err != nil {
+		return c.err
 	}
 	from, to := shapeRange(&c.opCall, len(s))
 	c.set(0, graph.Int64, graph.ShapeOf(int64(to-from)))
@@ -79,9 +79,9 @@ func inferConstantOfShape(c *inferCall) error {
 		elem = a.Tensor.DType
 	}
 	c.set(0, elem, nil)
-	list, err := c.list(0, "")
-	if err != nil {
-		return err
+	list := c.list(0, "")
+	if c.err != nil {
+		return c.err
 	}
 	shape := shapeFrom(list)
 	c.set(0, elem, shape)
@@ -98,9 +98,9 @@ func inferConstantOfShape(c *inferCall) error {
 
 func inferReshape(c *inferCall) error {
 	c.set(0, c.elem(0), nil)
-	target, err := c.list(1, "shape")
-	if err != nil {
-		return err
+	target := c.list(1, "shape")
+	if c.err != nil {
+		return c.err
 	}
 	if target == nil {
 		return errors.New("has no shape")
@@ -181,9 +181,9 @@ func inferReshape(c *inferCall) error {
 
 func inferFlatten(c *inferCall) error {
 	c.set(0, c.elem(0), graph.Shape{graph.Sym(""), graph.Sym("")})
-	s, err := c.shape(0)
-	if err != nil {
-		return err
+	s := c.shape(0)
+	if c.err != nil {
+		return c.err
 	}
 	k, err := flattenAxis(c.int("axis", 1), len(s))
 	if err != nil {
@@ -195,13 +195,10 @@ func inferFlatten(c *inferCall) error {
 
 func inferSqueeze(c *inferCall) error {
 	c.set(0, c.elem(0), nil)
-	s, err := c.shape(0)
-	if err != nil {
-		return err
-	}
-	axes, err := c.numbers(1, "axes")
-	if err != nil {
-		return err
+	s := c.shape(0)
+	axes := c.numbers(1, "axes")
+	if c.err != nil {
+		return c.err
 	}
 	set, err := axisSet(axes, len(s))
 	if err != nil {
@@ -225,13 +222,10 @@ func inferSqueeze(c *inferCall) error {
 
 func inferUnsqueeze(c *inferCall) error {
 	c.set(0, c.elem(0), nil)
-	s, err := c.shape(0)
-	if err != nil {
-		return err
-	}
-	axes, err := c.numbers(1, "axes")
-	if err != nil {
-		return err
+	s := c.shape(0)
+	axes := c.numbers(1, "axes")
+	if c.err != nil {
+		return c.err
 	}
 	out, err := unsqueeze(s, axes, graph.D(1))
 	c.set(0, c.elem(0), out)
@@ -240,9 +234,9 @@ func inferUnsqueeze(c *inferCall) error {
 
 func inferTranspose(c *inferCall) error {
 	c.set(0, c.elem(0), nil)
-	s, err := c.shape(0)
-	if err != nil {
-		return err
+	s := c.shape(0)
+	if c.err != nil {
+		return c.err
 	}
 	perm, err := permutation(c.ints("perm"), len(s))
 	if err != nil {
@@ -258,9 +252,9 @@ func inferTranspose(c *inferCall) error {
 
 func inferDepthToSpace(c *inferCall) error {
 	c.set(0, c.elem(0), nil)
-	s, err := c.shape(0)
-	if err != nil {
-		return err
+	s := c.shape(0)
+	if c.err != nil {
+		return c.err
 	}
 	b := c.int("blocksize", 0)
 	if len(s) != 4 || b < 1 || b > 1<<15 {
@@ -290,9 +284,10 @@ func inferRange(c *inferCall) error {
 		if e := c.in[i].exprs(); len(e) == 1 {
 			v[i] = e[0]
 		}
-		if err := c.sameElem(0, i); err != nil {
-			return err
-		}
+		c.sameElem(0, i)
+	}
+	if c.err != nil {
+		return c.err
 	}
 	if step, ok := v[2].Const(); ok && step > 0 {
 		if n := v[1].Sub(v[0]); n.AtLeast(0) {
@@ -323,19 +318,16 @@ func inferRange(c *inferCall) error {
 
 func inferEyeLike(c *inferCall) error {
 	c.set(0, graph.DataType(c.int("dtype", int64(c.elem(0)))), c.in[0].shape)
-	_, err := c.shape(0)
-	return err
+	c.shape(0)
+	return c.err
 }
 
 func inferOneHot(c *inferCall) error {
 	c.set(0, c.elem(2), nil)
-	s, err := c.shape(0)
-	if err != nil {
-		return err
-	}
-	k, err := axis(c.int("axis", -1), len(s)+1)
-	if err != nil {
-		return err
+	s := c.shape(0)
+	k := c.axis(c.int("axis", -1), len(s)+1)
+	if c.err != nil {
+		return c.err
 	}
 	depth := graph.Sym("")
 	if e := c.in[1].exprs(); len(e) == 1 {
@@ -368,16 +360,15 @@ func inferRandom(c *inferCall) error {
 	if elem == graph.Undefined {
 		elem = c.elem(0)
 	}
-	s, err := c.shape(0)
-	c.set(0, elem, s)
-	return err
+	c.set(0, elem, c.shape(0))
+	return c.err
 }
 
 func inferNonZero(c *inferCall) error {
 	c.set(0, graph.Int64, nil)
-	s, err := c.shape(0)
-	if err != nil {
-		return err
+	s := c.shape(0)
+	if c.err != nil {
+		return c.err
 	}
 	c.set(0, graph.Int64, graph.Shape{graph.D(int64(max(len(s), 1))), c.symbol()})
 	return nil
