@@ -1,8 +1,6 @@
 package codegen
 
 import (
-	"fmt"
-
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
 )
@@ -18,9 +16,9 @@ func (b *builder) borderKernel(blk *afblock.Block, size afblock.Size) (*graph.Te
 	if !b.opt.takes(BorderKernel) {
 		return nil, nil
 	}
-	z, err := blk.ZeroResponse(size)
+	z, err := b.zeroResponse(blk, size)
 	if err != nil {
-		return nil, fmt.Errorf("block %s: its answer to a zero image: %w", blk.Key, err)
+		return nil, err
 	}
 	reach := 0
 	for _, c := range blk.Convs() {

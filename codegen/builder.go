@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
 )
 
@@ -16,17 +17,40 @@ type builder struct {
 	taken  map[string]bool         // value names of the whole model
 	consts map[string]*graph.Value // small constants of g, by type and content
 	views  map[string]*graph.Value // g's views of kernels, by the kernel's name
+
+	zeroResponses map[zeroAt]*afblock.ZeroResponse // of the whole model
+}
+
+// zeroAt is what a block's F(0) depends on.
+type zeroAt struct {
+	blk  *afblock.Block
+	size afblock.Size // of what it reads
 }
 
 func newBuilder(g *graph.Graph, opt *Options) *builder {
-	return &builder{g: g, opt: opt, taken: map[string]bool{}, consts: map[string]*graph.Value{}, views: map[string]*graph.Value{}}
+	return &builder{g: g, opt: opt, taken: map[string]bool{}, consts: map[string]*graph.Value{}, views: map[string]*graph.Value{},
+		zeroResponses: map[zeroAt]*afblock.ZeroResponse{}}
+}
+
+// zeroResponse is a block's F(0), worked out once for all frames and pieces.
+func (b *builder) zeroResponse(blk *afblock.Block, size afblock.Size) (*afblock.ZeroResponse, error) {
+	at := zeroAt{blk, size}
+	if z := b.zeroResponses[at]; z != nil {
+		return z, nil
+	}
+	z, err := blk.ZeroResponse(size)
+	if err != nil {
+		return nil, fmt.Errorf("block %s: its answer to a zero image: %w", blk.Key, err)
+	}
+	b.zeroResponses[at] = z
+	return z, nil
 }
 
 // sub returns a builder of a new graph that is to become a subgraph of one of
 // b's nodes.
 func (b *builder) sub(name string) *builder {
 	s := newBuilder(graph.NewGraph(b.name(name)), b.opt)
-	s.taken = b.taken
+	s.taken, s.zeroResponses = b.taken, b.zeroResponses
 	if s.main = b.main; s.main == nil {
 		s.main = b
 	}

@@ -1,8 +1,6 @@
 package codegen
 
 import (
-	"fmt"
-
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/graph"
 )
@@ -80,9 +78,9 @@ func (b *builder) zeroMap(blk *afblock.Block, x feature) (*graph.Value, error) {
 
 // zeroChannels emits the channels of s of F(0).
 func (b *builder) zeroChannels(blk *afblock.Block, x feature, s span) (*graph.Value, error) {
-	z, err := blk.ZeroResponse(x.size())
+	z, err := b.zeroResponse(blk, x.size())
 	if err != nil {
-		return nil, fmt.Errorf("block %s: its answer to a zero image: %w", blk.Key, err)
+		return nil, err
 	}
 	values := param{"afc." + blk.Key + ".zero", z.Values}
 	if s != (span{0, blk.Out()}) {

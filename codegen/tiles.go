@@ -220,9 +220,9 @@ func (l *lowerer) restRows(blk *afblock.Block, like feature, t tiling) (*graph.V
 		zeros := graph.Float32s([]int64{1, int64(blk.Out())}, make([]float32, blk.Out())...)
 		return l.weight(param{"afc." + blk.Key + ".zero_row", zeros}), class, nil
 	}
-	z, err := blk.ZeroResponse(like.size())
+	z, err := l.zeroResponse(blk, like.size())
 	if err != nil {
-		return nil, nil, fmt.Errorf("block %s: its answer to a zero image: %w", blk.Key, err)
+		return nil, nil, err
 	}
 	cols := z.Values.Dims[3]
 	for i := range class {
