@@ -69,6 +69,10 @@ func (e *explanation) report(ctx context.Context) (*explain.Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.Time, err = e.time(ctx); err != nil {
+		return nil, err
+	}
+	r.Threads = e.opt.Run.Threads
 	for i, m := range measured {
 		c := explain.Clip{Name: fmt.Sprintf("clip %d", i+1), Label: e.run.Videos.Label(i), Answer: largest(m.Scores), Source: -1}
 		if answers != nil {
@@ -133,6 +137,35 @@ func (e *explanation) source(ctx context.Context, r *explain.Report) ([][]float6
 		return nil, fmt.Errorf("%s: %w", e.opt.Source, err)
 	}
 	return scores, nil
+}
+
+// timedRounds are those in which the AFNet and its source are timed in turns.
+const timedRounds = 9
+
+// time is the part of the source's time that the AFNet takes for the first clips, 0
+// without a source.
+func (e *explanation) time(ctx context.Context) (float64, error) {
+	if e.opt.Source == "" {
+		return 0, nil
+	}
+	src, _, err := subjectOf(e.opt.Source)
+	if err != nil {
+		return 0, err
+	}
+	if e.opt.SourceFrames > 0 {
+		src.Frames = e.opt.SourceFrames
+	}
+	if src.Frames == 1 {
+		return 0, nil // it takes images: no run of it is a clip
+	}
+	run := e.run
+	run.Rounds = timedRounds
+	run.Progress("timing", 0, 1)
+	times, err := verify.Race(ctx, []*verify.Subject{src, e.subject}, run)
+	if err != nil {
+		return 0, err
+	}
+	return times[1].Ratio, nil
 }
 
 // cost is what a clip with these choices takes.

@@ -2,10 +2,10 @@ package clips
 
 import (
 	"context"
-	"fmt"
 	"image"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"golang.org/x/image/draw"
 )
@@ -21,32 +21,44 @@ type Sampler interface {
 // jitter are the shares of the shorter side that a crop takes (TSN's).
 var jitter = []float64{1, 0.875, 0.75, 0.66}
 
-// Sample crops each frame of a clip alike: one of TSN's sizes, at a random place.
+// Sample takes frames of a folder.
 func (f *Frames) Sample(ctx context.Context, i int, form Form, rng *rand.Rand) ([]float32, error) {
-	if form.Channels != 3 {
-		return nil, fmt.Errorf("%s holds images, the model takes frames of %d channels: give prepared clips", f.root, form.Channels)
-	}
-	pre, err := f.pre.filled(form.Pixels)
+	return f.sample(ctx, i, form, rng, f.decode)
+}
+
+// Sample takes frames of a video file.
+func (f *Files) Sample(ctx context.Context, i int, form Form, rng *rand.Rand) ([]float32, error) {
+	return f.sample(ctx, i, form, rng, f.decode)
+}
+
+// sample crops each frame of a clip alike: one of TSN's sizes, at a random place.
+func (l *listed) sample(ctx context.Context, i int, form Form, rng *rand.Rand, decode decoder) ([]float32, error) {
+	pre, err := l.fits(form)
 	if err != nil {
 		return nil, err
 	}
-	v, _, _ := f.of(i)
+	v, _, _ := l.of(i)
 	crop := randomCrop(rng)
-	clip := make([]float32, 0, form.Frames*form.values())
-	for t := range form.Frames {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
+	numbers := make([]int, form.Frames) // ascending: segment by segment
+	for t := range numbers {
 		at := float64(v.frames) * (float64(t) + rng.Float64()) / float64(form.Frames)
-		path := f.template.path(v.path, f.firstOf(*v)+min(int(at), v.frames-1))
-		img, err := readImage(path)
-		if err != nil {
-			return nil, err
-		}
+		numbers[t] = min(int(at), v.frames-1)
+	}
+	once := slices.Compact(slices.Clone(numbers))
+	parts := make(map[int][]float32, len(once))
+	err = decode(ctx, v, once, func(i int, img image.Image) error {
 		if err := proportions(img); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return err
 		}
-		clip = pre.appendPart(clip, img, crop.of(img.Bounds().Size(), form), form)
+		parts[once[i]] = pre.appendPart(make([]float32, 0, form.values()), img, crop.of(img.Bounds().Size(), form), form)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	clip := make([]float32, 0, form.Frames*form.values())
+	for _, n := range numbers {
+		clip = append(clip, parts[n]...)
 	}
 	return clip, nil
 }

@@ -197,7 +197,7 @@ func TestPreprocessing(t *testing.T) {
 		img.SetRGBA(i%32, i/32, color.RGBA{v, v / 2, 0, 255})
 	}
 	pre := Preprocessing{Scale: 16, Std: [3]float32{1, 1, 1}, BGR: true}
-	got, err := pre.appendFrame(nil, img, 16, 16, middleCrop(16, 16))
+	got, err := frameOf(pre, img, 16, 16, middleCrop(16, 16))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +210,7 @@ func TestPreprocessing(t *testing.T) {
 			t.Errorf("channel %d, column %d: %g, want %g", tt.channel, tt.column, g, tt.want)
 		}
 	}
-	if _, err := pre.appendFrame(nil, img, 17, 17, middleCrop(17, 17)); err == nil || !strings.Contains(err.Error(), "larger scale") {
+	if _, err := frameOf(pre, img, 17, 17, middleCrop(17, 17)); err == nil || !strings.Contains(err.Error(), "larger scale") {
 		t.Errorf("a crop larger than the image: %v", err)
 	}
 }
@@ -221,7 +221,7 @@ func TestPreprocessingPillow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Preprocessing{Scale: 28, Std: [3]float32{1, 1, 1}}.appendFrame(nil, img, 24, 24, middleCrop(24, 24))
+	got, err := frameOf(Preprocessing{Scale: 28, Std: [3]float32{1, 1, 1}}, img, 24, 24, middleCrop(24, 24))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -332,4 +332,14 @@ func TestArrays(t *testing.T) {
 			t.Errorf("%v is taken for clips", dims)
 		}
 	}
+}
+
+// frameOf resizes, crops and normalises an image to 3·h·w values.
+func frameOf(p Preprocessing, img image.Image, h, w int, place func(height, width int) cutout) ([]float32, error) {
+	scaled, err := p.scaled(img, h, w)
+	if err != nil {
+		return nil, err
+	}
+	size := scaled.Bounds().Size()
+	return p.appendNormalised(nil, scaled, place(size.Y, size.X), h, w), nil
 }

@@ -192,26 +192,13 @@ func (f *Files) keep(looked []Broken, opt Options) error {
 
 // Clip decodes the frames of clip i and prepares them.
 func (f *Files) Clip(ctx context.Context, i int, form Form) ([]float32, error) {
-	pre, err := f.fits(form)
-	if err != nil {
-		return nil, err
+	return f.clip(ctx, i, form, f.decode)
+}
+
+// decode has ffmpeg decode frames of a video.
+func (f *Files) decode(ctx context.Context, v *video, numbers []int, visit func(i int, img image.Image) error) error {
+	if err := f.tool.Frames(ctx, v.path, numbers, visit); err != nil {
+		return fmt.Errorf("%s: %w", v.path, err)
 	}
-	v, k, crop := f.of(i)
-	numbers := f.sampling.frames(k, form.Frames, v.frames)
-	once := slices.Compact(slices.Sorted(slices.Values(numbers)))
-	frames := make([][]float32, len(once))
-	err = f.tool.Frames(ctx, v.path, once, func(i int, img image.Image) error {
-		var err error
-		frames[i], err = f.appendFrame(make([]float32, 0, form.values()), pre, img, form, crop)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", v.path, err)
-	}
-	clip := make([]float32, 0, form.Frames*form.values())
-	for _, n := range numbers {
-		at, _ := slices.BinarySearch(once, n)
-		clip = append(clip, frames[at]...)
-	}
-	return clip, nil
+	return nil
 }

@@ -3,6 +3,7 @@ package clips
 import (
 	"context"
 	"fmt"
+	"image"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -114,25 +115,24 @@ func folders(dir string) ([]string, error) {
 
 // Clip reads the frames of clip i and prepares them.
 func (f *Frames) Clip(ctx context.Context, i int, form Form) ([]float32, error) {
-	pre, err := f.fits(form)
-	if err != nil {
-		return nil, err
-	}
-	v, k, crop := f.of(i)
+	return f.clip(ctx, i, form, f.decode)
+}
+
+// decode reads the images of a video's frames.
+func (f *Frames) decode(ctx context.Context, v *video, numbers []int, visit func(i int, img image.Image) error) error {
 	first := f.firstOf(*v)
-	clip := make([]float32, 0, form.Frames*form.values())
-	for _, n := range f.sampling.frames(k, form.Frames, v.frames) {
+	for i, n := range numbers {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 		path := f.template.path(v.path, first+n)
 		img, err := readImage(path)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if clip, err = f.appendFrame(clip, pre, img, form, crop); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+		if err := visit(i, img); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
 		}
 	}
-	return clip, nil
+	return nil
 }

@@ -59,7 +59,7 @@ func FuzzFrame(f *testing.F) {
 			if err != nil {
 				return
 			}
-			clip, err := Preprocessing{Scale: 9}.appendFrame(nil, img, 8, 8, middleCrop(8, 8))
+			clip, err := frameOf(Preprocessing{Scale: 9}, img, 8, 8, middleCrop(8, 8))
 			if err == nil && len(clip) != 3*8*8 {
 				t.Errorf("a frame of %d values", len(clip))
 			}
@@ -123,7 +123,7 @@ func TestImageBombs(t *testing.T) {
 			})
 		}
 	}
-	if _, err := (Preprocessing{}).appendFrame(nil, image.NewGray(image.Rect(0, 0, 65535, 1)), 224, 224, middleCrop(224, 224)); err == nil || !strings.Contains(err.Error(), "65535×1") {
+	if _, err := frameOf(Preprocessing{}, image.NewGray(image.Rect(0, 0, 65535, 1)), 224, 224, middleCrop(224, 224)); err == nil || !strings.Contains(err.Error(), "65535×1") {
 		t.Errorf("an image of one line: %v", err)
 	}
 }

@@ -43,9 +43,8 @@ func (p Preprocessing) filled(pixels bool) (Preprocessing, error) {
 // by the longer side.
 const maxAspect = 16
 
-// appendFrame resizes, crops and normalises an image to 3·h·w values. Place says
-// where the crop lies in the resized image.
-func (p Preprocessing) appendFrame(clip []float32, img image.Image, h, w int, place func(height, width int) cutout) ([]float32, error) {
+// scaled resizes an image of which crops of h×w are to be taken.
+func (p Preprocessing) scaled(img image.Image, h, w int) (*image.RGBA, error) {
 	if err := proportions(img); err != nil {
 		return nil, err
 	}
@@ -65,7 +64,7 @@ func (p Preprocessing) appendFrame(clip []float32, img image.Image, h, w int, pl
 	}
 	scaled := image.NewRGBA(image.Rect(0, 0, sw, sh))
 	draw.BiLinear.Scale(scaled, scaled.Bounds(), img, img.Bounds(), draw.Src, nil)
-	return p.appendNormalised(clip, scaled, place(sh, sw), h, w), nil
+	return scaled, nil
 }
 
 // proportions refuses images that no frames are.

@@ -83,7 +83,7 @@ func TestCrops(t *testing.T) {
 		img.SetRGBA(i%6, i/6, color.RGBA{uint8(i), 0, 0, 255})
 	}
 	pre := Preprocessing{Scale: 4, Std: [3]float32{1, 1, 1}}
-	got, err := pre.appendFrame(nil, img, 4, 4, func(int, int) cutout { return cutout{2, 0, true} })
+	got, err := frameOf(pre, img, 4, 4, func(int, int) cutout { return cutout{2, 0, true} })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ type Data struct {
 	Frames     int         `json:"frames"`
 	Stages     []StageData `json:"stages"`
 	SourceMACs float64     `json:"source_macs,omitempty"`
+	Time       float64     `json:"time_to_source,omitempty"` // median over rounds, side by side
 	Totals     TotalsData  `json:"totals"`
 	Share      [][]float64 `json:"share"` // by block and frame, of the clips
 	Classes    []ClassData `json:"classes,omitempty"`
@@ -59,7 +60,7 @@ type ClipData struct {
 func (r *Report) Data() Data {
 	t := r.Totals()
 	out := Data{
-		Model: r.Model, Source: r.Source, Input: r.Input, Frames: r.Frames, SourceMACs: r.SourceMACs,
+		Model: r.Model, Source: r.Source, Input: r.Input, Frames: r.Frames, SourceMACs: r.SourceMACs, Time: r.Time,
 		Totals: TotalsData{t.Clips, t.Labelled, t.Right, t.SourceRight, t.Compared, t.Agreed, t.Ratio, t.MACs},
 		Share:  r.Share(), Clips: []ClipData{},
 	}

@@ -106,6 +106,12 @@ func (r *Report) Headline() string {
 	if r.SourceMACs > 0 {
 		s += fmt.Sprintf(", %.2f of the source's multiply-accumulates", t.MACs/r.SourceMACs)
 	}
+	if r.Time > 0 {
+		s += fmt.Sprintf(" and %.2f of its time", r.Time)
+		if r.Threads == 1 {
+			s += " on one thread"
+		}
+	}
 	if t.Compared > 0 {
 		s += fmt.Sprintf("; answers as the source does on %.1f %%", 100*float64(t.Agreed)/float64(t.Compared))
 	}

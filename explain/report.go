@@ -18,6 +18,10 @@ type Report struct {
 	Clips      []Clip
 	// SourceMACs is what the source computes for a clip, 0 if it was not run.
 	SourceMACs float64
+	// Time is how long a clip took, side by side with the source: the median over
+	// rounds of the ratio; 0 if it was not run.
+	Time    float64
+	Threads int // of those runs, 0: one a core
 }
 
 // Stage is an AF module.

@@ -134,6 +134,11 @@ func TestJSONHoldsMasksAsLists(t *testing.T) {
 }
 
 func TestHeadline(t *testing.T) {
+	timed := sample()
+	timed.Time, timed.Threads = 0.58, 1
+	if got, want := timed.Headline(), "0.62 of the source's multiply-accumulates and 0.58 of its time on one thread; answers"; !strings.Contains(got, want) {
+		t.Errorf("got %s, want %s in it", got, want)
+	}
 	want := "53 % of the frames computed over 3 clips, 0.62 of the source's multiply-accumulates; answers as the source does on 66.7 %; right on 50.0 % (source 100.0 %)."
 	if got := sample().Headline(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)

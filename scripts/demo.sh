@@ -29,4 +29,5 @@ frames="--template img_%05d.png --scale 64"
 rm -f -- *.af.onnx
 show afc fit tsm.onnx --videos fit $frames
 show afc verify tsm.af.onnx --videos test $frames --only load,reference,agreement
-show afc explain tsm.af.onnx --source tsm.onnx --videos test $frames -o explain.html
+show afc sweep tsm.onnx tsm.af.onnx --videos test $frames --threads 1 --published sthv1 --plot sweep.svg
+show afc explain tsm.af.onnx --source tsm.onnx --videos test $frames --threads 1 -o "$PWD/explain.html"
