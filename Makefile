@@ -7,7 +7,7 @@ GOSEC       = $(GO) run github.com/securego/gosec/v2/cmd/gosec@v2.30.0
 GOVULNCHECK = $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 CYCLONEDX   = $(GO) run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.9.0
 
-.PHONY: build release ort demo test pytorch-test big-test gpu-test cuda-test portability short check bench bench-fit bench-tune proto corpus fuzz mutants clean
+.PHONY: build release ort demo test pytorch-test big-test gpu-test cuda-test portability short check bench bench-fit bench-tune bench-step proto corpus fuzz mutants clean
 
 build: ## bin/afc
 	$(GO) build -trimpath -o bin/afc ./cmd/afc
@@ -67,6 +67,9 @@ bench-fit: ort ## what fitting reaches on clips of motions: the table of docs/BE
 
 bench-tune: ort ## what training adds to a fit on clips of motions
 	$(GO) test ./train -run '^$$' -bench Motion -benchtime 1x -timeout 120m -v
+
+bench-step: ## a training step's time and memory beside PyTorch's; PYTHON has torch, onnxruntime, numpy, safetensors
+	scripts/bench-step.sh
 
 FUZZTIME ?= 20m
 

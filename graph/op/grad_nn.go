@@ -112,14 +112,14 @@ func (c *gradCall) outer(a, b *graph.Value) *graph.Value {
 		return c.sum(c.matmul(a, c.swapped(b)), false, 0)
 	}
 	rows := c.reshape(c.transpose(a, 1, 2, 0, 3), group, k, n*plane)
-	columns := c.reshape(c.transpose(b, 1, 0, 3, 2), group, n*plane, j)
-	return c.matmul(rows, columns)
+	columns := c.reshape(c.transpose(b, 1, 2, 0, 3), group, j, n*plane) // whole maps move, and the product reads them across
+	return c.matmul(rows, c.swapped(columns))
 }
 
 // convWeight is the gradient of a convolution's weight.
 func (c *gradCall) convWeight(windows []window, group int64, d, wd []int64) *graph.Value {
 	w := &weightGradient{gradCall: c, windows: windows, group: group, d: d, wd: wd, out: c.dims(c.dy[0]), taps: product(wd[2:])}
-	if len(windows) == 2 && windows[0].stride == 1 && windows[1].stride == 1 && w.taps > 1 {
+	if len(windows) == 2 && w.taps > 1 {
 		return w.runs()
 	}
 	return w.windowed()
@@ -191,24 +191,43 @@ func (w *weightGradient) windowed() *graph.Value {
 	return w.product(w.reshape(w.dy[0], w.d[0], w.group, w.wd[0]/w.group, plane), moved)
 }
 
-// runs is windowed for two axes without strides: of maps padded to whole rows,
-// laid out as one row, each tap sees one run. What lies between the rows of the
-// output has gradient zero.
+// runs is windowed for two axes: of maps padded to whole rows, laid out as one row,
+// each tap sees one run. What lies between the rows of the output has gradient zero.
+// With strides each tap sees one phase of the input, every so many pixels of it.
 func (w *weightGradient) runs() *graph.Value {
 	n, t, u := w.d[0], w.windows[0], w.windows[1]
-	x := w.pad(w.n.Input(0), []int64{0, 0, t.before, u.before}, []int64{0, 0, t.after, u.after})
-	height, width := w.dims(x)[2], w.dims(x)[3]
-	x = w.reshape(x, n, w.group, w.wd[1], height*width)
+	height, width := (w.d[2]+t.before+t.after+t.stride-1)/t.stride, (w.d[3]+u.before+u.after+u.stride-1)/u.stride // of a phase
+	x := w.pad(w.n.Input(0), []int64{0, 0, t.before, u.before}, []int64{0, 0, height*t.stride - w.d[2] - t.before, width*u.stride - w.d[3] - u.before})
+	phases := w.phases(x, height, width)
 	length := (w.out[2]-1)*width + w.out[3]
 	grads := w.pad(w.dy[0], make([]int64, 4), []int64{0, 0, 0, width - w.out[3]})
 	grads = w.cut(w.reshape(grads, n, w.group, w.wd[0]/w.group, w.out[2]*width), 0, length)
 	var moved []*graph.Value
 	for i := range t.kernel {
 		for j := range u.kernel {
-			moved = append(moved, w.cut(x, i*t.dilation*width+j*u.dilation, length))
+			row, column := i*t.dilation, j*u.dilation
+			phase := phases[row%t.stride*u.stride+column%u.stride]
+			moved = append(moved, w.cut(phase, row/t.stride*width+column/u.stride, length))
 		}
 	}
 	return w.product(grads, moved)
+}
+
+// phases takes maps apart into those of every stride-th pixel, [n, group, inputs,
+// height·width] each.
+func (w *weightGradient) phases(x *graph.Value, height, width int64) []*graph.Value {
+	a, b := w.windows[0].stride, w.windows[1].stride
+	if a*b == 1 {
+		return []*graph.Value{w.reshape(x, w.d[0], w.group, w.wd[1], height*width)}
+	}
+	apart := w.transpose(w.reshape(x, w.d[0]*w.d[1], height, a, width, b), 2, 4, 0, 1, 3)
+	apart = w.reshape(apart, a*b, w.d[0]*w.d[1]*height*width)
+	list := make([]*graph.Value, a*b)
+	for i := range list {
+		one := w.add("Slice", []int64{1, w.dims(apart)[1]}, []*graph.Value{apart, w.ints(int64(i)), w.ints(int64(i) + 1), w.ints(0)})
+		list[i] = w.reshape(one, w.d[0], w.group, w.wd[1], height*width)
+	}
+	return list
 }
 
 // cut takes a run out of the last axis of four.
