@@ -42,7 +42,7 @@ type TuneOptions struct {
 	Budgets     []float64
 	Lambda      *float64 // weight of the ratio's loss; nil: 0.5
 
-	Epochs       int    // 0: the authors' 55 with labels, else 10
+	Epochs       int    // 0: the authors' 55 with labels, else 10, or as many as make 400 steps
 	Batch        int    // clips a step; 0: 32 with labels, else 16
 	Optimizer    string // "sgd" or "adamw"; "": sgd with labels, else adamw
 	Lr           float64
@@ -203,7 +203,8 @@ func (t *tuning) settle() error {
 	o.Labels, o.Distill = t.weights()
 	taught := o.Labels == 0
 	o.Seed, o.Threads, o.Resume, o.SaveEvery, o.Log, o.Flip = t.Seed, t.Threads, t.Resume, t.SaveEvery, t.Log, t.Flip
-	o.Epochs, o.Batch = pick(t.Epochs, taught, 10, 55), pick(t.Batch, taught, 16, 32)
+	o.Batch = pick(t.Batch, taught, 16, 32)
+	o.Epochs = pick(t.Epochs, taught, fewEpochs(t.in.Videos.Len()/o.Batch), 55)
 	o.Lambda, o.Dropout = or(t.Lambda, 0.5), or(t.Dropout, pick(0, taught, 0, 0.5))
 	o.Norm = train.Norm(pick(t.Bn, true, string(train.Batch), ""))
 	if err := t.learns(taught); err != nil {
@@ -227,6 +228,13 @@ func (t *tuning) settle() error {
 	}
 	o.Progress = t.told
 	return nil
+}
+
+// fewEpochs is how many epochs, of some steps each, a source teaches unless it is
+// said otherwise: fitted weights get worse before they get better (docs/TUNE.md).
+func fewEpochs(steps int) int {
+	const leastEpochs, leastSteps = 10, 400
+	return max(leastEpochs, (leastSteps+steps-1)/max(steps, 1))
 }
 
 // pick is a value that was given, or one of two defaults.

@@ -37,7 +37,7 @@ func (a *app) tuneCommand() *cli.Command {
 			&cli.Float64Flag{Name: "rt", Usage: "part of the frames that navigation learns to choose, `R` (default: the schedule stays)"},
 			&cli.StringFlag{Name: "budgets", Usage: "parts of the frames that one set of weights is to serve, as in 0.25,0.5,1; TUNED.onnx gets a dial (convert --dial)"},
 			&cli.Float64Flag{Name: "lambda", Usage: "with --rt: weight of the ratio's loss (default: 0.5)"},
-			&cli.IntFlag{Name: "epochs", Usage: "times that every clip is seen (default: 10, or 55 with labels)"},
+			&cli.IntFlag{Name: "epochs", Usage: "times that every clip is seen (default: 10, or as many as make 400 steps; 55 with labels)"},
 			&cli.IntFlag{Name: "batch", Usage: "clips a step (default: 16, or 32 with labels)"},
 			&cli.StringFlag{Name: "optimizer", Usage: "adamw or sgd (default: adamw, or sgd with labels)"},
 			&cli.Float64Flag{Name: "lr", Usage: "learning rate (default: 0.0003, or 0.01 of sgd)"},
