@@ -217,3 +217,6 @@ func (net *Network) FixCells(grids []int, p CellPattern) (*Network, error) {
 	}
 	return out, out.Check()
 }
+
+// Looks reports whether the navigation chooses cells by what it sees.
+func (n *Navigation) Looks() bool { return n.Cells != nil && n.Cells.Fixed == nil }

@@ -27,6 +27,12 @@ func (l branch) lead(x feature) (stream, int, error) {
 	return l.lowerer.lead(x)
 }
 
+// takesCells reports whether a module chooses whole frames, or inside them in the
+// Ifs of its frames.
+func (l branch) takesCells(m *afblock.AFModule) bool {
+	return !hasCells(m) || l.opt.takes(CellBoxes)
+}
+
 // hasCells reports whether a module chooses inside the frames.
 func hasCells(m *afblock.AFModule) bool {
 	return slices.ContainsFunc(m.Navigation, func(n *afblock.Navigation) bool { return n.Cells != nil })
@@ -35,7 +41,7 @@ func hasCells(m *afblock.AFModule) bool {
 func (l branch) module(x stream, s *afblock.Stage, ends []span) (stream, error) {
 	size := x[0].size()
 	switch {
-	case hasCells(s.AF), !l.scanPays(size):
+	case !l.scanPays(size), hasCells(s.AF) && !(l.takesCells(s.AF) && l.scansPieces(s.AF, size)):
 		return gather{l.without(SplitStream)}.module(x, s, ends)
 	case l.scansPieces(s.AF, size):
 		return l.pieceScans(x, s, ends)
@@ -46,8 +52,16 @@ func (l branch) module(x stream, s *afblock.Stage, ends []span) (stream, error) 
 
 // branchFrame emits one frame's focal block without shift, selected or not.
 // outer says that the map comes from outside the subgraph.
-func (l branch) branchFrame(b *builder, x feature, ones *onesMap, blk *afblock.Block, selected, outer bool) (feature, error) {
-	if selected {
+func (l branch) branchFrame(b *builder, x feature, ones *onesMap, blk *afblock.Block, cells *frameCells, selected, outer bool) (feature, error) {
+	switch {
+	case selected && cells != nil:
+		whole := streamOf(x)
+		outs, err := l.selectedCells(b, whole, frameMap{whole, x}, cells, []span{{0, blk.Out()}}, lanes(blk, false), outer && cells.use != boxNever && cells.lead == 0)
+		if err != nil {
+			return feature{}, err
+		}
+		return outs[0], nil
+	case selected:
 		return b.join(b.convs(x, blk), b.residual(x, blk), blk), nil
 	}
 	return l.unselectedFrame(b, x, ones, blk, outer)

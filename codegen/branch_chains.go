@@ -46,9 +46,9 @@ func (b *builder) endsInChain(m *afblock.AFModule, x feature) bool {
 // select among them a subgraph of its own. Maps that cross a subgraph's bounds
 // leave ONNX Runtime's blocked layout, so a bound after each block is dear. What
 // end emits behind the last block, if given, joins the last subgraphs.
-func (l branch) branchChains(b *builder, x feature, ones *onesMap, blocks []*afblock.Block, conds []*graph.Value, end func(*builder, feature) feature) (feature, error) {
+func (l branch) branchChains(b *builder, x feature, ones *onesMap, blocks []*afblock.Block, conds []*graph.Value, cells []*frameCells, end func(*builder, feature) feature) (feature, error) {
 	for from := 0; from < len(blocks); {
-		n := b.chainLength(blocks[from:], x)
+		n := l.chainLength(blocks[from:], x)
 		chain := blocks[from : from+n]
 		last := from+n == len(blocks)
 		start := x
@@ -56,7 +56,7 @@ func (l branch) branchChains(b *builder, x feature, ones *onesMap, blocks []*afb
 			f := start
 			for i, blk := range chain {
 				var err error
-				if f, err = l.branchFrame(b, f, ones, blk, chosen[i], i == 0); err != nil {
+				if f, err = l.branchFrame(b, f, ones, blk, cells[from+i], chosen[i], i == 0); err != nil {
 					return feature{}, err
 				}
 			}

@@ -21,15 +21,14 @@ import (
 // one batch, which reads its weights once; the focal branch remains.
 
 // scannedStages is the number of stages, from the first, that branch runs frame
-// by frame: AF modules whose frames do not read each other, and that choose whole
-// frames.
+// by frame: AF modules whose frames do not read each other.
 func (l branch) scannedStages() int {
 	if !l.opt.takes(FrameScans) {
 		return 0
 	}
 	sizes := l.sizes
 	for i, s := range l.net.Stages {
-		if s.AF == nil || shifts(s.AF) || hasCells(s.AF) || !l.scanPays(sizes[i]) {
+		if s.AF == nil || shifts(s.AF) || !l.takesCells(s.AF) || !l.scanPays(sizes[i]) {
 			return i
 		}
 	}
@@ -130,23 +129,30 @@ func (l branch) toChoices(step *frameStep, x feature, m *afblock.AFModule, size 
 		outs = append(outs, l.ampleOf(outs[0], m)...)
 	}
 	a := ample{x: outs[0], a: outs[1]}
-	for n, nav := range m.Navigation {
-		var seen feature
-		if !l.opt.MasksInput {
-			seen = outs[2+n]
+	seen := outs[2:]
+	next := func(is bool) (f feature) {
+		if is && !l.opt.MasksInput {
+			f, seen = seen[0], seen[1:]
 		}
-		a.chosen = append(a.chosen, l.nav.choose(nav, seen, nil))
+		return f
 	}
+	for _, nav := range m.Navigation {
+		pooled := next(true)
+		a.chosen = append(a.chosen, l.nav.choose(nav, pooled, next(nav.Looks())))
+	}
+	l.addCells(&a, m)
 	return a, nil
 }
 
 // ampleOf emits an ample branch without shift: its end, and what each navigation
-// sees, if anything.
+// sees and answers to its cells, if anything.
 func (b *builder) ampleOf(x feature, m *afblock.AFModule) []feature {
 	outs := []feature{{}}
-	outs[0] = b.ampleBranch(streamOf(x), m, 1, func(_ *afblock.Navigation, seen feature, _ stream) {
-		if seen.v != nil {
-			outs = append(outs, seen)
+	outs[0] = b.ampleBranch(streamOf(x), m, 1, func(nav *afblock.Navigation, seen feature, x stream) {
+		for _, y := range []feature{seen, b.cellLook(nav, x)} {
+			if y.v != nil {
+				outs = append(outs, y)
+			}
 		}
 	})
 	return outs
@@ -157,6 +163,9 @@ func (l branch) focalStep(s *afblock.Stage, a ample) *frameStep {
 	step := &frameStep{name: s.Name + ".frames", ins: []scanned{scannedMap(a.x)}}
 	for _, c := range a.chosen {
 		step.ins = append(step.ins, c.scanned())
+	}
+	for _, c := range a.cells {
+		step.ins = append(step.ins, c.scanned()...)
 	}
 	step.emit = func(fr *frame) (feature, error) { return l.frameFocal(fr, s, a, nil) }
 	return step
@@ -190,7 +199,12 @@ func (l branch) frameFocal(fr *frame, s *afblock.Stage, a ample, end func(*build
 	// where the source's strides were kept, reads more but has a stored map.
 	size := s.AF.Focal[0].Through(a.x.size())
 	ones := &onesMap{body: fr.builder, choice: fr.parts[1], h: size[0], w: size[1], hint: s.Name + ".ones"}
-	return l.branchChains(fr.builder, fr.feature(0, a.x), ones, s.AF.Focal, fr.parts[1:1+len(a.chosen)], end)
+	cells, at := make([]*frameCells, len(a.cells)), 1+len(a.chosen)
+	for i, c := range a.cells {
+		cells[i] = fr.cellsOf(c, at)
+		at += len(c.scanned())
+	}
+	return l.branchChains(fr.builder, fr.feature(0, a.x), ones, s.AF.Focal, fr.parts[1:1+len(a.chosen)], cells, end)
 }
 
 // scanOne emits a step that makes one map.

@@ -41,6 +41,7 @@ func scanBounds(blk *afblock.Block) []int {
 func (l branch) pieceScans(x stream, s *afblock.Stage, ends []span) (stream, error) {
 	m := s.AF
 	a := l.choices(x, m)
+	l.addCells(&a, m)
 	f := l.recut(x, cutAt(m.Focal[0].In(), scanBounds(m.Focal[0])...), s.Name+".focal")
 	for n, blk := range m.Focal {
 		reader := m.Fusion
@@ -48,7 +49,7 @@ func (l branch) pieceScans(x stream, s *afblock.Stage, ends []span) (stream, err
 			reader = m.Focal[n+1]
 		}
 		var err error
-		if f, err = l.pieceScan(f, blk, a.chosen[n], focalCuts(blk, scanBounds(reader))); err != nil {
+		if f, err = l.pieceScan(f, blk, a.chosen[n], a.cells[n], focalCuts(blk, scanBounds(reader))); err != nil {
 			return nil, err
 		}
 	}
@@ -65,7 +66,7 @@ func (b *builder) recut(x stream, ends []span, hint string) stream {
 }
 
 // pieceScan emits a focal block of maps in pieces as a Scan over frames.
-func (l branch) pieceScan(x stream, blk *afblock.Block, s selection, cuts []span) (stream, error) {
+func (l branch) pieceScan(x stream, blk *afblock.Block, s selection, cells *cellInputs, cuts []span) (stream, error) {
 	ins := []scanned{s.scanned()}
 	for _, p := range x {
 		ins = append(ins, scannedMap(p.feature))
@@ -75,6 +76,8 @@ func (l branch) pieceScan(x stream, blk *afblock.Block, s selection, cuts []span
 		moving = l.shiftScan(x[0].feature, blk)
 		ins = append(ins, moving.ins...)
 	}
+	inside := len(ins)
+	ins = append(ins, cells.scanned()...)
 	outs, err := l.scan(blk.Key+".frames", ins, func(fr *frame) ([]feature, error) {
 		var own frameMap
 		for i, p := range x {
@@ -89,9 +92,9 @@ func (l branch) pieceScan(x stream, blk *afblock.Block, s selection, cuts []span
 			main := own.pieces
 			if blk.Shift != nil {
 				main = slices.Clone(main)
-				main[0].feature = b.moved(main[0].feature, moving, fr.parts[1+len(x):], blk.Shift.Fold, blk.Key+".moved")
+				main[0].feature = b.moved(main[0].feature, moving, fr.parts[1+len(x):inside], blk.Shift.Fold, blk.Key+".moved")
 			}
-			return b.selectedPieces(main, own, blk, cuts), nil
+			return l.selectedPieces(b, main, own, blk, fr.cellsOf(cells, inside), cuts)
 		})
 	})
 	if err != nil {

@@ -64,7 +64,7 @@ const minUnrolledPixels = 400
 func (l branch) unrolls(m *afblock.AFModule, size afblock.Size) bool {
 	last := m.Focal[len(m.Focal)-1]
 	made := behind(size, m.Focal)
-	if !shifts(m) || hasCells(m) || made[0]*made[1] < minUnrolledPixels || weights(last) > last.Out()*made[0]*made[1] {
+	if !shifts(m) || !l.takesCells(m) || made[0]*made[1] < minUnrolledPixels || weights(last) > last.Out()*made[0]*made[1] {
 		return false
 	}
 	for _, blk := range slices.Concat(m.Ample, m.Focal, []*afblock.Block{m.Fusion}) {
@@ -193,7 +193,7 @@ func (c clip) shifted(t int, s *afblock.Shift) stream {
 // unrolledModule emits an AF module, whose ends it cuts for what reads them.
 func (l branch) unrolledModule(x clip, s *afblock.Stage, ends []span) (clip, error) {
 	m := s.AF
-	a, chosen := l.unrolledChoices(x, m)
+	a, chosen, cells := l.unrolledChoices(x, m)
 	f := x
 	for n, blk := range m.Focal {
 		at := bounds(m.Fusion)
@@ -201,7 +201,7 @@ func (l branch) unrolledModule(x clip, s *afblock.Stage, ends []span) (clip, err
 			at = bounds(m.Focal[n+1])
 		}
 		var err error
-		if f, err = l.unrolledFocal(f, blk, chosen[n], at); err != nil {
+		if f, err = l.unrolledFocal(f, blk, chosen[n], cells[n], at); err != nil {
 			return nil, err
 		}
 	}
@@ -214,21 +214,35 @@ func (l branch) unrolledModule(x clip, s *afblock.Stage, ends []span) (clip, err
 
 // unrolledChoices emits the ample branch, each frame's end whole, and the
 // choices.
-func (l branch) unrolledChoices(x clip, m *afblock.AFModule) (clip, []selection) {
-	var chosen []selection
+func (l branch) unrolledChoices(x clip, m *afblock.AFModule) (clip, []selection, []*cellInputs) {
+	var c ample
 	for n, blk := range m.Ample {
 		nav, seen := m.Navigation[n], feature{}
 		if !l.opt.MasksInput {
 			seen = l.poolFrames(x, nav.Key+".pool")
 		}
-		chosen = append(chosen, l.nav.choose(nav, seen, nil))
+		c.chosen = append(c.chosen, l.nav.choose(nav, seen, l.lookFrames(x, nav)))
 		var at []int
 		if n+1 < len(m.Ample) {
 			at = bounds(m.Ample[n+1])
 		}
 		x = l.unrolledBlock(x, blk, cutAt(blk.Out(), at...))
 	}
-	return x, chosen
+	l.addCells(&c, m)
+	return x, c.chosen, c.cells
+}
+
+// lookFrames is cellLook of all frames.
+func (l branch) lookFrames(x clip, nav *afblock.Navigation) feature {
+	var looks []*graph.Value
+	var y feature
+	for _, f := range x {
+		if y = l.cellLook(nav, f.all()); y.v == nil {
+			return feature{}
+		}
+		looks = append(looks, y.v)
+	}
+	return y.with(l.node("Concat", nav.Key+".cells.frames", looks, graph.Int("axis", 0)))
 }
 
 // poolFrames averages each frame's map: [T, C, 1, 1].
@@ -320,7 +334,7 @@ func (b *builder) residualOver(x frameMap, blk *afblock.Block, cuts []span) []fe
 
 // unrolledFocal emits a focal block: an If for each frame, which makes a map for
 // each piece.
-func (l branch) unrolledFocal(x clip, blk *afblock.Block, s selection, at []int) (clip, error) {
+func (l branch) unrolledFocal(x clip, blk *afblock.Block, s selection, cells *cellInputs, at []int) (clip, error) {
 	cuts := focalCuts(blk, at)
 	size := blk.Through(x[0].pieces[0].size())
 	ones := &onesMap{body: l.builder, h: size[0], w: size[1], hint: blk.Key + ".ones"}
@@ -332,7 +346,7 @@ func (l branch) unrolledFocal(x clip, blk *afblock.Block, s selection, at []int)
 		}
 		outs, err := l.decide(blk.Key, in(chosen), func(b *builder, chosen []bool) ([]feature, error) {
 			if chosen[0] {
-				return b.selectedPieces(x.shifted(t, blk.Shift), x[t], blk, cuts), nil
+				return l.selectedPieces(b, x.shifted(t, blk.Shift), x[t], blk, b.cellsAt(cells, t), cuts)
 			}
 			return l.unselectedPieces(b, x[t], ones, blk, cuts, l.zeroOf)
 		})
@@ -358,7 +372,10 @@ func focalCuts(blk *afblock.Block, at []int) []span {
 
 // selectedPieces emits what a focal block computes of a frame, inside an If; main
 // is what its main path reads.
-func (b *builder) selectedPieces(main stream, x frameMap, blk *afblock.Block, cuts []span) []feature {
+func (l branch) selectedPieces(b *builder, main stream, x frameMap, blk *afblock.Block, cells *frameCells, cuts []span) ([]feature, error) {
+	if cells != nil {
+		return l.selectedCells(b, main, x, cells, cuts, lanes(blk, true), true)
+	}
 	outs := b.convsOver(main, blk, cuts)
 	for i, r := range b.residualOver(x, blk, cuts) {
 		if blk.Residual.Conv == nil {
@@ -367,7 +384,7 @@ func (b *builder) selectedPieces(main stream, x frameMap, blk *afblock.Block, cu
 		}
 		outs[i] = b.join(outs[i], r, suffixed(blk, i))
 	}
-	return outs
+	return outs, nil
 }
 
 // unselectedPieces emits the answer to a frame not selected, inside an If; stored

@@ -16,9 +16,9 @@ type cellChoice struct {
 	picked     *graph.Value // float32 0/1 [N·T, g, g]: of the frames selected
 }
 
-// chooseCells emits a focal block's choice inside the frames, of what the ample
-// block beside it reads. A tie is not chosen.
-func (n *navigator) chooseCells(nav *afblock.Navigation, s selection, x stream) *cellChoice {
+// chooseCells emits a focal block's choice inside the frames, by the answers to its
+// cells. A tie is not chosen.
+func (n *navigator) chooseCells(nav *afblock.Navigation, s selection, look feature) *cellChoice {
 	if nav.Cells == nil {
 		return nil
 	}
@@ -31,7 +31,7 @@ func (n *navigator) chooseCells(nav *afblock.Navigation, s selection, x stream) 
 	case fixed != nil:
 		c.chosen = n.weight(param{nav.Key + ".cells", boolTensor(fixed.Select(nav.Cells.Grid, s.index), 1, g, g)})
 	default:
-		logits := n.cellLogits(nav, x)
+		logits := n.reshape(look.v, nav.Key+".cell_logits", -1, 2, g, g)
 		c.drop = n.node("Gather", nav.Key+".cell_drop", in(logits, n.scalar(0)), graph.Int("axis", 1))
 		c.keep = n.node("Gather", nav.Key+".cell_keep", in(logits, n.scalar(1)), graph.Int("axis", 1))
 		c.chosen = n.node("Greater", nav.Key+".cells", in(c.keep, c.drop))
@@ -41,16 +41,14 @@ func (n *navigator) chooseCells(nav *afblock.Navigation, s selection, x stream) 
 	return c
 }
 
-// cellLogits are the answers to each cell [N·T, 2, g, g]: drop, keep.
-func (n *navigator) cellLogits(nav *afblock.Navigation, x stream) *graph.Value {
-	look := n.relu(n.convOver(x, convOf(&nav.Cells.Look)), names.Relu(nav.Key+".cells"))
-	pooled := n.cellPool(look, afblock.CellPool(nav.Cells.Grid), nav.Key+".cells.pool")
-	c := convOf(&nav.Cells.Choice)
-	ins := in(pooled.v, n.weight(c.weight))
-	if c.bias != nil {
-		ins = append(ins, n.weight(*c.bias))
+// cellLook emits navigation's answers to each cell of x, [batch, 2, g, g]: drop,
+// keep. There is none where cells are fixed or an input.
+func (b *builder) cellLook(nav *afblock.Navigation, x stream) feature {
+	if !nav.Looks() || b.opt.MasksInput {
+		return feature{}
 	}
-	return n.node("Conv", nav.Key+".cell_logits", ins, windowAttrs(c.window())...)
+	look := b.relu(b.convOver(x, convOf(&nav.Cells.Look)), names.Relu(nav.Key+".cells"))
+	return b.conv(b.cellPool(look, afblock.CellPool(nav.Cells.Grid), nav.Key+".cells.pool"), convOf(&nav.Cells.Choice))
 }
 
 // cellPool emits an adaptive average pool: windows of one size where the grid

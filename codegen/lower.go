@@ -33,6 +33,8 @@ type lowerer struct {
 	// zeros are channels of blocks' answers to unselected frames, in the main
 	// graph.
 	zeros map[string]*graph.Value
+	// cells are branch's plans for blocks that choose inside the frames.
+	cells map[*afblock.Block]*cellPlan
 }
 
 // newLowerer returns the writer of a network, with nothing written. It fails on
@@ -50,7 +52,7 @@ func newLowerer(net *afblock.Network, opt Options) (*lowerer, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &lowerer{builder: newBuilder(m.Graph, &opt), model: m, net: net, sizes: sizes, beside: map[int]neighbours{}, zeros: map[string]*graph.Value{}}
+	l := &lowerer{builder: newBuilder(m.Graph, &opt), model: m, net: net, sizes: sizes, beside: map[int]neighbours{}, zeros: map[string]*graph.Value{}, cells: map[*afblock.Block]*cellPlan{}}
 	if l.how, err = l.strategy(); err != nil {
 		return nil, err
 	}
@@ -96,7 +98,7 @@ func Lower(net *afblock.Network, opt Options) (*graph.Model, Choice, error) {
 	}
 	l.addMetadata(in, out)
 	if opt.Lowering == Gather || opt.Lowering == Branch {
-		for _, note := range cellNotes(net) {
+		for _, note := range l.cellNotes() {
 			choice.Reason += "; " + note
 		}
 	}
@@ -114,6 +116,9 @@ func (l *lowerer) network() (trunkIn, trunkOut *graph.Value, err error) {
 		l.singleClip = true
 	}
 	l.nav = l.navigator()
+	if err := l.planCells(); err != nil {
+		return nil, nil, err
+	}
 	out, err := l.trunk(feature{v: frames, c: l.net.Stem.Conv.In(), h: l.net.Size[0], w: l.net.Size[1]})
 	if err != nil {
 		return nil, nil, err

@@ -32,9 +32,10 @@ type navigator struct {
 	drops        []*graph.Value // [N, 1] each: selected frames beyond a block's budget
 }
 
-// choose emits a focal block's choice from what the ample block beside it reads,
-// x, and its average, [N·T, C, 1, 1]. A tie is not chosen.
-func (n *navigator) choose(nav *afblock.Navigation, pooled feature, x stream) selection {
+// choose emits a focal block's choice from what the ample block beside it reads:
+// its average, [N·T, C, 1, 1], and the answers to its cells (cellLook), if it has
+// any. A tie is not chosen.
+func (n *navigator) choose(nav *afblock.Navigation, pooled, look feature) selection {
 	s := selection{key: nav.Key, index: len(n.made)}
 	index := int64(s.index)
 	if n.masks != nil {
@@ -56,7 +57,7 @@ func (n *navigator) choose(nav *afblock.Navigation, pooled feature, x stream) se
 			in(n.reshape(s.keep, nav.Key+".keep_flat", -1), n.reshape(s.drop, nav.Key+".drop_flat", -1)))
 	}
 	s.mask = n.node("Where", names.Mask(nav.Key), in(s.chosen, n.floats(1), n.floats(0)))
-	s.cells = n.chooseCells(nav, s, x)
+	s.cells = n.chooseCells(nav, s, look)
 	n.made = append(n.made, s)
 	return s
 }

@@ -24,6 +24,7 @@ const (
 	Unroll       Step = "unroll"
 	PieceScans   Step = "piece-scans"
 	HiddenScans  Step = "hidden-scans"
+	CellBoxes    Step = "cell-boxes"
 )
 
 // StepInfo describes a step.
@@ -51,6 +52,7 @@ var Steps = []StepInfo{
 	{Unroll, "branch_unroll.go", "with shift, write the frames of a clip one by one in the main graph, each in pieces that a shift moves or leaves", []Lowering{Branch}},
 	{PieceScans, "branch_pieces.go", "with shift, where maps are small, hand maps from Scan to Scan in pieces, and mix and fuse them as a batch", []Lowering{Branch}},
 	{HiddenScans, "branch_hidden.go", "run inverted residuals that all frames go through frame by frame, so that their wide maps stay in the cache", []Lowering{Branch}},
+	{CellBoxes, "branch_cells.go", "compute the box around a frame's selected cells, and blend in front of a block's last convolution, instead of gathering tiles of all frames", []Lowering{Branch}},
 }
 
 // takes reports whether the model is written with the step.

@@ -50,8 +50,9 @@ func (l *lowerer) checkSized() error {
 
 // ample is what a module's ample branch leaves for the rest of the module.
 type ample struct {
-	x, a   feature     // the module's input, and the ample branch's end
-	chosen []selection // one a focal block
+	x, a   feature       // the module's input, and the ample branch's end
+	chosen []selection   // one a focal block
+	cells  []*cellInputs // likewise, of branch; nil where a block computes whole frames
 }
 
 // choices emits a module's ample branch and, from what it sees there, all
@@ -59,7 +60,7 @@ type ample struct {
 func (l *lowerer) choices(x stream, m *afblock.AFModule) ample {
 	var a ample
 	a.a = l.ampleBranch(x, m, l.net.Frames, func(nav *afblock.Navigation, seen feature, x stream) {
-		a.chosen = append(a.chosen, l.nav.choose(nav, seen, x))
+		a.chosen = append(a.chosen, l.nav.choose(nav, seen, l.cellLook(nav, x)))
 	})
 	return a
 }

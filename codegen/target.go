@@ -71,7 +71,7 @@ func Choose(net *afblock.Network, opt Options) Choice {
 func (t Target) without() []Step {
 	switch t {
 	case OpenVINO:
-		return []Step{LayoutCast, BorderKernel, Interleave, Unroll, PieceScans}
+		return []Step{LayoutCast, BorderKernel, Interleave, Unroll, PieceScans, CellBoxes}
 	case Tract:
 		return []Step{LayoutCast, Interleave}
 	}

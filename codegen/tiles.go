@@ -234,18 +234,22 @@ func (l *lowerer) restRows(blk *afblock.Block, like feature, t tiling) (*graph.V
 }
 
 // cellNotes says which blocks that choose cells compute whole frames, and why.
-func cellNotes(net *afblock.Network) []string {
+func (l *lowerer) cellNotes() []string {
 	var notes []string
 	block := 0
-	for u, err := range net.Walk(net.Size) {
+	for u, err := range l.net.Walk(l.net.Size) {
 		if err != nil {
 			return nil
 		}
 		if u.Part != afblock.PartFocal {
 			continue
 		}
-		if c := net.Navigation()[block].Cells; c != nil {
-			if _, why := tilesOf(u.Block, c, block, feature{c: u.In.C, h: u.In.Size[0], w: u.In.Size[1]}); why != "" {
+		if c := l.net.Navigation()[block].Cells; c != nil {
+			if p := l.cells[u.Block]; p != nil {
+				if p.why != "" {
+					notes = append(notes, fmt.Sprintf("%s computes whole frames: %s", u.Key, p.why))
+				}
+			} else if _, why := tilesOf(u.Block, c, block, feature{c: u.In.C, h: u.In.Size[0], w: u.In.Size[1]}); why != "" {
 				notes = append(notes, fmt.Sprintf("%s computes whole frames: %s", u.Key, why))
 			}
 		}

@@ -118,3 +118,9 @@ func InWords(key string) string {
 // Tiles is the value that lists the tiles which a block computes, where it
 // computes cells inside the frames one by one: int64 [1, K].
 func Tiles(block string) string { return block + ".tiles" }
+
+// Boxes is the value that says what a block computes of each frame, where it
+// computes the box around the selected cells: int64 [N·T, K]: the first and, behind
+// it, the last row and column that it reads, then how these are padded and put
+// back.
+func Boxes(block string) string { return block + ".boxes" }
