@@ -170,10 +170,10 @@ func (l branch) cellInputs(s *selection, blk *afblock.Block) *cellInputs {
 		return nil
 	}
 	picked := s.cells.picked
-	count := l.node("ReduceSum", s.key+".cell_count", in(picked, l.vec(1, 2)), graph.Int("keepdims", 0))
-	s.chosen = l.node("Greater", s.key+".some_cell", in(count, l.floats(0.5)))
+	count := l.node("ReduceSum", blk.Key+".cell_count", in(picked, l.vec(1, 2)), graph.Int("keepdims", 0))
+	s.chosen = l.node("Greater", names.SomeCell(blk.Key), in(count, l.floats(0.5)))
 	in1 := &cellInputs{cellPlan: p, rest: feature{c: 1, h: p.h, w: p.w}}
-	in1.rest.v = l.node("Sub", blk.Key+".rest", in(l.floats(1), l.pixels(picked, p.grid, in1.rest, blk.Key+".pixels")))
+	in1.rest.v = l.node("Sub", names.RestPixels(blk.Key), in(l.floats(1), l.pixels(picked, p.grid, in1.rest, blk.Key+".pixels")))
 	if p.use != boxNever {
 		in1.boxes, in1.pays = l.boxes(picked, p)
 	}
@@ -219,7 +219,7 @@ func (l branch) boxes(picked *graph.Value, p *cellPlan) (packed, pays *graph.Val
 			return l.node("Gather", key+".box_side", in(sides, l.scalar(axis)), graph.Int("axis", 1))
 		}
 		area := l.node("Mul", key+".box_area", in(side(0), side(1)))
-		pays = l.node("Less", key+".box_pays", in(area, l.floats(float32(boxPays*float64(p.h*p.w)))))
+		pays = l.node("Less", names.BoxPays(key), in(area, l.floats(float32(boxPays*float64(p.h*p.w)))))
 	}
 	return packed, pays
 }
@@ -501,6 +501,14 @@ func (b *builder) hiddenZero(fc *frameCells, n lane) (*graph.Value, error) {
 // readMap is the size of the map that the block reads.
 func (p *cellPlan) readMap() feature { return feature{h: p.read[0], w: p.read[1]} }
 
+// unselectedPixels are what a lane's channels are where a pixel is not selected.
+func (l branch) unselectedPixels(b *builder, fc *frameCells, n lane) (*graph.Value, error) {
+	if l.net.Unselected == afblock.UnselectedZero {
+		return b.floats(0), nil
+	}
+	return b.hiddenZero(fc, n)
+}
+
 // wholeHidden computes hidden maps of a whole frame.
 func (l branch) wholeHidden(b *builder, x stream, fc *frameCells, all []lane) ([]feature, error) {
 	if fc.tail == nil || l.opt.Precision == compiled.FP16 { // whose largest number is 65,504
@@ -537,12 +545,9 @@ func (l branch) chosenHidden(b *builder, x stream, fc *frameCells, all []lane) (
 	on := b.node("Greater", key+".pixels_on", in(b.floats(0.5), fc.rest.v))
 	outs := make([]feature, len(all))
 	for i, n := range all {
-		zero := b.floats(0)
-		if l.net.Unselected == afblock.UnselectedBias {
-			var err error
-			if zero, err = b.hiddenZero(fc, n); err != nil {
-				return nil, err
-			}
+		zero, err := l.unselectedPixels(b, fc, n)
+		if err != nil {
+			return nil, err
 		}
 		y := b.laneLayers(x.within(n.of(fc.hidden.In())), fc.hidden.Key, fc.hidden.Main, n, nil)
 		outs[i] = y.with(b.node("Where", key+".blended", in(on, y.v, zero)))

@@ -33,7 +33,7 @@ func TestSteps(t *testing.T) {
 						afblock.DefaultInput: clip(2, s),
 						names.MasksIn:        masksOf(2, 6, int64(s.frames), 2),
 					}
-					if info.Step == codegen.Unroll {
+					if info.Step == codegen.Unroll || info.Step == codegen.CellBoxes {
 						inputs[afblock.DefaultInput] = frames(clip(1, s))
 						inputs[names.MasksIn] = masksOf(1, 6, int64(s.frames), 2)
 					}
@@ -45,6 +45,17 @@ func TestSteps(t *testing.T) {
 					switch info.Step {
 					case codegen.Unroll:
 						net.Shell = oneClip{}
+					case codegen.CellBoxes:
+						var err error
+						if net, err = net.FixCells([]int{4, 2, 2}, afblock.CellPattern{Kind: "center", Ratio: 0.1}); err != nil {
+							t.Fatal(err)
+						}
+						net.Shell = oneClip{}
+						for name, cells := range boxInputs(net, s.size, cellKinds[4].on) {
+							if name != names.MasksIn && name != afblock.DefaultInput {
+								inputs[name] = cells
+							}
+						}
 					case codegen.HiddenScans:
 						net = mobile(t, s.frames, s.size) // which shifts
 						if s.shift {

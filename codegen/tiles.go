@@ -233,27 +233,41 @@ func (l *lowerer) restRows(blk *afblock.Block, like feature, t tiling) (*graph.V
 	return l.reshape(v, blk.Key+".zero_rows", -1, int64(blk.Out())), class, nil
 }
 
-// cellNotes says which blocks that choose cells compute whole frames, and why.
+// cellNotes says of which blocks that choose cells whole frames are computed, and
+// why.
 func (l *lowerer) cellNotes() []string {
 	var notes []string
 	block := 0
-	for u, err := range l.net.Walk(l.net.Size) {
-		if err != nil {
-			return nil
-		}
-		if u.Part != afblock.PartFocal {
+	for i, s := range l.net.Stages {
+		if s.AF == nil {
 			continue
 		}
-		if c := l.net.Navigation()[block].Cells; c != nil {
-			if p := l.cells[u.Block]; p != nil {
-				if p.why != "" {
-					notes = append(notes, fmt.Sprintf("%s computes whole frames: %s", u.Key, p.why))
+		var whys []string
+		count, size := map[string]int{}, l.sizes[i]
+		for n, blk := range s.AF.Focal {
+			if why := l.wholeFrames(blk, s.AF.Navigation[n].Cells, block, size); why != "" {
+				if count[why]++; count[why] == 1 {
+					whys = append(whys, why)
 				}
-			} else if _, why := tilesOf(u.Block, c, block, feature{c: u.In.C, h: u.In.Size[0], w: u.In.Size[1]}); why != "" {
-				notes = append(notes, fmt.Sprintf("%s computes whole frames: %s", u.Key, why))
 			}
+			block, size = block+1, blk.Through(size)
 		}
-		block++
+		for _, why := range whys {
+			notes = append(notes, fmt.Sprintf("%s computes whole frames in %d of its %d focal blocks: %s", s.Name, count[why], len(s.AF.Focal), why))
+		}
 	}
 	return notes
+}
+
+// wholeFrames says why a block that reads maps of the given size computes whole
+// frames, "" where it does not or chooses nothing else.
+func (l *lowerer) wholeFrames(blk *afblock.Block, c *afblock.Cells, index int, size afblock.Size) string {
+	if c == nil {
+		return ""
+	}
+	if p := l.cells[blk]; p != nil {
+		return p.why
+	}
+	_, why := tilesOf(blk, c, index, feature{c: blk.In(), h: size[0], w: size[1]})
+	return why
 }

@@ -114,12 +114,7 @@ func (p *prover) checkSkipping() (Check, error) {
 	if o.masks == nil {
 		return Check{}, &InapplicableError{"the model does not show its choices at its top level"}
 	}
-	rows := map[string]int64{} // by node
-	for _, e := range profile.Events {
-		if len(e.OutShape) > 0 {
-			rows[e.Node] += e.OutShape[0]
-		}
-	}
+	traced := tracedOf(profile)
 	c := Check{Status: Pass, Limit: "rows = selected frames"}
 	if p.s.Budget != nil {
 		c.Limit = "rows = budget"
@@ -132,9 +127,9 @@ func (p *prover) checkSkipping() (Check, error) {
 	convs, total := 0, 0
 	for b, block := range p.s.Blocks {
 		want := 0
-		for _, clip := range o.masks {
+		for _, clip := range p.framesComputed(o, b) {
 			selected := 0
-			for _, on := range clip[b] {
+			for _, on := range clip {
 				selected += int(on)
 			}
 			if p.s.Budget != nil {
@@ -163,13 +158,17 @@ func (p *prover) checkSkipping() (Check, error) {
 			convs++
 			got := int64(0)
 			for _, node := range nodes[kernel] {
-				got += rows[node]
+				got += traced.rows[node]
 			}
 			if got != int64(want) && got != int64(want)+spare && !(strings.Contains(kernel, "[") && slices.Contains(p.beyondClip(o, b), int64(want)-got)) {
 				c.Status, c.Figure = Fail, fmt.Sprintf("%d rows", got)
 				c.Where = fmt.Sprintf("convolution with %s: expected %d", kernel, want)
 				return c, nil
 			}
+		}
+		if where, figure := p.beyondBoxes(o, b, traced); where != "" {
+			c.Status, c.Where, c.Figure = Fail, where, figure
+			return c, nil
 		}
 	}
 	all := len(p.clips) * len(p.s.Blocks) * p.frames * p.crops
@@ -178,6 +177,100 @@ func (p *prover) checkSkipping() (Check, error) {
 		c.Figure = fmt.Sprintf("%d rows, of frames or tiles, in %d convolutions", total, convs)
 	}
 	return c, nil
+}
+
+// trace is what nodes made while a model ran, by node.
+type trace struct {
+	rows, pixels map[string]int64   // in all: batch, and batch times height and width
+	shapes       map[string][]int64 // the last time
+}
+
+func tracedOf(profile *ort.Profile) trace {
+	t := trace{map[string]int64{}, map[string]int64{}, map[string][]int64{}}
+	for _, e := range profile.Events {
+		if len(e.OutShape) > 0 {
+			t.rows[e.Node] += e.OutShape[0]
+			t.shapes[e.Node] = e.OutShape
+		}
+		if len(e.OutShape) == 4 {
+			t.pixels[e.Node] += e.OutShape[0] * e.OutShape[2] * e.OutShape[3]
+		}
+	}
+	return t
+}
+
+// framesComputed are the frames, 0 or 1 by clip, that a block has to compute: those
+// selected and, where it tells, with a cell selected.
+func (p *prover) framesComputed(o *outcome, block int) [][]uint8 {
+	all := make([][]uint8, len(o.masks))
+	for c, clip := range o.masks {
+		all[c] = clip[block]
+		if o.cells == nil || p.s.Model.Graph.Value(names.SomeCell(p.s.Blocks[block].Key)) == nil {
+			continue
+		}
+		all[c] = make([]uint8, len(clip[block]))
+		cells := o.selectedCellsOf(c)[block]
+		for i, on := range cells {
+			all[c][i*len(all[c])/len(cells)] |= on
+		}
+	}
+	return all
+}
+
+// beyondBoxes says where the second convolution of a block that computes boxes of
+// its frames, which makes just a box, has made other pixels than the boxes around
+// the cells selected have or, where the block decides by the frame, fewer than that
+// or more than whole frames have.
+func (p *prover) beyondBoxes(o *outcome, block int, traced trace) (where, figure string) {
+	b := p.s.Blocks[block]
+	size := traced.shapes[names.RestPixels(b.Key)]
+	if p.s.Model.Graph.Value(names.Boxes(b.Key)) == nil || o.cells == nil || len(size) != 4 || len(b.ConvWeights) < 2 {
+		return "", ""
+	}
+	least, most, each := int64(0), int64(0), b.Grid*b.Grid
+	for c := range o.masks {
+		cells := o.selectedCellsOf(c)[block]
+		for f := 0; f < len(cells); f += each {
+			box := boxPixels(cells[f:f+each], b.Grid, size[2], size[3])
+			least, most = least+box, most+box
+			if box > 0 && p.s.Model.Graph.Value(names.BoxPays(b.Key)) != nil {
+				most += size[2]*size[3] - box
+			}
+		}
+	}
+	nodes := convsOf(p.s.Model.Graph, b.ConvWeights[1:2])
+	for _, kernel := range slices.Sorted(maps.Keys(nodes)) {
+		got := int64(0)
+		for _, node := range nodes[kernel] {
+			got += traced.pixels[node]
+		}
+		if got < least || got > most {
+			return fmt.Sprintf("convolution with %s: expected %d to %d, of the boxes around cells", kernel, least, most), fmt.Sprintf("%d pixels", got)
+		}
+	}
+	return "", ""
+}
+
+// boxPixels is how many pixels the box around the selected of grid×grid cells has on
+// a map of the given size. Row y of h is of row floor(y·grid/h) of the cells.
+func boxPixels(cells []uint8, grid int, h, w int64) int64 {
+	area := int64(1)
+	for axis, n := range [2]int64{h, w} {
+		var in int64
+		low, high := int64(grid), int64(-1)
+		for i, on := range cells {
+			if at := int64([2]int{i / grid, i % grid}[axis]); on != 0 {
+				low, high = min(low, at), max(high, at)
+			}
+		}
+		for y := range n {
+			if c := y * int64(grid) / n; c >= low && c <= high {
+				in++
+			}
+		}
+		area *= in
+	}
+	return area
 }
 
 // beyondClip counts the selected frames of a block that have none before them,

@@ -52,6 +52,8 @@ func worths() []cell {
 			af = source(true, 224, 1).afnet(8, 0.5)
 		case codegen.ShiftSelect: // of models that take any number of clips
 			af = source(true, 224, 4).afnet(8, 0.5)
+		case codegen.CellBoxes:
+			af = source(false, 224, 1).afnet(8, 0.5).inside(0.25)
 		case codegen.SmallGather:
 			af = source(false, 64, 1).afnet(8, 0.25)
 		}

@@ -124,3 +124,15 @@ func Tiles(block string) string { return block + ".tiles" }
 // it, the last row and column that it reads, then how these are padded and put
 // back.
 func Boxes(block string) string { return block + ".boxes" }
+
+// BoxPays is the value that says of each frame whether its box is computed or the
+// whole frame, bool [N·T], where that is not known before.
+func BoxPays(block string) string { return block + ".box_pays" }
+
+// SomeCell is the value that says which frames have a cell selected, bool [N·T],
+// where a block computes only those.
+func SomeCell(block string) string { return block + ".some_cell" }
+
+// RestPixels is the value that is 1 where a frame's pixel is not selected, else 0,
+// float32 [N·T, 1, h, w], beside SomeCell.
+func RestPixels(block string) string { return block + ".rest" }
