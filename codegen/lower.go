@@ -97,7 +97,7 @@ func Lower(net *afblock.Network, opt Options) (*graph.Model, Choice, error) {
 		l.output(v, names.Dropped, graph.TensorType(graph.Float32, graph.Shape{graph.Sym("batch"), graph.D(int64(n))}))
 	}
 	l.addMetadata(in, out)
-	if opt.Lowering == Gather || opt.Lowering == Branch {
+	if opt.Lowering != Mask && opt.Lowering != Plain {
 		for _, note := range l.cellNotes() {
 			choice.Reason += "; " + note
 		}

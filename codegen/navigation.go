@@ -83,13 +83,13 @@ func (n *navigator) masksOutput() *graph.Value {
 	return n.node("Concat", "masks", parts, graph.Int("axis", 1))
 }
 
-// dropped notes how many frames of each clip were selected but lie beyond the
-// budget; kept is the mask of those computed, [N·budget].
-func (n *navigator) dropped(s selection, kept *graph.Value, budget int) {
+// dropped notes how many of all, frames or cells of each clip, were selected but
+// lie beyond the budget; kept is the mask of those computed, [N·budget].
+func (n *navigator) dropped(s selection, all choices, kept *graph.Value, budget int) {
 	count := func(mask *graph.Value, width int64, hint string) *graph.Value {
 		rows := n.reshape(mask, hint+"_rows", -1, width)
 		return n.node("ReduceSum", hint, in(rows, n.vec(1)), graph.Int("keepdims", 1))
 	}
 	n.drops = append(n.drops, n.node("Sub", s.key+".dropped", in(
-		count(s.mask, n.frames, s.key+".selected"), count(kept, int64(budget), s.key+".computed"))))
+		count(all.v, int64(all.each), s.key+".selected"), count(kept, int64(budget), s.key+".computed"))))
 }

@@ -96,13 +96,25 @@ func tilesOf(blk *afblock.Block, c *afblock.Cells, index int, x feature) (tiling
 // focalTiles emits a focal block that computes the selected cells of main, the
 // shifted map: its main path for every frame.
 func (l *lowerer) focalTiles(main feature, blk *afblock.Block, c *cellChoice, t tiling) (feature, error) {
-	key, g := blk.Key, int64(t.grid*t.grid)
+	key := blk.Key
 	picked := l.reshape(c.picked, key+".cells", -1)
 	tiles := l.reshape(l.node("NonZero", names.Tiles(key), in(picked)), key+".tile_list", -1) // [K], frame·g² + cell
-	frame := l.node("Div", key+".tile_frames", in(tiles, l.scalar(g)))
-	cell := l.node("Mod", key+".tile_cells", in(tiles, l.scalar(g)))
+	// Tile q is the rank(q)-th; summed in float32, exact to 2^24 tiles.
+	counted := l.node("CumSum", key+".running", in(picked, l.scalar(0)))
+	ranks := l.node("Cast", key+".ranks", in(l.node("Sub", key+".rank", in(counted, l.floats(1)))), graph.Int("to", int64(graph.Int64)))
+	return l.tilesAt(main, blk, t, tiles, c.picked, ranks)
+}
+
+// tilesAt emits the map that a block's tiles make: those of a list [K] of frame·g² +
+// cell. Picked, [N·T, g, g], says which cells are answered by them, the others being
+// as those of a frame not selected, and ranks, [N·T·g²], where in the list each
+// stands.
+func (l *lowerer) tilesAt(main feature, blk *afblock.Block, t tiling, list, picked, ranks *graph.Value) (feature, error) {
+	key, g := blk.Key, int64(t.grid*t.grid)
+	frame := l.node("Div", key+".tile_frames", in(list, l.scalar(g)))
+	cell := l.node("Mod", key+".tile_cells", in(list, l.scalar(g)))
 	y := l.tileConvs(l.takeTiles(main, key, t, frame, cell), blk, t, cell)
-	return l.placeTiles(y, main, blk, t, c.picked)
+	return l.placeTiles(y, main, blk, t, picked, ranks)
 }
 
 // takeTiles emits tiles with their halos, of frames and cells [K].
@@ -177,7 +189,7 @@ func (l *lowerer) insideOf(t tiling, inside []int64, halo int, cell *graph.Value
 
 // placeTiles emits the map [N·T, C, h, w] of what tiles, y, made and, elsewhere,
 // what a frame not selected answers.
-func (l *lowerer) placeTiles(y, like feature, blk *afblock.Block, t tiling, picked *graph.Value) (feature, error) {
+func (l *lowerer) placeTiles(y, like feature, blk *afblock.Block, t tiling, picked, ranks *graph.Value) (feature, error) {
 	key, size, cells := blk.Key, int64(t.rows*t.cols), int64(t.grid*t.grid)
 	made := l.reshape(l.node("Transpose", key+".made", in(y.v), graph.Ints("perm", 0, 2, 3, 1)), key+".made_rows", -1, int64(y.c))
 	rest, class, err := l.restRows(blk, like, t)
@@ -195,10 +207,8 @@ func (l *lowerer) placeTiles(y, like feature, blk *afblock.Block, t tiling, pick
 	plane := func(name string, v []int64) *graph.Value {
 		return l.weight(param{"afc." + key + "." + name, graph.Int64s([]int64{int64(len(v))}, v...)})
 	}
-	// Tile q is the rank(q)-th; summed in float32, exact to 2^24 tiles.
 	flat := l.reshape(picked, key+".picked_list", -1)
-	ranks := l.node("Cast", key+".ranks", in(l.node("CumSum", key+".running", in(flat, l.scalar(0)))), graph.Int("to", int64(graph.Int64)))
-	first := l.node("Mul", key+".first_rows", in(l.node("Sub", key+".rank", in(ranks, l.scalar(1))), l.scalar(size)))
+	first := l.node("Mul", key+".first_rows", in(ranks, l.scalar(size)))
 	at := plane("cell_of", cellOf)
 	byPixel := func(v *graph.Value, hint string) *graph.Value { // [N·T, h·w]
 		return l.node("Gather", key+"."+hint, in(l.reshape(v, key+"."+hint+"_cells", -1, cells), at), graph.Int("axis", 1))
@@ -265,9 +275,14 @@ func (l *lowerer) wholeFrames(blk *afblock.Block, c *afblock.Cells, index int, s
 	if c == nil {
 		return ""
 	}
-	if p := l.cells[blk]; p != nil {
+	main := feature{c: blk.In(), h: size[0], w: size[1]}
+	switch p := l.cells[blk]; {
+	case p != nil:
 		return p.why
+	case l.opt.Lowering == TopK:
+		_, why := l.topTiling(blk, c.Grid, main, l.opt.budgetOf(index))
+		return why
 	}
-	_, why := tilesOf(blk, c, index, feature{c: blk.In(), h: size[0], w: size[1]})
+	_, why := tilesOf(blk, c, index, main)
 	return why
 }

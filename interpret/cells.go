@@ -115,8 +115,8 @@ type picked struct {
 	cells  [][]bool // [frame][cell]
 }
 
-// withinCells leaves, of the chosen cells of chosen frames, as many as the
-// budget has: those with the largest margins, a cell's being the smaller of
+// withinCells leaves, of the chosen cells of chosen frames, as many as a budget
+// of cells has: those with the largest margins, a cell's being the smaller of
 // its own and its frame's; of equal ones the first.
 func (p picked) withinCells(frameMargins []float64, cellMargins [][]float64, budget int) picked {
 	var on []bool

@@ -25,7 +25,8 @@ type Given struct {
 	Noise [][][2]float64
 	// Margin is added to every logit of selecting a frame.
 	Margin float64
-	// Budget is how many frames each block computes at most, those with the
+	// Budget is how many frames, or of cells inside the frames as many as these
+	// frames have, each block computes at most, those with the
 	// largest margins, of equal ones the first; a frame beyond it is answered as
 	// if it had not been chosen. Where a block chooses inside the frames it is how
 	// many cells of a clip. nil: no limit.
@@ -276,7 +277,7 @@ func (r *run) choose(n *navigation, ample []*Map) *picked {
 	case n.cells == nil:
 		computed.frames = within(chosen, margins, r.budget(block))
 	default:
-		computed = all.withinCells(margins, r.answer.CellMargins[block], r.budget(block))
+		computed = all.withinCells(margins, r.answer.CellMargins[block], r.budget(block)*all.grid*all.grid)
 	}
 	r.answer.Dropped = append(r.answer.Dropped, all.count()-computed.count())
 	return &computed

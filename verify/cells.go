@@ -126,7 +126,10 @@ func (p *prover) forceCells(g *graph.Graph, choose [][]uint8) error {
 			return err
 		}
 		v := g.Value(b.Cells)
-		switch {
+		switch logits := g.Value(b.CellLogits); {
+		case logits != nil && v != nil:
+			forceLogits(g, logits, raw, int64(b.Grid))
+			continue
 		case v == nil:
 			return &InapplicableError{fmt.Sprintf("the model does not show the cells of %s at its top level", names.InWords(b.Key))}
 		case v.Initializer() != nil:
@@ -151,6 +154,33 @@ func (p *prover) forceCells(g *graph.Graph, choose [][]uint8) error {
 		both.Output(0).Rename(b.Cells)
 	}
 	return nil
+}
+
+// forceLogits makes answers to cells [N·T, 2, g, g] say that the given cells are
+// chosen: whatever navigation says, times zero, and as certain as no frame is.
+func forceLogits(g *graph.Graph, logits *graph.Value, cells []uint8, grid int64) {
+	const certain = 1e4 // half precision has it, too
+	v := make([]float32, 2*len(cells))
+	for i, on := range cells {
+		v[int(on)*len(cells)+i] = certain
+	}
+	given := g.NewInitializer("afc.forced_logits", graph.Float32s([]int64{1, 2, grid, grid}, v...))
+	zero := g.NewInitializer("afc.forced_zero", graph.Float32s(nil, 0))
+	at := logits.Producer().Next()
+	none := g.NewNode("Mul", "afc.forced_none", []*graph.Value{logits, zero}, 1)
+	sum := g.NewNode("Add", "afc.forced_cells", []*graph.Value{none.Output(0), given}, 1)
+	if at != nil {
+		g.MoveBefore(none, at)
+		g.MoveBefore(sum, at)
+	}
+	for _, u := range slices.Clone(logits.Uses()) {
+		if u.Node != none {
+			u.Node.SetInput(u.Index, sum.Output(0))
+		}
+	}
+	name := logits.Name()
+	logits.Rename(name + ".own")
+	sum.Output(0).Rename(name)
 }
 
 // cellsTensors writes choices inside the frames as the inputs "cells_in_0" …
@@ -222,7 +252,7 @@ func (p *prover) flipsOfCells(got, want *outcome) (flips, ties int, where string
 }
 
 // cellsWithinBudget leaves, of a block's chosen cells of chosen frames, as many
-// as its budget has: those with the largest leads, a cell's being the smaller
+// as the frames of its budget have: those with the largest leads, a cell's being the smaller
 // of its own and its frame's, of equal ones the first.
 func (p *prover) cellsWithinBudget(block int, frames, cells []uint8, leads, cellLeads []float64) []uint8 {
 	each := p.s.Blocks[block].Grid * p.s.Blocks[block].Grid
@@ -245,7 +275,7 @@ func (p *prover) cellsWithinBudget(block int, frames, cells []uint8, leads, cell
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(lead(b), lead(a)) })
 	kept := make([]uint8, len(cells))
-	for _, i := range order[:min(p.budget(block), len(order))] {
+	for _, i := range order[:min(p.budget(block)*each, len(order))] {
 		kept[i] = cells[i] & frames[i/each]
 	}
 	return kept

@@ -137,7 +137,12 @@ func (p *prover) checkSkipping() (Check, error) {
 			}
 			want += selected
 		}
-		if p.s.Model.Graph.Value(names.Tiles(block.Key)) != nil {
+		switch tiles := p.s.Model.Graph.Value(names.Tiles(block.Key)) != nil; {
+		case p.s.Budget != nil && block.Grid > 0:
+			if want = len(o.masks) * p.frames; tiles { // else all frames, of which cells are used
+				want = len(o.masks) * p.budget(b) * block.Grid * block.Grid
+			}
+		case tiles:
 			if want = 0; o.cells == nil {
 				return Check{}, &InapplicableError{"the model does not show its cells at its top level"}
 			}

@@ -286,9 +286,9 @@ func (p *prover) checkForcedCells(name string, clips [][]float32, choose, cells 
 			return Check{Status: Fail, Figure: fmt.Sprintf("%d flips", flips), Limit: "0", Where: where}, nil
 		}
 	}
-	given := &outcome{masks: masks, cells: p.sameCells(len(masks), cells)}
+	given := &outcome{masks: masks, leads: got.leads, cells: p.sameCells(len(masks), cells), cellLeads: got.cellLeads}
 	if cells == nil {
-		given.cells, given.cellLeads = got.cells, got.cellLeads
+		given.cells = got.cells
 	}
 	computed, computedCells := p.withinBudget(given)
 	want, err := p.runForced(clips, computed, computedCells)
