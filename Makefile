@@ -7,7 +7,7 @@ GOSEC       = $(GO) run github.com/securego/gosec/v2/cmd/gosec@v2.30.0
 GOVULNCHECK = $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 CYCLONEDX   = $(GO) run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.9.0
 
-.PHONY: build release ort demo test pytorch-test big-test gpu-test cuda-test portability short check bench bench-fit bench-tune bench-step proto corpus fuzz mutants clean
+.PHONY: build release ort demo test pytorch-test big-test gpu-test cuda-test portability short check bench bench-fit bench-fit-sources bench-tune bench-step proto corpus fuzz mutants clean
 
 build: ## bin/afc
 	$(GO) build -trimpath -o bin/afc ./cmd/afc
@@ -64,6 +64,9 @@ bench: ort ## the speed bars and what each step is worth, as Markdown and JSON i
 
 bench-fit: ort ## what fitting reaches on clips of motions: the table of docs/BENCHMARKS.md
 	$(GO) test ./fit -run '^$$' -bench Motion -benchtime 1x -timeout 60m -v
+
+bench-fit-sources: ort ## the same from other sources, a basic-block TSM and a TSN, which it trains first in the environment of pytorch-test
+	scripts/fit-sources.sh
 
 bench-tune: ort ## what training adds to a fit on clips of motions
 	$(GO) test ./train -run '^$$' -bench Motion -benchtime 1x -timeout 120m -v

@@ -110,11 +110,14 @@ type RewriteReport struct {
 	Model *graph.Model `json:"-"` // what was written
 }
 
-// NetworkFacts is what Convert says of the AFNet it wrote.
+// NetworkFacts is what Convert says of the network it wrote.
 type NetworkFacts struct {
 	Frames   int    `json:"frames"`
 	Lowering string `json:"lowering"`
 	Reason   string `json:"lowering_reason"`
+	// Schedule is the pattern of frames that blocks compute without ample branches:
+	// such a network is no AFNet.
+	Schedule string `json:"schedule,omitempty"`
 }
 
 // Convert rewrites a network into an AFNet and writes it as standard ONNX.
@@ -175,7 +178,10 @@ func (o *ConvertOptions) report(ctx context.Context, result *passes.Result) (*Re
 	}
 	if net := result.Network; net != nil && result.Choice.Lowering != "" {
 		r.FineTune = net.FineTune
-		r.Network = &NetworkFacts{net.Frames, string(result.Choice.Lowering), result.Choice.Reason}
+		r.Network = &NetworkFacts{Frames: net.Frames, Lowering: string(result.Choice.Lowering), Reason: result.Choice.Reason}
+		if p := net.Schedule(); p != nil {
+			r.Network.Schedule = p.String()
+		}
 	}
 	return r, nil
 }

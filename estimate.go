@@ -325,6 +325,17 @@ func (e *estimate) clips(r *CostReport, net *afblock.Network) error {
 func (e *estimate) clip(net *afblock.Network, t int, size [2]int) (ClipCost, error) {
 	clip := ClipCost{Frames: t, Size: size}
 	af := net
+	if p := net.Schedule(); p != nil {
+		if err := e.refuse("the file fixes which frames its blocks compute", "Ratio"); err != nil {
+			return clip, err
+		}
+		column, err := e.costOf(net, "frames "+p.String(), afblock.CostOptions{Frames: t, Size: size})
+		if err == nil && e.Lowering != "" {
+			column.Executed, err = e.executed(net, t, size, nil)
+		}
+		clip.Columns = append(clip.Columns, column)
+		return clip, err
+	}
 	if len(net.Navigation()) == 0 {
 		column, err := e.costOf(net, "source", afblock.CostOptions{Frames: t, Size: size})
 		if err != nil {

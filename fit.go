@@ -31,6 +31,7 @@ type FitOptions struct {
 	Alpha, FocalGroups   int
 	StrideAt             string
 	Unselected           string
+	Without              string // "ample": no AFNet, but plain blocks that skip frames by the schedule; "": an AFNet
 	Target               codegen.Target
 	Form
 
@@ -71,6 +72,9 @@ func Fit(ctx context.Context, opt FitOptions) (*FitReport, error) {
 		PassOptions: PassOptions{Progress: opt.Progress},
 	}
 	popt, err := conv.pipeline()
+	if err == nil {
+		popt.Rewrite.NoAmple, err = opt.noAmple()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +93,7 @@ func Fit(ctx context.Context, opt FitOptions) (*FitReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	already := &graph.Error{File: opt.Model, Reason: "is an AFNet already; give the TSN or TSM that it was made from"}
+	already := &graph.Error{File: opt.Model, Reason: "is an AFNet already, or was fitted; give the TSN or TSM that it was made from"}
 	if compiled.Is(in.Model) {
 		return nil, already
 	}
@@ -140,6 +144,23 @@ func Fit(ctx context.Context, opt FitOptions) (*FitReport, error) {
 	r.RewriteReport = *written
 	r.Elapsed = time.Since(start)
 	return r, nil
+}
+
+// noAmple reports whether the network is to be without ample branches.
+func (o *FitOptions) noAmple() (bool, error) {
+	switch {
+	case o.Without == "":
+		return false, nil
+	case o.Without != "ample":
+		return false, optionf("Without", o.Without, "expected ample")
+	case o.Alpha != 0:
+		return false, optionf("Alpha", nil, "it narrows the ample branch, and {Without} leaves that out")
+	case o.Navigation == "none":
+		return false, optionf("Navigation", nil, "with no frame selected and {Without} nothing is left of what would be focal blocks")
+	case o.Fit.For == fit.Any:
+		return false, optionf("Without", nil, "other selections than the schedule need the ample branch, which tells what skipped frames show; leave {Without} out, or fit for the schedule")
+	}
+	return true, nil
 }
 
 // clips are those that the fit can use: of a long list of files no more are

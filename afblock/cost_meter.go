@@ -76,6 +76,14 @@ func (m *meter) unit(u Unit) {
 		m.note(u, PartFocal, u.Layers, main, m.ratios[0])
 		m.ratios = m.ratios[1:]
 		m.note(u, PartResidual, u.Block.Residual.Layers(), join(u, y), 1)
+	case PartPlain:
+		y, main := path(u.In, u.Layers)
+		if s := u.Block.Schedule; s != nil {
+			m.note(u, PartPlain, u.Layers, main, s.Pattern.share(m.table.Frames))
+			m.note(u, PartResidual, u.Block.Residual.Layers(), join(u, y), 1)
+			return
+		}
+		m.note(u, PartPlain, u.All(), main.plus(join(u, y)), 1)
 	default:
 		y, ops := path(u.In, u.Layers)
 		if u.Block != nil {

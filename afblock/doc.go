@@ -14,6 +14,7 @@
 //	rewrite*.go       a plain network becomes an AFNet
 //	pattern.go        fixed selections of frames
 //	dial.go           such that one number makes them larger or smaller
+//	schedule.go       blocks outside AF modules that compute such a selection
 //	cells.go          selections inside the frames: their shape, looked for or fixed
 //	origin.go         how weights came about
 //	identity.go       an AFNet that computes what its source computes

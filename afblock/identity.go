@@ -11,6 +11,9 @@ import (
 // strides at the source's places it then computes exactly what its source
 // computes; where that cannot be, the error says why.
 func (net *Network) Identity() (*Network, error) {
+	if p := net.Schedule(); p != nil {
+		return nil, fmt.Errorf("its blocks compute the frames of a schedule (%s)", p)
+	}
 	out := net.Clone()
 	for i, n := range out.Navigation() {
 		if n.Fixed == nil {

@@ -94,6 +94,10 @@ type Block struct {
 	Residual Residual
 	Shift    *Shift // nil: none
 	Act      Act    // behind the sum
+
+	// Schedule is which frames the main path computes, of a block outside an AF
+	// module; nil: all.
+	Schedule *Schedule
 }
 
 // Chain puts an activation between convolutions.

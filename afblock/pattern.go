@@ -50,6 +50,9 @@ func (p Pattern) Count(frames int) int {
 	return min(max(int(math.Round(p.Ratio*float64(frames))), 1), frames)
 }
 
+// share is the part of the given frames that the pattern selects.
+func (p Pattern) share(frames int) float64 { return float64(p.Count(frames)) / float64(frames) }
+
 // Select says which frames the pattern's block-th block selects, counted in
 // network order. A step of one frame from block to block staggers them.
 func (p Pattern) Select(frames, block int) []bool {

@@ -18,6 +18,10 @@ type RewriteOptions struct {
 	// StrideSource and every frame selected the AFNet computes exactly what
 	// the source computes.
 	GateOpen bool
+	// NoAmple leaves ample branches, navigation, gates and all that mixes them
+	// out. What is made is no AFNet, but plain stages in which what would be focal
+	// blocks compute the frames of Navigation alone.
+	NoAmple bool
 }
 
 // identity reports whether the options leave the function of the network as it
@@ -87,9 +91,12 @@ func Rewrite(net *Network, opt RewriteOptions) (*Network, error) {
 	first, last := StrideLayout(af, entry, opt.StrideAt)
 	for i, s := range net.Stages {
 		stage := &Stage{Name: fmt.Sprintf("layer%d", i+1)}
-		if af[i] {
+		switch {
+		case af[i] && opt.NoAmple:
+			stage.Blocks = r.scheduled(stage.Name, s.Blocks, first[i], last[i])
+		case af[i]:
 			stage.AF = r.module(stage.Name, s.Blocks, first[i], last[i])
-		} else {
+		default:
 			for n, b := range s.Blocks {
 				stride := 1
 				if n == 0 {
@@ -151,6 +158,9 @@ func (r *rewriter) check() error {
 	if r.err == nil && modules == 0 {
 		r.refuse("", "no stage before the last has two blocks or more; there is nothing to rewrite")
 	}
+	if r.err == nil && r.opt.NoAmple && r.opt.Navigation.Ratio <= 0 {
+		r.refuse("", "without ample branches and with no frame selected nothing is left of what would be focal blocks")
+	}
 	if r.err == nil && r.opt.Frames < 1 {
 		r.refuse("", "frames a clip: expected 1 or more, found %d", r.opt.Frames)
 	}
@@ -183,6 +193,24 @@ func (r *rewriter) module(name string, blocks []*Block, first, last int) *AFModu
 	m.Gate = r.gate(name+".att_gen", out)
 	m.Fusion = r.block(blocks[n], name+".fusion.0", last)
 	return m
+}
+
+// scheduled makes blocks with a schedule of all of a stage's but the last, as
+// module makes focal blocks of them.
+func (r *rewriter) scheduled(name string, blocks []*Block, first, last int) []*Block {
+	var out []*Block
+	for i, b := range blocks[:len(blocks)-1] {
+		stride := 1
+		if i == 0 {
+			stride = first
+		}
+		focal := r.grouped(r.block(b, fmt.Sprintf("%s.%d", name, i), stride))
+		focal.Schedule = &Schedule{r.opt.Navigation, r.blocks}
+		r.blocks++
+		out = append(out, focal)
+	}
+	n := len(blocks) - 1
+	return append(out, r.block(blocks[n], fmt.Sprintf("%s.%d", name, n), last))
 }
 
 // navigation makes a navigation over in channels that spells the pattern.

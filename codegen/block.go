@@ -47,8 +47,11 @@ func (b *builder) blockOf(x stream, blk *afblock.Block, ends []span, frames int,
 	return b.splitBlock(x, blk, ends, frames)
 }
 
-// block emits a residual block for every frame.
+// block emits a residual block for every frame, or those of its schedule.
 func (b *builder) block(x feature, blk *afblock.Block, frames int) feature {
+	if blk.Schedule != nil {
+		return b.scheduled(x, blk, frames)
+	}
 	main, residual := b.shifted(x, blk, frames)
 	return b.join(b.convs(main, blk), b.residual(residual, blk), blk)
 }

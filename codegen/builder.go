@@ -19,6 +19,9 @@ type builder struct {
 	views  map[string]*graph.Value // g's views of kernels, by the kernel's name
 
 	zeroResponses map[zeroAt]*afblock.ZeroResponse // of the whole model
+
+	unselected afblock.Unselected      // as the network has it
+	answers    map[string]*graph.Value // of blocks with a schedule, to frames that they skip
 }
 
 // zeroAt is what a block's F(0) depends on.
@@ -29,7 +32,7 @@ type zeroAt struct {
 
 func newBuilder(g *graph.Graph, opt *Options) *builder {
 	return &builder{g: g, opt: opt, taken: map[string]bool{}, consts: map[string]*graph.Value{}, views: map[string]*graph.Value{},
-		zeroResponses: map[zeroAt]*afblock.ZeroResponse{}}
+		zeroResponses: map[zeroAt]*afblock.ZeroResponse{}, answers: map[string]*graph.Value{}}
 }
 
 // zeroResponse is a block's F(0), worked out once for all frames and pieces.
@@ -50,7 +53,7 @@ func (b *builder) zeroResponse(blk *afblock.Block, size afblock.Size) (*afblock.
 // b's nodes.
 func (b *builder) sub(name string) *builder {
 	s := newBuilder(graph.NewGraph(b.name(name)), b.opt)
-	s.taken, s.zeroResponses = b.taken, b.zeroResponses
+	s.taken, s.zeroResponses, s.unselected = b.taken, b.zeroResponses, b.unselected
 	if s.main = b.main; s.main == nil {
 		s.main = b
 	}

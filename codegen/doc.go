@@ -15,6 +15,7 @@
 //	                                  a block (shift); blocks that are wide inside (hidden)
 //	block.go, conv.go, gate.go,       parts of a network
 //	navigation.go, shift.go
+//	scheduled.go                      blocks that compute the frames of a schedule
 //	cells.go, tiles.go                choices inside the frames; cells as tiles; branch_cells: the box around them
 //	border.go, interleave.go,         steps, those of branch beside it
 //	layoutcast.go, lowgate.go,

@@ -27,7 +27,7 @@ func (l *lowerer) interleaves(size afblock.Size, blocks []*afblock.Block) bool {
 		return false
 	}
 	for i, blk := range blocks {
-		if excites(blk) { // it would see the mean of all frames
+		if excites(blk) || blk.Schedule != nil { // it would see the mean of all frames, or compute them all
 			return false
 		}
 		if s := blk.Shift; s != nil && (s.Residual || !splits(blk) || !l.opt.takes(SplitStream)) {

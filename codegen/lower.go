@@ -53,6 +53,7 @@ func newLowerer(net *afblock.Network, opt Options) (*lowerer, error) {
 		return nil, err
 	}
 	l := &lowerer{builder: newBuilder(m.Graph, &opt), model: m, net: net, sizes: sizes, beside: map[int]neighbours{}, zeros: map[string]*graph.Value{}, cells: map[*afblock.Block]*cellPlan{}}
+	l.unselected = net.Unselected
 	if l.how, err = l.strategy(); err != nil {
 		return nil, err
 	}
@@ -170,6 +171,9 @@ func checkOptions(net *afblock.Network, opt Options) error {
 	case opt.MasksInput && opt.Sampling == compiled.Gumbel:
 		return fmt.Errorf("masks given as an input leave nothing to sample: choose masks or sampling")
 	}
+	if err := checkSchedules(net, opt); err != nil {
+		return err
+	}
 	return checkSteps(opt.Without)
 }
 
@@ -220,6 +224,8 @@ func (l *lowerer) trunk(x feature) (feature, error) {
 			if y, err = l.how.module(y, s, ends); err != nil {
 				return feature{}, err
 			}
+		case l.opt.Lowering == Branch && s.Blocks[0].Schedule != nil:
+			y = streamOf(l.scheduledRun(l.joined(y, s.Name+".whole"), s.Blocks, l.net.Frames))
 		case l.interleaves(y[0].size(), s.Blocks):
 			y = streamOf(l.interleaved(y, s.Blocks))
 		case l.scansHidden(s.Blocks[0], y[0].size()):

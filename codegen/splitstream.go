@@ -40,6 +40,9 @@ func (l plain) check() error {
 		if u.Stage != nil && u.Stage.AF != nil {
 			return fmt.Errorf("%s is an AF module; a split stream is for plain networks", u.Stage.Name)
 		}
+		if u.Block != nil && u.Block.Schedule != nil {
+			return fmt.Errorf("%s computes some of the frames; a split stream is for blocks that compute all", u.Key)
+		}
 		for _, layer := range u.All() {
 			if c, ok := layer.(*afblock.Conv); ok {
 				if err := splittable(c); err != nil {
@@ -131,9 +134,9 @@ func cutAhead(blocks []*afblock.Block, channels int) (at []span, decided bool) {
 }
 
 // splits reports whether a block can be written on a split stream: a grouped
-// convolution does not split by channels.
+// convolution does not split by channels, nor does one that computes some frames.
 func splits(blk *afblock.Block) bool {
-	return !slices.ContainsFunc(blk.Convs(), func(c *afblock.Conv) bool { return c.Groups != 1 })
+	return blk.Schedule == nil && !slices.ContainsFunc(blk.Convs(), func(c *afblock.Conv) bool { return c.Groups != 1 })
 }
 
 // splitBlock emits a block that reads x and makes the given cuts.

@@ -37,6 +37,10 @@ func Choose(net *afblock.Network, opt Options) Choice {
 	switch {
 	case opt.Lowering != "":
 		return Choice{opt.Lowering, "asked for"}
+	case net.Schedule() != nil && sized && (opt.Target == "" || opt.Target == CPU):
+		return Choice{Branch, "computes just the frames of the schedule, one by one, so that their maps stay in the cache"}
+	case net.Schedule() != nil:
+		return Choice{Gather, "computes just the frames of the schedule, which the file fixes: every shape is static"}
 	case !hasAF:
 		return Choice{Mask, "the network has no focal branch to skip"}
 	case budget:

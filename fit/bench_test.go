@@ -31,6 +31,8 @@ func BenchmarkMotion(b *testing.B) {
 		{"quarter", 300, schedule(0.25, 8), Schedule},
 		{"any", 700, schedule(0.5, 8), Any},
 		{"twelve-frames", 300, schedule(0.4, 12), Schedule},
+		{"half-without-ample", 300, afblock.RewriteOptions{Navigation: afblock.Pattern{Ratio: 0.5}, NoAmple: true}, Schedule},
+		{"quarter-without-ample", 300, afblock.RewriteOptions{Navigation: afblock.Pattern{Ratio: 0.25}, NoAmple: true}, Schedule},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
 			source, net := motionNetworks(b, bb.rewrite)
@@ -40,7 +42,7 @@ func BenchmarkMotion(b *testing.B) {
 					b.Fatal(err)
 				}
 				b.StopTimer()
-				report(b, r, source)
+				report(b, r, source, motion.Videos{Seed: 202, Count: 1000})
 				b.StartTimer()
 			}
 		})
@@ -64,10 +66,10 @@ func motionNetworks(b *testing.B, opt afblock.RewriteOptions) (source, net *afbl
 	return source, net
 }
 
-func report(b *testing.B, r *Result, source *afblock.Network) {
+func report(b *testing.B, r *Result, source *afblock.Network, videos motion.Videos) {
 	teacher := source.Clone()
 	teacher.Frames = r.Net.Frames
-	controls, theirs, err := measure(b.Context(), r.Net, teacher, motion.Videos{Seed: 202, Count: 1000}, Options{})
+	controls, theirs, err := measure(b.Context(), r.Net, teacher, videos, Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -206,3 +206,41 @@ func (e *engine) store(to *stream, m maps) error {
 	}
 	return nil
 }
+
+// idle fits a focal block that computes no frame: of all its answers F(0)
+// remains, the last bias.
+func (e *engine) idle(b *blockFit) (*stream, error) {
+	last := len(b.blk.Convs()) - 1
+	for _, c := range b.blk.Convs() {
+		weights, bias, err := weights(c)
+		if err != nil {
+			return nil, err
+		}
+		clear(weights)
+		clear(bias)
+		setConv(c, weights, bias)
+	}
+	e.dirty()
+	m, err := e.student()
+	if err != nil {
+		return nil, err
+	}
+	t, c := b.targets[last], b.blk.Convs()[last]
+	rest := newMatrix(t.y.rows, t.y.cols)
+	err = e.run.each(m, b.feeds(), []string{residual(m, b.blk)}, t.sample.clips, func(v []maps) error {
+		t.sample.values(v[0], nearest, rest)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	lack := t.y.less(rest)
+	sol := &solution{w: make([]float32, c.In()*c.Kernel()*c.Kernel()/c.Groups*c.Out()), b: lack.means()}
+	sol.lost, sol.total = spread(newMatrix(lack.rows, lack.cols), nil, lack, false)
+	setRows(c, []*solution{sol}, 0, len(sol.w)/c.Out(), true)
+	e.dirty()
+	for _, c := range b.blk.Convs() {
+		e.note(c.Key, 0, t.y, []*solution{sol})
+	}
+	return e.advance(b)
+}

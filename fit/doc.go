@@ -15,6 +15,7 @@
 //	measure.go    the clips held back, under several selections
 //	engine.go     the way through the network: stages, plain blocks, the source's blocks beside them
 //	module.go     an AF module: both branches, the mix of their ends, the fusion block
+//	schedule.go   blocks with a schedule, of a network without ample branches
 //	block.go      a residual block, convolution by convolution
 //	head.go       the linear layer
 //	ridge.go      the regressions

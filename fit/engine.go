@@ -92,23 +92,37 @@ func (e *engine) fit() error {
 
 // plain fits the blocks of a stage without branches.
 func (e *engine) plain(i int, h *stream, name string) (*stream, string, error) {
-	for n, b := range e.net.Stages[i].Blocks {
-		next, err := e.whole(b, e.teacher.Stages[i].Blocks[n], feed{name: name, stream: h}, wideRidge)
+	blocks, src := e.net.Stages[i].Blocks, e.teacher.Stages[i].Blocks
+	scheduled := slices.IndexFunc(blocks, func(b *afblock.Block) bool { return b.Schedule == nil }) // that many of the first
+	wide := wideRidge
+	if scheduled > 0 {
+		wide = ridge
+	}
+	for n, b := range blocks {
+		in := feed{name: name, stream: h}
+		var err error
+		if n == scheduled-1 && blocks[0].Residual.Conv != nil {
+			h, err = e.stretched(blocks[:scheduled], src[n], in, wide)
+		} else {
+			h, err = e.whole(b, src[n], in, wide)
+		}
+		in.stream.close()
 		if err != nil {
 			return nil, "", err
 		}
-		h.close()
-		h, name = next, end(b)
+		name = end(b)
 	}
 	return h, name, nil
 }
 
-// whole fits a block that computes every frame, the fusion block among them.
-func (e *engine) whole(b, src *afblock.Block, in feed, wide float64) (*stream, error) {
+// whole fits a block outside the branches of a module, the fusion block among
+// them, and fills more taps of the source's.
+func (e *engine) whole(b, src *afblock.Block, in feed, wide float64, more ...*tap) (*stream, error) {
 	fit := &blockFit{blk: b, in: in, ridge: ridge, wide: wide, joint: e.beside(afblock.PartPlain, b, nil) > 0}
-	var taps []*tap
+	taps := more
+	counts := e.computes(b)
 	for i, at := range sizes(b, in.stream.at) {
-		t := e.draw(at, nil, b.Convs()[i].Key)
+		t := e.draw(at, counts, b.Convs()[i].Key)
 		fit.targets = append(fit.targets, t)
 		taps = append(taps, e.tap(src, i, t, e.coarser(i < len(b.Convs())-1)))
 	}

@@ -81,9 +81,12 @@ func (e *engine) short(u afblock.Unit, mask []float32) []*TooFewError {
 	}
 	selected := all
 	if u.Part == afblock.PartFocal {
-		if selected = chosen(mask); selected == 0 {
-			return nil // such a block answers a constant
-		}
+		selected = chosen(mask)
+	} else if s := u.Block.Schedule; s != nil {
+		selected = e.run.clips * s.Pattern.Count(e.run.frames)
+	}
+	if selected == 0 {
+		return nil // such a block answers a constant
 	}
 	convs, at := u.Block.Convs(), sizes(u.Block, u.In.Size)
 	for i, c := range convs {
@@ -128,6 +131,11 @@ func (e *engine) beside(part afblock.Part, b *afblock.Block, s *afblock.Stage) i
 	case afblock.PartAmple:
 		if side == nil && b == s.AF.Ample[0] {
 			return b.In()
+		}
+		fallthrough
+	case afblock.PartPlain:
+		if b.Schedule != nil { // what the residual path brings must serve the frames that are skipped, too
+			return 0
 		}
 		fallthrough
 	default:

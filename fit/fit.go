@@ -3,6 +3,7 @@ package fit
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"math/rand/v2"
 	"runtime/debug"
 
@@ -30,6 +31,9 @@ type Result struct {
 // Fit fits an AFNet's weights to a source's activations on clips. Neither
 // network of the input is changed.
 func Fit(ctx context.Context, in Input, opt Options) (*Result, error) {
+	if err := in.check(); err != nil {
+		return nil, err
+	}
 	defer debug.SetGCPercent(debug.SetGCPercent(garbage))
 	if opt.Rows == 0 {
 		opt.Rows = DefaultRows
@@ -77,6 +81,9 @@ func (r *Result) record() *afblock.Fitted {
 	f := &afblock.Fitted{For: string(r.For), Clips: r.Clips, Seed: r.Seed}
 	for _, n := range r.Net.Navigation() {
 		f.Masks = n.Fixed.String()
+	}
+	if p := r.Net.Schedule(); p != nil {
+		f.Masks = p.String()
 	}
 	if len(r.Controls) > 0 {
 		f.Held, f.Agrees, f.Error = r.Held, r.Controls[0].Top1, r.Controls[0].Error
@@ -145,7 +152,13 @@ func (e *engine) stem(feed *feeder, videos clips.Videos) error {
 	}
 	defer session.Close()
 	perSample := feed.clips * e.run.frames
-	return feed.each(e.run.ctx, videos, func(first, use int, input *graph.Tensor) error {
+	kinds, seed := map[uint64]bool{}, maphash.MakeSeed()
+	err = feed.each(e.run.ctx, videos, func(first, use int, input *graph.Tensor) error {
+		raw, err := input.Bytes()
+		if err != nil {
+			return err
+		}
+		kinds[maphash.Bytes(seed, raw)] = true
 		out, err := session.Run(e.run.ctx, input)
 		if err != nil {
 			return err
@@ -161,6 +174,10 @@ func (e *engine) stem(feed *feeder, videos clips.Videos) error {
 		}
 		return e.ahead.write(first*perSample, m.values[:use*perSample*e.ahead.perFrame()])
 	})
+	if err == nil && len(kinds) <= 2 && videos.Len() > 2*max(feed.samples, 2) { // backwards too
+		err = fmt.Errorf("%s: every clip shows the same", videos)
+	}
+	return err
 }
 
 // select_ makes the masks of all focal blocks on all clips.

@@ -82,12 +82,15 @@ func (w waves) Clip(_ context.Context, i int, form clips.Form) ([]float32, error
 // half selects every second frame.
 var half = afblock.RewriteOptions{Navigation: afblock.Pattern{Ratio: 0.5}}
 
+const withoutAmple = "without ample branches"
+
 // TestFitIdentity: where the AFNet can be the source (every frame, one group,
 // strides where the source has them), the source's answers come out.
 func TestFitIdentity(t *testing.T) {
 	const limit = 1e-7
 	for name, change := range map[string]func(*testmodels.Spec){
 		"TSM bottlenecks":         func(*testmodels.Spec) {},
+		withoutAmple:              func(*testmodels.Spec) {},
 		"TSN basic blocks":        func(s *testmodels.Spec) { s.Basic, s.Shift = true, testmodels.NoShift },
 		"norms kept":              func(s *testmodels.Spec) { s.BN = testmodels.BNKept },
 		"strides in the 1×1":      func(s *testmodels.Spec) { s.CaffeStride = true },
@@ -101,7 +104,7 @@ func TestFitIdentity(t *testing.T) {
 			}
 			spec := tiny
 			change(&spec)
-			in := networks(t, spec, afblock.RewriteOptions{Groups: 1, StrideAt: afblock.StrideSource, Navigation: afblock.Pattern{Ratio: 1}}, 60)
+			in := networks(t, spec, afblock.RewriteOptions{Groups: 1, StrideAt: afblock.StrideSource, Navigation: afblock.Pattern{Ratio: 1}, NoAmple: name == withoutAmple}, 60)
 			limit := limit
 			if spec.Basic { // the gate leaves the ample branch a part
 				limit = 1e-3
@@ -127,14 +130,16 @@ func TestFitEveryShape(t *testing.T) {
 		rewrite afblock.RewriteOptions
 		masks   Masks
 	}{
-		"authors' shapes":    {half, Schedule},
-		"any selection":      {half, Any},
-		"zero answers":       {afblock.RewriteOptions{Navigation: half.Navigation, Unselected: afblock.UnselectedZero}, Schedule},
-		"quarter-width":      {afblock.RewriteOptions{Navigation: half.Navigation, Alpha: 4}, Schedule},
-		"full-width ample":   {afblock.RewriteOptions{Navigation: half.Navigation, Alpha: 1}, Schedule},
-		"strides as sourced": {afblock.RewriteOptions{Navigation: half.Navigation, StrideAt: afblock.StrideSource}, Schedule},
-		"more frames":        {afblock.RewriteOptions{Navigation: half.Navigation, Frames: 6}, Schedule},
-		"no frame":           {afblock.RewriteOptions{}, Schedule},
+		"authors' shapes":             {half, Schedule},
+		"any selection":               {half, Any},
+		"zero answers":                {afblock.RewriteOptions{Navigation: half.Navigation, Unselected: afblock.UnselectedZero}, Schedule},
+		"quarter-width":               {afblock.RewriteOptions{Navigation: half.Navigation, Alpha: 4}, Schedule},
+		"full-width ample":            {afblock.RewriteOptions{Navigation: half.Navigation, Alpha: 1}, Schedule},
+		"strides as sourced":          {afblock.RewriteOptions{Navigation: half.Navigation, StrideAt: afblock.StrideSource}, Schedule},
+		"more frames":                 {afblock.RewriteOptions{Navigation: half.Navigation, Frames: 6}, Schedule},
+		"no frame":                    {afblock.RewriteOptions{}, Schedule},
+		"without ample":               {afblock.RewriteOptions{Navigation: half.Navigation, NoAmple: true}, Schedule},
+		"without ample, zero answers": {afblock.RewriteOptions{Navigation: half.Navigation, NoAmple: true, Unselected: afblock.UnselectedZero}, Schedule},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if testing.Short() && name != "any selection" {
@@ -246,6 +251,40 @@ func (s spoiled) Clip(ctx context.Context, i int, form clips.Form) ([]float32, e
 	return v, err
 }
 
+// TestFitRefusesNetworks that it cannot be of, as Go callers may hand them over.
+func TestFitRefusesNetworks(t *testing.T) {
+	in := networks(t, tiny, half, 4)
+	trained := in.Net.Clone()
+	trained.Navigation()[0].Fixed = nil
+	cells, err := in.Net.FixCells([]int{2}, afblock.CellPattern{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	short := tiny
+	short.Blocks = []int{2, 2, 1}
+	other := networks(t, short, half, 4)
+	for name, tt := range map[string]struct {
+		source, net *afblock.Network
+		want        string
+	}{
+		"an AFNet for a source":     {in.Net, in.Net, "skips frames"},
+		"trained navigation":        {in.Source, trained, "trained"},
+		"cells inside the frames":   {in.Source, cells, "cells"},
+		"a source of another depth": {other.Source, in.Net, "blocks"},
+	} {
+		if _, err := Fit(t.Context(), Input{tt.source, tt.net, in.Videos}, Options{}); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// repeatedClip are videos all of which are the first.
+type repeatedClip struct{ clips.Videos }
+
+func (r repeatedClip) Clip(ctx context.Context, _ int, form clips.Form) ([]float32, error) {
+	return r.Videos.Clip(ctx, 0, form)
+}
+
 func TestFitRefuses(t *testing.T) {
 	in := networks(t, tiny, half, 40)
 	fit := func(videos clips.Videos) error {
@@ -260,6 +299,7 @@ func TestFitRefuses(t *testing.T) {
 		{"a clip of one colour", spoiled{in.Videos, 0.25}, "clip 7"},
 		{"a clip of NaN", spoiled{in.Videos, float32(math.NaN())}, "clip 7"},
 		{"no clip", clips.Random{}, "no clips"},
+		{"the same clip again and again", repeatedClip{in.Videos}, "the same"},
 	} {
 		if err := fit(tt.videos); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v", tt.name, err)

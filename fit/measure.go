@@ -68,6 +68,9 @@ func measure(ctx context.Context, net, teacher *afblock.Network, videos clips.Vi
 	defer ours.close()
 	var out []Control
 	for i, c := range controls {
+		if i > 0 && ours.blocks == 0 {
+			break // nothing but the schedule, or every frame, can be selected
+		}
 		rng := rand.New(rand.NewPCG(opt.Seed, uint64(100+i)))
 		selected, frames := 0, 0
 		got, err := ours.scores(videos, func() []float32 {
@@ -89,6 +92,9 @@ func measure(ctx context.Context, net, teacher *afblock.Network, videos clips.Vi
 		r := compare(got, want)
 		r.Right = right(got, videos)
 		r.Name, r.Selected = c.name, float64(selected)/float64(max(frames, 1))
+		if p := net.Schedule(); p != nil {
+			r.Selected = float64(p.Count(net.Frames)) / float64(net.Frames)
+		}
 		out = append(out, r)
 	}
 	return out, right(want, videos), nil

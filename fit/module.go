@@ -79,13 +79,14 @@ func (w *moduleFit) pickChannels() error {
 	if err != nil {
 		return err
 	}
-	w.channels, err = w.subset(t.y, w.m.Ample[len(w.m.Ample)-1].Out())
+	end := w.m.Ample[len(w.m.Ample)-1]
+	w.channels, err = w.subset(end.Key, t.y, end.Out())
 	return err
 }
 
 // subset picks n columns whose ReLU tells most of the others': greedily, by
-// pivoted Cholesky of the covariance.
-func (e *engine) subset(z *matrix, n int) ([]int, error) {
+// pivoted Cholesky of the covariance. Key is of what they are for.
+func (e *engine) subset(key string, z *matrix, n int) ([]int, error) {
 	x := &matrix{z.rows, z.cols, append([]float32(nil), z.v...)}
 	for i, v := range x.v {
 		x.v[i] = max(v, 0)
@@ -95,6 +96,11 @@ func (e *engine) subset(z *matrix, n int) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, v := range g {
+		if v-v != 0 {
+			return nil, fmt.Errorf("%s: %w", key, errNotFinite)
+		}
+	}
 	return pivots(g, z.cols, n), nil
 }
 
@@ -102,22 +108,29 @@ func (e *engine) subset(z *matrix, n int) ([]int, error) {
 // that, taken out, takes most of the others' with it. g is used up.
 func pivots(g []float64, k, n int) []int {
 	taken := make([]bool, k)
+	var rounding float64 // what is smaller is nothing but that
+	for c := range k {
+		rounding = max(rounding, 1e-6*g[c*k+c])
+	}
 	for range min(n, k) {
-		best, most := -1, math.Inf(-1)
+		best, most := slices.Index(taken, false), math.Inf(-1) // where nothing is left to tell, any will do
 		for c := range k {
-			if taken[c] {
+			if taken[c] || g[c*k+c] <= rounding {
 				continue
 			}
 			var gain float64
 			for r := range k {
 				gain += g[r*k+c] * g[r*k+c]
 			}
-			if gain /= max(g[c*k+c], 1e-12); gain > most {
+			if gain /= g[c*k+c]; gain > most {
 				best, most = c, gain
 			}
 		}
 		taken[best] = true
-		d := max(g[best*k+best], 1e-12)
+		d := g[best*k+best]
+		if d <= rounding {
+			continue
+		}
 		column := make([]float64, k)
 		for r := range k {
 			column[r] = g[r*k+best]
@@ -193,50 +206,12 @@ func (w *moduleFit) step(n, block int) error {
 	return nil
 }
 
-// idle fits a focal block that computes no frame: of all its answers F(0)
-// remains, the last bias.
-func (w *moduleFit) idle(b *blockFit) (*stream, error) {
-	last := len(b.blk.Convs()) - 1
-	for _, c := range b.blk.Convs() {
-		weights, bias, err := weights(c)
-		if err != nil {
-			return nil, err
-		}
-		clear(weights)
-		clear(bias)
-		setConv(c, weights, bias)
-	}
-	w.dirty()
-	m, err := w.student()
-	if err != nil {
-		return nil, err
-	}
-	t, c := b.targets[last], b.blk.Convs()[last]
-	rest := newMatrix(t.y.rows, t.y.cols)
-	err = w.run.each(m, b.feeds(), []string{residual(m, b.blk)}, t.sample.clips, func(v []maps) error {
-		t.sample.values(v[0], nearest, rest)
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	lack := t.y.less(rest)
-	sol := &solution{w: make([]float32, c.In()*c.Kernel()*c.Kernel()/c.Groups*c.Out()), b: lack.means()}
-	sol.lost, sol.total = spread(newMatrix(lack.rows, lack.cols), nil, lack, false)
-	setRows(c, []*solution{sol}, 0, len(sol.w)/c.Out(), true)
-	w.dirty()
-	for _, c := range b.blk.Convs() {
-		w.note(c.Key, 0, t.y, []*solution{sol})
-	}
-	return w.advance(b)
-}
-
 // ampleBlock fits an ample block. Its inner channels stand for those of the
 // source's that tell most of the others.
 func (w *moduleFit) ampleBlock(b *blockFit, n int) (*stream, error) {
 	last := len(b.blk.Convs()) - 1
 	for i, c := range b.blk.Convs()[:last] {
-		s, err := w.subset(b.targets[i].y, c.Out())
+		s, err := w.subset(c.Key, b.targets[i].y, c.Out())
 		if err != nil {
 			return nil, err
 		}
@@ -447,7 +422,7 @@ func (w *moduleFit) give(share []float32) (gate []float32, err error) {
 		for c, s := range share {
 			scale[c] = 2 * s
 		}
-		if err := scaleStream(w.m, scale); err != nil {
+		if err := scaleStream(w.m.Focal, scale); err != nil {
 			return nil, err
 		}
 		w.dirty()

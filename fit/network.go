@@ -127,10 +127,10 @@ func setRows(c *afblock.Conv, parts []*solution, from, to int, bias bool) {
 	setConv(c, w, b)
 }
 
-// scaleStream scales the channels of a focal branch's stream: exact, for ReLU
-// is homogeneous. The first block must have a convolution on its residual path.
-func scaleStream(m *afblock.AFModule, scale []float32) error {
-	for n, b := range m.Focal {
+// scaleStream scales the channels of the stream of a run of blocks: exact, for
+// ReLU is homogeneous. The first must have a convolution on its residual path.
+func scaleStream(blocks []*afblock.Block, scale []float32) error {
+	for n, b := range blocks {
 		rows := []*afblock.Conv{b.Convs()[len(b.Convs())-1]}
 		if n == 0 {
 			rows = append(rows, b.Residual.Conv)
@@ -143,6 +143,19 @@ func scaleStream(m *afblock.AFModule, scale []float32) error {
 			}
 		}
 	}
+	return nil
+}
+
+// addBias adds to what a convolution makes of each channel.
+func addBias(c *afblock.Conv, more []float32) error {
+	w, b, err := weights(c)
+	if err != nil {
+		return err
+	}
+	for k := range b {
+		b[k] += more[k]
+	}
+	setConv(c, w, b)
 	return nil
 }
 

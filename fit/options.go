@@ -2,6 +2,7 @@ package fit
 
 import (
 	"errors"
+	"fmt"
 	"math"
 
 	"github.com/afc-project/afc/afblock"
@@ -25,6 +26,29 @@ type Input struct {
 	Source, Net *afblock.Network
 	// Videos are the clips. Labels are not looked at.
 	Videos clips.Videos
+}
+
+// check refuses networks that a fit cannot be of.
+func (in *Input) check() error {
+	switch {
+	case len(in.Source.Navigation()) > 0 || in.Source.Schedule() != nil:
+		return errors.New("the source skips frames itself: a fit takes the TSN or TSM that an AFNet is made of")
+	case len(in.Source.Stages) != len(in.Net.Stages):
+		return fmt.Errorf("the source has %d stages, its AFNet %d", len(in.Source.Stages), len(in.Net.Stages))
+	case in.Net.HasCells():
+		return errors.New("the AFNet chooses cells inside the frames, which no fit knows: fit it for whole frames")
+	}
+	for i, s := range in.Net.Stages {
+		if have, want := len(in.Source.Stages[i].Blocks), len(s.MainLine()); have != want {
+			return fmt.Errorf("%s: the source has %d blocks, its AFNet %d", s.Name, have, want)
+		}
+	}
+	for _, n := range in.Net.Navigation() {
+		if n.Fixed == nil {
+			return fmt.Errorf("%s: navigation was trained; a fit is for a schedule, or for any selection", n.Key)
+		}
+	}
+	return nil
 }
 
 // Options are the choices of Fit.

@@ -77,6 +77,11 @@ func (e *engine) newCheckpoints() (*checkpoints, error) {
 	for _, n := range e.net.Navigation() {
 		fmt.Fprintln(h, n.Key, n.Fixed)
 	}
+	for b := range e.net.Blocks() {
+		if b.Schedule != nil {
+			fmt.Fprintln(h, b.Key, *b.Schedule)
+		}
+	}
 	for _, net := range []*afblock.Network{e.teacher, e.net} {
 		if err := addTensors(h, net); err != nil {
 			return nil, err

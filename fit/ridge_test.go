@@ -1,6 +1,7 @@
 package fit
 
 import (
+	"errors"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -193,5 +194,34 @@ func TestRidgeRefuses(t *testing.T) {
 	x.v[5] = float32(math.NaN())
 	if _, err := newSystem(p, x, 1e-3); err != errNotFinite {
 		t.Errorf("inputs of NaN: %v", err)
+	}
+}
+
+// TestPivots: of variables that others tell, one each is picked; of a covariance
+// that rounding alone fills up, as many as are asked for.
+func TestPivots(t *testing.T) {
+	p := testProducts(t)
+	x, _ := problem(500, 3, 1, 0)
+	doubled := newMatrix(x.rows, 6) // each column twice
+	for i := range x.rows {
+		for c := range 6 {
+			doubled.row(i)[c] = x.row(i)[c/2]
+		}
+	}
+	doubled.centre(nil)
+	e := &engine{products: p}
+	for i, v := range doubled.v {
+		doubled.v[i] = v + 100 // above ReLU
+	}
+	got, err := e.subset("a", doubled, 3)
+	if err != nil || len(got) != 3 || got[0]/2 == got[1]/2 || got[1]/2 == got[2]/2 {
+		t.Errorf("columns %v, %v", got, err)
+	}
+	if got, err = e.subset("a", doubled, 6); err != nil || len(got) != 6 {
+		t.Errorf("all columns: %v, %v", got, err)
+	}
+	doubled.v[7] = float32(math.NaN())
+	if _, err := e.subset("a", doubled, 3); !errors.Is(err, errNotFinite) {
+		t.Errorf("columns of NaN: %v", err)
 	}
 }

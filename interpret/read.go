@@ -50,6 +50,8 @@ type block struct {
 	pastFirst     bool     // the first of them from the frame before
 	shiftResidual bool     // the residual path reads the shifted maps
 	act           function // behind the sum
+
+	schedule func(frames int) []bool // which frames it computes; nil: all
 }
 
 // step is what stands between convolutions: an activation, or channels weighed.
@@ -172,6 +174,9 @@ func blockOf(b *afblock.Block) block {
 		default:
 			panic(fmt.Sprintf("BUG: %T in a block", l))
 		}
+	}
+	if b.Schedule != nil {
+		read.schedule = b.Schedule.Select
 	}
 	if s := b.Shift; s != nil {
 		read.fold, read.pastFirst, read.shiftResidual = s.Fold, s.PastFirst, s.Residual

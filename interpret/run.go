@@ -113,7 +113,11 @@ func (r *run) trunk(x []*Map) []*Map {
 			continue
 		}
 		for i := range s.blocks {
-			x = r.block(&s.blocks[i], x, nil)
+			var chosen *picked
+			if on := s.blocks[i].schedule; on != nil {
+				chosen = &picked{frames: on(len(x))}
+			}
+			x = r.block(&s.blocks[i], x, chosen)
 		}
 	}
 	if c := n.head.last; c != nil {

@@ -99,6 +99,8 @@ func (p *prover) profiled(m *graph.Model, so ort.SessionOptions, clips [][]float
 // focal blocks: as many as frames were selected.
 func (p *prover) checkSkipping() (Check, error) {
 	switch {
+	case len(p.s.Blocks) == 0 && p.s.Network != nil:
+		return Check{}, &InapplicableError{"no block chooses frames: shapes say how many are computed"}
 	case len(p.s.Blocks) == 0:
 		return Check{}, &InapplicableError{"the model is not an AFNet that afc wrote"}
 	case p.s.Lowering == "mask":

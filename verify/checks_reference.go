@@ -51,6 +51,9 @@ func (p *prover) checkReference() (Check, error) {
 }
 
 func (p *prover) checkMasks() (Check, error) {
+	if len(p.s.Blocks) == 0 {
+		return Check{}, &InapplicableError{"no block chooses frames"}
+	}
 	ref, err := p.reference(false)
 	if err != nil {
 		return Check{}, err

@@ -20,7 +20,7 @@ type Description struct {
 
 	Input    *PortDescription  `json:"input,omitempty"`
 	Output   *PortDescription  `json:"output,omitempty"`
-	Method   string            `json:"method"`   // "TSN", "TSM", "AFNet-TSN", "AFNet-TSM"
+	Method   string            `json:"method"`   // "TSN", "TSM", "AFNet-TSN", "AFNet-TSM"; "scheduled TSN", "scheduled TSM" without ample branches
 	Backbone string            `json:"backbone"` // "ResNet-50"
 	Frames   int               `json:"frames"`
 	Size     []int             `json:"size,omitempty"` // height, width; absent where any goes
@@ -59,6 +59,10 @@ type StageDescriptor struct {
 	MACs     float64           `json:"macs_per_clip,omitempty"` // likewise
 	Map      []int             `json:"map,omitempty"`           // height, width of what it makes; absent where any goes
 	AF       *ModuleDescriptor `json:"af,omitempty"`
+	// Schedule is the pattern of frames that all blocks but the last compute, of
+	// Groups groups, where there is no ample branch.
+	Schedule string `json:"schedule,omitempty"`
+	Groups   int    `json:"groups,omitempty"`
 }
 
 // ShiftDescription is a stage's temporal shift.
@@ -132,7 +136,7 @@ func Network(net *afblock.Network) *Description {
 	d.Params = cost.Params()
 	for _, s := range net.Stages {
 		sd := describeStage(s)
-		if sd.AF != nil {
+		if sd.AF != nil || sd.Schedule != "" {
 			d.AF = &AFDescription{Unselected: net.Unselected.String(), FineTune: net.FineTune, Origin: net.Origin()}
 			if net.Fit != nil {
 				d.AF.Fit = net.Fit.String()
@@ -148,7 +152,10 @@ func Network(net *afblock.Network) *Description {
 		}
 		d.Stages = append(d.Stages, sd)
 	}
-	if d.AF != nil {
+	switch {
+	case net.Schedule() != nil:
+		d.Method = "scheduled " + d.Method
+	case d.AF != nil:
 		d.Method = "AFNet-" + d.Method
 	}
 	if net.Size.Known() {
@@ -259,6 +266,9 @@ func describeStage(s *afblock.Stage) StageDescriptor {
 		default:
 			d.StrideAt = "3×3"
 		}
+	}
+	if b := blocks[0]; b.Schedule != nil {
+		d.Schedule, d.Groups = b.Schedule.Pattern.String(), b.Convs()[0].Groups
 	}
 	if m := s.AF; m != nil {
 		d.AF = &ModuleDescriptor{Alpha: m.Alpha, Groups: m.Groups, Navigation: "trained"}

@@ -35,6 +35,9 @@ func (d *Description) DOT() string {
 		}
 		title := fmt.Sprintf("%s: %d × %s", s.Name, s.Blocks, s.Kind)
 		channels := fmt.Sprintf("%d → %d, stride %s", s.In, s.Out, s.strideText())
+		if s.Schedule != "" {
+			title += ", frames " + s.Schedule
+		}
 		if s.AF == nil {
 			step(s.Name, title, channels, shift)
 			continue

@@ -44,7 +44,11 @@ func (d *Description) WriteSVG(w io.Writer) error {
 			p.module(s)
 			continue
 		}
-		p.step(box{s.Name, []string{fmt.Sprintf("%d %s blocks%s", s.Blocks, s.Kind, s.shiftText()), s.mapText()}, s.MACs})
+		lines := []string{fmt.Sprintf("%d %s blocks%s", s.Blocks, s.Kind, s.shiftText()), s.mapText()}
+		if s.Schedule != "" {
+			lines[0] = fmt.Sprintf("%d %s blocks%s, frames %s", s.Blocks, s.Kind, s.shiftText(), s.Schedule)
+		}
+		p.step(box{s.Name, lines, s.MACs})
 	}
 	h := d.Head
 	p.step(box{"head", []string{fmt.Sprintf("%d → %d classes", h.Features, h.Classes), h.Consensus}, h.MACs})

@@ -30,7 +30,7 @@ func (d *Description) WriteText(w io.Writer) error {
 	if out := d.Output; out != nil {
 		fact("output", "%s: %s %s", out.Name, out.Type, out.Shape)
 	}
-	fact("network", "%s, %s", d.Method, d.Backbone)
+	fact("network", "%s, %s%s", d.Method, d.Backbone, d.noAFNet())
 	fact("frames", "%d", d.Frames)
 	if d.Size != nil {
 		fact("size", "%d×%d", d.Size[0], d.Size[1])
@@ -67,6 +67,16 @@ func (d *Description) WriteText(w io.Writer) error {
 	return d.writeStages(w)
 }
 
+// noAFNet says of a network with schedules what it is not.
+func (d *Description) noAFNet() string {
+	for _, s := range d.Stages {
+		if s.Schedule != "" {
+			return " (no AFNet: no ample branch and no navigation; which frames blocks compute is fixed)"
+		}
+	}
+	return ""
+}
+
 func (d *Description) writeStages(w io.Writer) error {
 	header := []string{"stage", "blocks", "channels", "stride", "shift", "parameters", "MACs a clip"}
 	if d.AF != nil {
@@ -78,7 +88,7 @@ func (d *Description) writeStages(w io.Writer) error {
 		row := []string{s.Name, fmt.Sprintf("%d %s", s.Blocks, s.Kind), fmt.Sprintf("%d → %d", s.In, s.Out),
 			s.strideText(), s.Shift.text(s.Blocks), fmt.Sprint(s.Params), giga(s.MACs)}
 		if d.AF != nil {
-			row = append(row, s.AF.text())
+			row = append(row, s.moduleText())
 		}
 		t.Add(row...)
 	}
@@ -115,10 +125,18 @@ func (s *ShiftDescription) text(blocks int) string {
 	return text
 }
 
-func (m *ModuleDescriptor) text() string {
-	if m == nil {
-		return "plain"
+// moduleText says what skips frames in a stage.
+func (s *StageDescriptor) moduleText() string {
+	switch {
+	case s.AF != nil:
+		return s.AF.text()
+	case s.Schedule != "":
+		return fmt.Sprintf("none; G %d, frames %s", s.Groups, s.Schedule)
 	}
+	return "plain"
+}
+
+func (m *ModuleDescriptor) text() string {
 	dense := ""
 	if m.Dense {
 		dense = ", dense"

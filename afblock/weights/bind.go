@@ -292,6 +292,9 @@ func (b *binder) block(j *blockJSON, in int64) (*afblock.Block, int64) {
 	var c int64
 	block.Main, c = b.main(j, in)
 	block.Shift = b.shift(j, in)
+	if p, err := afblock.ParsePattern(j.Schedule); err == nil {
+		block.Schedule = &afblock.Schedule{Pattern: p, Nth: j.Nth}
+	}
 	if j.Conv != nil {
 		block.Residual.Conv, _ = b.conv(j.Conv, in, c, 1)
 	} else if !j.NoResidual && in != c && in != anySize && c != anySize {

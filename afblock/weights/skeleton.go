@@ -33,6 +33,7 @@ const (
 	format       = 1
 	formatLayers = 2 // other layers, and networks without some that ResNets have
 	formatCells  = 3 // cells inside the frames
+	formatPlan   = 4 // blocks with a schedule
 )
 
 // structure is a skeleton as the files that afc writes carry it. Numbers that
@@ -81,6 +82,8 @@ type blockJSON struct {
 	PastFirst     bool        `json:"shift_past_first,omitempty"`
 	ShiftResidual bool        `json:"shift_residual,omitempty"`
 	NoReLU        bool        `json:"no_relu,omitempty"`
+	Schedule      string      `json:"schedule,omitempty"` // a Pattern
+	Nth           int         `json:"schedule_nth,omitempty"`
 }
 
 // layerJSON is one of its fields.
@@ -157,6 +160,9 @@ func (sk *Skeleton) JSON(file json.RawMessage) string {
 	if s.hasCells() {
 		s.Format = formatCells
 	}
+	if s.hasSchedule() {
+		s.Format = formatPlan
+	}
 	b, err := json.Marshal(s)
 	if err != nil {
 		panic("BUG: " + err.Error())
@@ -170,14 +176,20 @@ func (s *structure) hasCells() bool {
 	})
 }
 
+func (s *structure) hasSchedule() bool {
+	return slices.ContainsFunc(s.Stages, func(st stageJSON) bool {
+		return slices.ContainsFunc(st.Blocks, func(b blockJSON) bool { return b.Schedule != "" })
+	})
+}
+
 // Parse reads what JSON wrote, and returns what is said of the file.
 func Parse(text string) (*Skeleton, json.RawMessage, error) {
 	sk := &Skeleton{}
 	if err := json.NewDecoder(bytes.NewReader([]byte(text))).Decode(&sk.structure); err != nil {
 		return nil, nil, fmt.Errorf("metadata %s: %w", names.NetworkKey, err)
 	}
-	if sk.Format < 1 || sk.Format > formatCells {
-		return nil, nil, fmt.Errorf("metadata %s: format %d; this afc reads up to %d", names.NetworkKey, sk.Format, formatCells)
+	if sk.Format < 1 || sk.Format > formatPlan {
+		return nil, nil, fmt.Errorf("metadata %s: format %d; this afc reads up to %d", names.NetworkKey, sk.Format, formatPlan)
 	}
 	if err := sk.check(); err != nil {
 		return nil, nil, fmt.Errorf("metadata %s: %w", names.NetworkKey, err)
@@ -219,6 +231,11 @@ func (s *structure) check() error {
 
 func (j *stageJSON) check() error {
 	incomplete := fmt.Errorf("stage %q is incomplete", j.Name)
+	for _, b := range slices.Concat(j.Ample, j.Focal) {
+		if b.Schedule != "" {
+			return fmt.Errorf("%s: a schedule in an AF module, whose navigation chooses the frames", b.Key)
+		}
+	}
 	for _, b := range slices.Concat(j.Blocks, j.Ample, j.Focal) {
 		if !b.valid() {
 			return incomplete
@@ -269,12 +286,18 @@ func (j *blockJSON) valid() bool {
 	if j.Pool != nil && !validPool(*j.Pool) || j.NoResidual && (j.Pool != nil || j.Conv != nil) {
 		return false
 	}
+	if p, err := afblock.ParsePattern(j.Schedule); j.Schedule != "" && (err != nil || p.Ratio <= 0) || j.Nth < 0 || j.Nth > maxNth {
+		return false
+	}
 	if len(j.Layers) == 0 {
 		return len(j.Convs) == 2 || len(j.Convs) == 3
 	}
 	return len(j.Convs) == 0 && j.Layers[0].Conv != nil && j.Layers[len(j.Layers)-1].Conv != nil &&
 		!slices.ContainsFunc(j.Layers, func(l layerJSON) bool { return !l.valid() })
 }
+
+// maxNth bounds the number of a block in a schedule; no network has so many.
+const maxNth = 1 << 16
 
 func (j *layerJSON) valid() bool {
 	switch {
@@ -491,6 +514,9 @@ func (o outline) block(b *afblock.Block) *blockJSON {
 	}
 	if c := b.Residual.Conv; c != nil {
 		j.Conv = o.conv(c)
+	}
+	if b.Schedule != nil {
+		j.Schedule, j.Nth = b.Schedule.Pattern.String(), b.Schedule.Nth
 	}
 	if b.Shift != nil {
 		j.Fold, j.PastFirst, j.ShiftResidual = b.Shift.Fold, b.Shift.PastFirst, b.Shift.Residual

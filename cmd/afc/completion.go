@@ -76,7 +76,7 @@ type flagWord struct {
 var choices = map[string][]string{
 	"lowering": texts(codegen.Lowerings), "target": texts(codegen.Targets), "provider": ort.Providers,
 	"navigation": {"uniform:0.5", "all", "none"}, "stride-at": {"fusion", "source"}, "focal-groups": {"1", "2"},
-	"unselected": {"bias", "zero"}, "sampling": {"argmax", "gumbel"}, "outputs": {"masks"}, "dial": {"yes", "no"}, "dist": {"normal", "uniform"},
+	"unselected": {"bias", "zero"}, "without": {"ample"}, "sampling": {"argmax", "gumbel"}, "outputs": {"masks"}, "dial": {"yes", "no"}, "dist": {"normal", "uniform"},
 	"format": texts(afc.Formats), "precision": {"fp32", "fp16"}, "io-precision": {"fp32", "fp16"}, "published": published.Names(), "check-error-stat": verify.ErrorStats,
 	"convention": {"mac", "flop", "authors"}, "by": {"stage", "block", "operator"}, "for": {string(fit.Schedule), string(fit.Any)},
 	"only": verify.CheckNames(), "require": verify.CheckNames(), "skip": verify.CheckNames(), "stop-after": passNames(), "skip-pass": passNames(),

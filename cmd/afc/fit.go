@@ -32,6 +32,7 @@ func (a *app) fitCommand() *cli.Command {
 			&cli.IntFlag{Name: "clips", Usage: "clips to fit on (default: all but those held back)"},
 			&cli.IntFlag{Name: "held", Usage: "clips held back to measure on, -1 for none (default: a tenth, at most 100)"},
 			&cli.StringFlag{Name: "for", Value: string(fit.Schedule), Usage: "selections to fit for: schedule (what --navigation says) or any"},
+			&cli.StringFlag{Name: "without", Usage: "leave a branch out: ample, which saves its cost and is as accurate at a schedule; what is made is no AFNet"},
 			&cli.IntFlag{Name: "rows", Value: fit.DefaultRows, Usage: "positions of the maps that a regression looks at"},
 			&cli.Uint64Flag{Name: "seed", Usage: "seed of positions and of random selections"},
 		}, slices.Concat(rewriteFlags(), formFlags())...), inputFlags()...),
@@ -54,7 +55,7 @@ func fitOptions(c *cli.Context) (opt afc.FitOptions, err error) {
 	opt = afc.FitOptions{
 		Model: c.Args().First(), ExternalData: c.Bool("external-data"), InputShapes: c.StringSlice("input-shapes"),
 		Navigation: c.String("navigation"), StrideAt: c.String("stride-at"), Unselected: c.String("unselected"),
-		Target: codegen.Target(c.String("target")), Form: form(c),
+		Target: codegen.Target(c.String("target")), Without: c.String("without"), Form: form(c),
 		Resume: c.Bool("resume"),
 		Fit:    fit.Options{Held: c.Int("held"), For: fit.Masks(c.String("for")), Seed: c.Uint64("seed")},
 	}
@@ -81,6 +82,8 @@ func fitOptions(c *cli.Context) (opt afc.FitOptions, err error) {
 	switch {
 	case opt.Fit.For != fit.Schedule && opt.Fit.For != fit.Any:
 		return opt, usagef("--for %s: expected %s or %s", opt.Fit.For, fit.Schedule, fit.Any)
+	case opt.Without != "" && opt.Without != "ample":
+		return opt, usagef("--without %s: expected ample", opt.Without)
 	case c.IsSet("held") && opt.Fit.Held == 0:
 		return opt, usagef("--held 0: expected 1 or more, or -1 for none")
 	}
@@ -147,8 +150,8 @@ func (a *app) tellFitted(c *cli.Context, r *afc.FitReport) error {
 	if s := r.Cost; s != nil {
 		terminal.Sayf(a.stdout, "multiply–accumulates a clip: %s, %.3f of the source's %s\n", macs(s.AFNet), s.Ratio, macs(s.Source))
 	}
-	terminal.Sayf(a.stdout, "%s: AFNet of %d frames, fitted for %s on %d clips, lowering %s, %s, in %.1f s\n",
-		r.Output, r.Network.Frames, fittedFor(r.Fit), r.Fit.Clips, r.Network.Lowering, bytesText(r.Size), r.Elapsed.Seconds())
+	terminal.Sayf(a.stdout, "%s: %s of %d frames, fitted for %s on %d clips, lowering %s, %s, in %.1f s\n",
+		r.Output, kindOf(r.Network), r.Network.Frames, fittedFor(r.Fit), r.Fit.Clips, r.Network.Lowering, bytesText(r.Size), r.Elapsed.Seconds())
 	fmt.Fprintf(a.stdout, "next: afc verify %s %s on clips of your own (--videos, --list)\n", c.Args().First(), r.Output)
 	if r.Fit.Clips < fewClips {
 		fmt.Fprintf(a.stderr, "afc: %d clips are few: 100 are usable, 300 enough for a fixed schedule\n", r.Fit.Clips)
@@ -162,6 +165,9 @@ const fewClips = 100
 func fittedFor(r *fit.Result) string {
 	if r.For == fit.Any {
 		return "any selection of frames"
+	}
+	if p := r.Net.Schedule(); p != nil {
+		return "the schedule " + p.String()
 	}
 	for _, n := range r.Net.Navigation() {
 		return "the schedule " + n.Fixed.String()

@@ -255,7 +255,7 @@ func TestEveryRunFlagIsRead(t *testing.T) {
 	fitted := merged(random, map[string]flagTry{
 		"output": {nil, []string{"-o", "x.onnx"}}, "force": try("--force"), "external-data": try("--external-data"), "clips": try("--clips", "9"), "held": try("--held", "3"),
 		"opset": try("--opset", "17"), "precision": try("--precision", "fp16"), "io-precision": {[]string{"--precision", "fp16"}, []string{"--io-precision", "fp16"}},
-		"for": try("--for", "any"), "rows": try("--rows", "99"), "frames": try("--frames", "3"), "source-frames": try("--source-frames", "5"),
+		"for": try("--for", "any"), "without": try("--without", "ample"), "rows": try("--rows", "99"), "frames": try("--frames", "3"), "source-frames": try("--source-frames", "5"),
 		"navigation": try("--navigation", "all"), "alpha": try("--alpha", "4"), "focal-groups": try("--focal-groups", "1"), "stride-at": try("--stride-at", "source"),
 		"unselected": try("--unselected", "zero"), "target": try("--target", "cuda"), "input-shapes": try("--input-shapes", "1,2"),
 		"input": try("--input", source), "videos": try("--videos", t.TempDir()), "resume": try("--resume"),

@@ -57,6 +57,9 @@ func printRows(w io.Writer, clip *afc.ClipCost, u unit) error {
 		fmt.Fprintln(w)
 	}
 	header := []string{"AFNet, frames selected", "parameters"}
+	if strings.HasPrefix(af[0].Name, "frames ") {
+		header[0] = "network without ample branches"
+	}
 	for _, column := range af {
 		header = append(header, column.Name)
 	}
@@ -85,7 +88,10 @@ func printTotals(w io.Writer, clip *afc.ClipCost, u unit) error {
 	t := table.New(header...)
 	for _, column := range clip.Columns {
 		name := column.Name
-		if name != "source" {
+		switch {
+		case strings.HasPrefix(name, "frames "): // of a schedule
+			name = "without ample branches, " + name
+		case name != "source":
 			name = "AFNet, " + name + " selected"
 		}
 		cells := []string{name, countText(column.Params), u.text(column.MACs), u.text(column.FLOPs), u.text(column.Authors), bytesText(column.Bytes)}

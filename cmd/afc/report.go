@@ -72,7 +72,7 @@ func printRewrite(w io.Writer, r *afc.RewriteReport) error {
 	}
 	what := ""
 	if n := r.Network; n != nil {
-		what = fmt.Sprintf("AFNet of %d frames, lowering %s (%s), ", n.Frames, n.Lowering, n.Reason)
+		what = fmt.Sprintf("%s of %d frames, lowering %s (%s), ", kindOf(n), n.Frames, n.Lowering, n.Reason)
 	}
 	where := ""
 	if r.Data != "" {
@@ -99,4 +99,12 @@ func count(n int) string {
 		return ""
 	}
 	return fmt.Sprint(n)
+}
+
+// kindOf says what a network is.
+func kindOf(n *afc.NetworkFacts) string {
+	if n.Schedule != "" {
+		return "network without ample branches (no AFNet), frames " + n.Schedule + ","
+	}
+	return "AFNet"
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/internal/atomicfile"
+	"github.com/afc-project/afc/internal/numpy"
 	"github.com/afc-project/afc/testmodels"
 	"github.com/afc-project/afc/testmodels/motion"
 )
@@ -40,7 +42,12 @@ func run() error {
 	flag.Uint64Var(&s.Seed, "seed", 0, "seed of the weights")
 	motionDir := flag.String("motion", "", "write into this folder, in place of a model: tsm.onnx, clips to fit on (fit/) and others (test/)")
 	count := flag.Int("clips", 200, "with -motion: clips to fit on, and half as many others")
+	arrays := flag.String("arrays", "", "write clips of motions as PREFIX.clips.npy and PREFIX.labels.npy, of -seed")
+	shapes := flag.Bool("shapes", false, "with -arrays: labels are the actor's shape")
 	flag.Parse()
+	if *arrays != "" {
+		return writeArrays(*arrays, motion.Videos{Seed: s.Seed, Count: *count, Shapes: *shapes})
+	}
 	if *motionDir != "" {
 		return writeMotion(*motionDir, *count)
 	}
@@ -102,4 +109,21 @@ func write(m *graph.Model, path string, external bool) error {
 		return err
 	}
 	return f.Commit()
+}
+
+// writeArrays writes clips as NumPy's arrays.
+func writeArrays(prefix string, v motion.Videos) error {
+	pixels, labels, err := v.Arrays()
+	if err != nil {
+		return err
+	}
+	return errors.Join(writeArray(prefix+".clips.npy", pixels), writeArray(prefix+".labels.npy", labels))
+}
+
+func writeArray(path string, t *graph.Tensor) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(numpy.Write(f, t), f.Close())
 }

@@ -23,6 +23,14 @@ func plain(net *afblock.Network) error {
 // open is the size taken where the network leaves one open: no other size of it.
 const open = 5
 
+// unscheduled refuses blocks that skip frames by a schedule.
+func unscheduled(net *afblock.Network) error {
+	if p := net.Schedule(); p != nil {
+		return fmt.Errorf("its blocks compute the frames of a schedule (%s), without an ample branch; the PyTorch network has focal blocks, or blocks that compute every frame", p)
+	}
+	return nil
+}
+
 func plainPrefix(net *afblock.Network) error {
 	g := graph.NewGraph("prefix")
 	frames, err := net.Shell.Prefix(g, net)

@@ -52,6 +52,9 @@ func Write(dir string, net, teacher *afblock.Network, version string) error {
 
 // addNetwork adds CONFIG.json and WEIGHTS.safetensors of a network.
 func addNetwork(content map[string][]byte, config, file string, net *afblock.Network, version string) error {
+	if err := unscheduled(net); err != nil {
+		return err
+	}
 	if err := plain(net); err != nil {
 		return err
 	}

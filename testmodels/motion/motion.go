@@ -9,6 +9,10 @@ import (
 var Classes = []string{"move_right", "move_left", "move_down", "move_up", "grow", "shrink",
 	"rotate_cw", "rotate_ccw", "appear", "disappear"}
 
+// Shapes are what acts: another question about a clip, which no order of frames
+// is needed to answer.
+var Shapes = []string{"circle", "square", "triangle", "cross", "star"}
+
 const (
 	// Side is the height and width of a frame, Frames the length of the clips that
 	// the source was trained on.
@@ -27,13 +31,22 @@ const (
 // class once.
 func Clip(seed uint64, i, frames int) (pixels []byte, class int) {
 	class = classOf(seed, i)
-	s := newScene(rand.New(rand.NewPCG(seed, uint64(i)<<1)), class)
+	return sceneOf(seed, i, true).clip(seed, i, frames), class
+}
+
+// sceneOf is what clip i shows, with things that stand still or without.
+func sceneOf(seed uint64, i int, clutter bool) *scene {
+	return newScene(rand.New(rand.NewPCG(seed, uint64(i)<<1)), classOf(seed, i), clutter)
+}
+
+// clip shows the scene.
+func (s *scene) clip(seed uint64, i, frames int) (pixels []byte) {
 	for t := range frames {
 		tick := t * ticks / frames
 		noise := rand.New(rand.NewPCG(seed^0x9e3779b97f4a7c15, uint64(i)<<8|uint64(tick)))
 		pixels = append(pixels, s.frame(Frames*float64(tick)/ticks, noise)...)
 	}
-	return pixels, class
+	return pixels
 }
 
 func classOf(seed uint64, i int) int {
@@ -68,13 +81,15 @@ func (s *scene) pair(low, high float64) [2]float64 {
 	return [2]float64{s.between(low, high), s.between(low, high)}
 }
 
-func newScene(rng *rand.Rand, class int) *scene {
+func newScene(rng *rand.Rand, class int, clutter bool) *scene {
 	s := &scene{Rand: rng, event: class / 2, sign: 1}
 	if class%2 == 1 {
 		s.sign = -1
 	}
 	base := s.background()
-	s.clutter(base)
+	if clutter {
+		s.clutter(base)
+	}
 	s.actor(base)
 	s.shake, s.pitch, s.phases = s.pair(0, 2.5), s.pair(0.5, 2.5), s.pair(0, 2*math.Pi)
 	s.noise, s.flicker = s.between(0.01, 0.055), s.between(0, 0.06)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/afc-project/afc/clips"
+	"github.com/afc-project/afc/graph"
 )
 
 // Source is the encoded TSM that was trained on such clips.
@@ -22,6 +23,9 @@ var Source []byte
 type Videos struct {
 	Seed  uint64
 	Count int
+	// Shapes asks for the actor's shape in place of the event; nothing else stands
+	// about then.
+	Shapes bool
 }
 
 // Len returns the number of clips.
@@ -29,6 +33,9 @@ func (v Videos) Len() int { return v.Count }
 
 // Label returns the class of clip i.
 func (v Videos) Label(i int) int {
+	if v.Shapes {
+		return sceneOf(v.Seed, i, false).kind
+	}
 	return classOf(v.Seed, i)
 }
 
@@ -45,7 +52,7 @@ func (v Videos) Clip(_ context.Context, i int, form clips.Form) ([]float32, erro
 	if ticks%form.Frames != 0 {
 		return nil, fmt.Errorf("motion clips have frames that divide %d, not %d", ticks, form.Frames)
 	}
-	pixels, _ := Clip(v.Seed, i, form.Frames)
+	pixels := sceneOf(v.Seed, i, !v.Shapes).clip(v.Seed, i, form.Frames)
 	out := make([]float32, len(pixels))
 	for k, p := range pixels {
 		out[k] = float32(p)
@@ -54,6 +61,19 @@ func (v Videos) Clip(_ context.Context, i int, form clips.Form) ([]float32, erro
 		}
 	}
 	return out, nil
+}
+
+// Arrays returns the clips' pixels, uint8 [clips, T, 3, 64, 64], and labels.
+func (v Videos) Arrays() (pixels, labels *graph.Tensor, err error) {
+	var raw []byte
+	var classes []int64
+	for i := range v.Count {
+		raw = append(raw, sceneOf(v.Seed, i, !v.Shapes).clip(v.Seed, i, Frames)...)
+		classes = append(classes, int64(v.Label(i)))
+	}
+	n := int64(v.Count)
+	pixels, err = graph.NewTensor(graph.Uint8, []int64{n, Frames, 3, Side, Side}, raw)
+	return pixels, graph.Int64s([]int64{n}, classes...), err
 }
 
 // Write writes the clips as folders of images, CLASS/VIDEO/img_00001.png, class

@@ -79,6 +79,9 @@ func equal(a, b *graph.Tensor) bool {
 // with every frame selected and its gates open, or, where groups or strides keep
 // that from being equal, a dense twin made of the source.
 func identityOf(net, source *afblock.Network) (*graph.Model, error) {
+	if originOf(net) == interpret.Adapted {
+		return nil, &verify.InapplicableError{Reason: "its weights were fitted or tuned: with every frame selected they are no longer the source's"}
+	}
 	all, err := net.Identity()
 	if err != nil && source != nil && originOf(net) == interpret.Transplanted {
 		all, err = net.IdentityFrom(source)

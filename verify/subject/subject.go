@@ -38,7 +38,10 @@ func Of(m *graph.Model) (*verify.Subject, *afblock.Network, error) {
 	}
 	s.Variant = func(v interpret.Variant) (*verify.Variant, error) { return variantOf(net, codegen.OptionsOf(file), v) }
 	s.Reference = func(masksIn bool) (*graph.Model, error) {
-		m, _, err := codegen.Lower(net, codegen.Options{Lowering: codegen.Mask, MasksInput: masksIn, MasksOutput: true})
+		if masksIn && len(s.Blocks) == 0 {
+			return nil, &verify.InapplicableError{Reason: "no block chooses frames"}
+		}
+		m, _, err := codegen.Lower(net, codegen.Options{Lowering: codegen.Mask, MasksInput: masksIn, MasksOutput: len(s.Blocks) > 0})
 		return m, err
 	}
 	s.Identity = func() (*graph.Model, error) { return identityOf(net, nil) }

@@ -26,7 +26,13 @@ func (r *Reference) Forward(t testing.TB, clip []*Image) []float64 {
 			continue
 		}
 		for _, b := range s.Blocks {
-			x = r.block(t, b, x, nil)
+			var mask []float64
+			if b.Schedule != nil {
+				for _, on := range b.Schedule.Select(len(x)) {
+					mask = append(mask, map[bool]float64{true: 1}[on])
+				}
+			}
+			x = r.block(t, b, x, mask)
 		}
 	}
 	w, err := r.Net.Head.FC.Weight.Float32s()

@@ -26,6 +26,9 @@ func Structure(net *afblock.Network) string {
 		if x.Shift != nil {
 			fmt.Fprintf(&b, " shift %d residual %v", x.Shift.Fold, x.Shift.Residual)
 		}
+		if x.Schedule != nil {
+			fmt.Fprintf(&b, " schedule %s of block %d", x.Schedule.Pattern, x.Schedule.Nth)
+		}
 		b.WriteByte('\n')
 		for _, c := range x.Convs() {
 			conv("    ", c)
