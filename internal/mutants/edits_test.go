@@ -1,6 +1,7 @@
 package mutants
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"go/ast"
@@ -8,6 +9,7 @@ import (
 	"go/token"
 	"hash/fnv"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +22,7 @@ import (
 var (
 	forHowLong = flag.Duration("mutants", 0, "try edits of codegen for this time")
 	seed       = flag.Uint64("seed", 1, "order in which edits are tried")
+	only       = flag.String("edits", "", "try those alone that this regular expression matches, as file:line: line ⇒ edited line")
 )
 
 // change is an edit of one line of a source file.
@@ -47,7 +50,8 @@ func TestEdits(t *testing.T) {
 	if *forHowLong == 0 {
 		t.Skip("-mutants says for how long")
 	}
-	changes := changesOf(t)
+	wanted := regexp.MustCompile(*only)
+	changes := slices.DeleteFunc(changesOf(t), func(c change) bool { return !wanted.MatchString(c.String()) })
 	deadline := time.Now().Add(*forHowLong)
 	tried, found, refused := 0, 0, 0
 	for _, c := range changes {
@@ -61,6 +65,7 @@ func TestEdits(t *testing.T) {
 			refused++
 		case o.found():
 			found++
+			t.Logf("%s: %s", c, o.said)
 		case survivors[c.key()] == "":
 			t.Errorf("nothing finds %s", c)
 		default:
@@ -73,7 +78,9 @@ func TestEdits(t *testing.T) {
 // key names a change beyond the edit of lines above it.
 func (c change) key() string { return fmt.Sprintf("%s: %s ⇒ %s", c.file, c.was, c.now) }
 
-// changesOf lists the edits of codegen's sources, in the order to try them.
+// changesOf lists the edits of codegen's sources, in the order to try them. It
+// hangs on what a line says, not on where it stands, so that edits elsewhere
+// leave the first ones the same.
 func changesOf(t *testing.T) []change {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(testutil.Root(t), "codegen", "*.go"))
@@ -90,15 +97,10 @@ func changesOf(t *testing.T) []change {
 	}
 	order := func(c change) uint64 {
 		h := fnv.New64a()
-		fmt.Fprint(h, *seed, c.String())
+		fmt.Fprint(h, *seed, c.key())
 		return h.Sum64()
 	}
-	slices.SortFunc(changes, func(a, b change) int {
-		if order(a) < order(b) {
-			return -1
-		}
-		return 1
-	})
+	slices.SortStableFunc(changes, func(a, b change) int { return cmp.Compare(order(a), order(b)) })
 	return changes
 }
 
