@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/afc-project/afc/afblock/compiled"
+	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/passes"
 )
 
@@ -41,6 +42,9 @@ func Optimize(ctx context.Context, opt OptimizeOptions) (*RewriteReport, error) 
 	}
 	if err := setInputShapes(m, opt.InputShapes); err != nil {
 		return nil, err
+	}
+	if len(m.Graph.Outputs()) == 0 {
+		return nil, &graph.Error{File: opt.Model, Reason: "has no output: there is nothing to compute"}
 	}
 	if compiled.Is(m) && opt.Check {
 		return nil, optionf("Check", nil, "no pass runs on an AFNet that afc wrote; it is left as it is")

@@ -1,6 +1,9 @@
 package clips
 
-import "context"
+import (
+	"context"
+	"fmt"
+)
 
 // Videos are clips to run models on. Models of different frame counts see the
 // same videos, sampled each in its own way.
@@ -28,6 +31,18 @@ type Form struct {
 
 // values is how many values a frame has.
 func (f Form) values() int { return f.Channels * f.Height * f.Width }
+
+// MaxValues is how many values the clips of one run may have, 4 GB of float32: a
+// model's file may say any size.
+const MaxValues = 1 << 30
+
+// Fits refuses as many clips of the form as no run has.
+func (f Form) Fits(clips int) error {
+	if float64(clips)*float64(f.Frames)*float64(f.Channels)*float64(f.Height)*float64(f.Width) > MaxValues {
+		return fmt.Errorf("%d clips of %d frames of %d×%d×%d are more than the %d values of the largest run", clips, f.Frames, f.Channels, f.Height, f.Width, MaxValues)
+	}
+	return nil
+}
 
 // middle returns the frame, of length many, in the middle of segment t of
 // segments many. TSN's and TSM's tests sample so.

@@ -106,3 +106,24 @@ func TestClipTensor(t *testing.T) {
 		}
 	}
 }
+
+// TestFormFits: a file may say any size; clips of such are not made.
+func TestFormFits(t *testing.T) {
+	for _, c := range []struct {
+		form  Form
+		clips int
+		fits  bool
+	}{
+		{Form{Frames: 8, Channels: 3, Height: 224, Width: 224}, 64, true},
+		{Form{Frames: 1 << 31, Channels: 3, Height: 32, Width: 32}, 1, false},
+		{Form{Frames: 8, Channels: 3, Height: 224, Width: 224}, 1 << 60, false},
+		{Form{Frames: 1 << 40, Channels: 1 << 40, Height: 1 << 40, Width: 1 << 40}, 1, false},
+	} {
+		if err := c.form.Fits(c.clips); (err == nil) != c.fits {
+			t.Errorf("%d of %+v: %v", c.clips, c.form, err)
+		}
+		if _, err := Parallel(Random{Count: 1}).Clip(t.Context(), 0, c.form); !c.fits && c.clips == 1 && err == nil {
+			t.Errorf("%+v is made", c.form)
+		}
+	}
+}

@@ -32,6 +32,9 @@ func (p *parallel) Views() int { return Views(p.Videos) }
 
 // Clip returns clip i.
 func (p *parallel) Clip(ctx context.Context, i int, form Form) ([]float32, error) {
+	if err := form.Fits(1); err != nil {
+		return nil, err
+	}
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	if k := i - p.first; form != p.form || k < 0 || k >= len(p.made) || p.made[k].values == nil && p.made[k].err == nil || ctx.Err() != nil {

@@ -298,6 +298,9 @@ func (p *prover) sample() int { return p.perSample }
 // videos returns n clips from the i-th on, the last again and again where there
 // are fewer.
 func (p *prover) videos(i, n, frames int) ([][]float32, error) {
+	if err := p.form(frames).Fits(n); err != nil {
+		return nil, fmt.Errorf("%s: its input: %w", p.s.Path, err)
+	}
 	batch := make([][]float32, n)
 	for k := range batch {
 		var err error

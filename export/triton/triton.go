@@ -1,6 +1,7 @@
 package triton
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -57,6 +58,9 @@ func Config(m *graph.Model, opt Options) (string, error) {
 	c.head()
 	for _, in := range inputs {
 		c.value("input", in)
+	}
+	if len(inputs) == 0 || len(m.Graph.Outputs()) == 0 {
+		return "", errors.New("the model has no inputs or no outputs: there is nothing to serve")
 	}
 	for _, out := range m.Graph.Outputs() {
 		c.value("output", out)

@@ -49,6 +49,8 @@ func TestFramesAreNotBatched(t *testing.T) {
 func TestConfigErrors(t *testing.T) {
 	untyped := small.Build()
 	untyped.Graph.Inputs()[0].Type.Shape = nil
+	mute := small.Build()
+	mute.Graph.RemoveOutput(0)
 	complex := small.Build()
 	complex.Graph.Inputs()[0].Type.Elem = graph.Complex64
 	for _, c := range []struct {
@@ -59,6 +61,7 @@ func TestConfigErrors(t *testing.T) {
 		{small.Build(), "../up", `"../up" is no name`},
 		{small.Build(), "", `"" is no name`},
 		{untyped, "af", "does not say the shape"},
+		{mute, "af", "nothing to serve"},
 		{complex, "af", "complex64, which Triton does not know"},
 	} {
 		_, err := Config(c.m, Options{Name: c.name, Instances: 1, MaxBatch: 8})

@@ -10,8 +10,8 @@ import (
 
 // Folder makes the folder dir of what fill writes into the folder it is given:
 // dir appears whole or not at all. It must not be there yet, or be empty;
-// folders above it are made.
-func Folder(dir string, fill func(temporary string) error) error {
+// folders above it are made, and gone again where it fails.
+func Folder(dir string, fill func(temporary string) error) (err error) {
 	dir = filepath.Clean(dir)
 	entries, err := os.ReadDir(dir)
 	switch {
@@ -20,6 +20,12 @@ func Folder(dir string, fill func(temporary string) error) error {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
+	made := missing(filepath.Dir(dir))
+	defer func() {
+		for i := len(made) - 1; err != nil && i >= 0; i-- {
+			os.Remove(made[i]) // empty, or another's by now
+		}
+	}()
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
 	}
@@ -38,4 +44,12 @@ func Folder(dir string, fill func(temporary string) error) error {
 		return err
 	}
 	return os.Rename(temporary, dir)
+}
+
+// missing are the folders of a path that are not there, outermost first.
+func missing(path string) []string {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) || filepath.Dir(path) == path {
+		return nil
+	}
+	return append(missing(filepath.Dir(path)), path)
 }

@@ -29,14 +29,16 @@ func TestFolder(t *testing.T) {
 }
 
 func TestFolderThatFailsIsNotThere(t *testing.T) {
-	parent := t.TempDir()
 	want := errors.New("no")
-	err := Folder(filepath.Join(parent, "net"), func(dir string) error { return errors.Join(put("a", "half")(dir), want) })
-	if !errors.Is(err, want) {
-		t.Errorf("got %v", err)
-	}
-	if left, _ := os.ReadDir(parent); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
+	for _, path := range []string{"net", "made/for/net"} {
+		parent := t.TempDir()
+		err := Folder(filepath.Join(parent, path), func(dir string) error { return errors.Join(put("a", "half")(dir), want) })
+		if !errors.Is(err, want) {
+			t.Errorf("%s: got %v", path, err)
+		}
+		if left, _ := os.ReadDir(parent); len(left) > 0 {
+			t.Errorf("%s: left behind: %v", path, left)
+		}
 	}
 }
 

@@ -4,4 +4,5 @@
 //   - testutil.go: the repository, fixtures, golden files
 //   - corpus.go: ONNX's backend tests
 //   - video.go: video files, through ffmpeg
+//   - surgery.go: models with a few fields changed
 package testutil
