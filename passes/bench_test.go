@@ -6,9 +6,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/internal/testutil"
 	"github.com/afc-project/afc/testmodels"
 	"github.com/afc-project/afc/verify/ort"
 )
@@ -68,6 +70,70 @@ func BenchmarkOptimizedTSM(b *testing.B) {
 			b.ReportMetric(float64(r.After().Bytes)/1e6, "MB")
 		})
 	}
+}
+
+// BenchmarkReshift runs TSM-MobileNets as PyTorch exported them and optimised: a
+// full-depth one of the shared fixtures, and a short one of the project's own.
+func BenchmarkReshift(b *testing.B) {
+	for _, path := range []string{
+		filepath.Join(testutil.Root(b), "testmodels", "exports", "bad_mobilenet.onnx"),
+		filepath.Join(testutil.Root(b), "..", "shared", "cases", "reports", "tsm_mobilenetv2.onnx"),
+	} {
+		b.Run(strings.TrimSuffix(filepath.Base(path), ".onnx"), func(b *testing.B) {
+			raw, err := graph.ReadFile(path)
+			if err != nil {
+				b.Skip(err)
+			}
+			r, err := Optimize(raw.Clone(), Options{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			in := raw.Graph.Inputs()[0].Type
+			if !in.Shape[0].Known() {
+				in.Shape = append(graph.Shape{graph.D(1)}, in.Shape[1:]...)
+			}
+			x := random(b, rand.New(rand.NewPCG(1, 1)), in)
+			var race []ort.Contender
+			for i, m := range []*graph.Model{raw, r.Model} {
+				s, err := ort.NewSession(m, ort.SessionOptions{Threads: 1}.ForTiming())
+				if err != nil {
+					b.Skip(err)
+				}
+				defer s.Close()
+				race = append(race, ort.Contender{Name: []string{"raw", "optimised"}[i], Session: s, Inputs: []*graph.Tensor{x}})
+			}
+			for b.Loop() {
+				times, err := ort.Race(context.Background(), race, ort.RaceOptions{Rounds: 5 * raceRounds})
+				if err != nil {
+					b.Fatal(err)
+				}
+				ratio, err := times[1].RatioTo(times[0])
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(ratio.Median, "of_raw")
+				b.ReportMetric(ratio.CPU, "cpu_of_raw")
+			}
+			after := r.After()
+			b.ReportMetric(float64(r.Before.Count("ScatterND")), "ScatterND_before")
+			b.ReportMetric(float64(after.Count("ScatterND")), "ScatterND")
+			b.ReportMetric(float64(r.Before.Nodes), "nodes_before")
+			b.ReportMetric(float64(after.Nodes), "nodes")
+			b.ReportMetric(float64(fileSize(b, path))/1000, "kB_before")
+			optimised := filepath.Join(b.TempDir(), "optimised.onnx")
+			write(b, r.Model, optimised)
+			b.ReportMetric(float64(fileSize(b, optimised))/1000, "kB")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+func fileSize(b *testing.B, path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return info.Size()
 }
 
 // BenchmarkOptimizeFile is the compiler's own time: read, optimise, write.

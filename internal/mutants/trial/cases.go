@@ -37,6 +37,8 @@ func cases() []trialCase {
 	tsn := testmodels.Spec{Blocks: []int{2, 2, 1}, Basic: true, Width: 8, Frames: 3, Size: 33, Classes: 5, Seed: 6}
 	large := tsm
 	large.Size, large.Frames, large.Blocks = 160, 3, []int{3, 2, 1, 1}
+	thirds := tsm
+	thirds.FoldDiv = 3 // 10 of 32 channels, which they are no multiple of
 	bottleneck := testmodels.Spec{Blocks: []int{2, 2, 2}, Width: 8, Frames: 3, Size: 48, Classes: 5, Seed: 7}
 	wide := tsm
 	wide.Size, wide.Frames, wide.Blocks = 64, 2, []int{3, 2, 1}
@@ -61,10 +63,12 @@ func cases() []trialCase {
 		{name: "checkpoint, topk", af: &af, with: weights.Options{Size: square}, opt: codegen.Options{Lowering: codegen.TopK, Budget: []int{2}, MasksOutput: true}},
 		{name: "checkpoint with shift, branch with noise", af: &af, with: weights.Options{Size: square, ShiftDiv: 8}, opt: codegen.Options{Lowering: codegen.Branch, Sampling: compiled.Gumbel}},
 		{name: "checkpoint with Paddle's shift, gather", af: &af, with: weights.Options{Size: square, ShiftDiv: 4, PastFirst: true}, opt: gather},
+		{name: "checkpoint of any size, gather", af: &af, opt: gather},
 		{name: "checkpoint with shift of any size, gather", af: &af, with: weights.Options{ShiftDiv: 8}, opt: gather},
 		{name: "TSN with the source's strides, branch", source: &bottleneck, how: afblock.RewriteOptions{Groups: 1, StrideAt: afblock.StrideSource}, opt: branch},
 		{name: "TSM, mask", source: &tsm, opt: codegen.Options{Lowering: codegen.Mask}},
 		{name: "TSM, branch for OpenVINO", source: &tsm, opt: codegen.Options{Lowering: codegen.Branch, Target: codegen.OpenVINO}},
+		{name: "TSM that shifts thirds, branch", source: &thirds, opt: branch},
 		{name: "TSM with a shift of whole blocks, mask", source: &whole, opt: codegen.Options{Lowering: codegen.Mask}},
 		{name: "TSM with fixed cells, gather", source: &wide, cells: []int{4, 2}, opt: gather},
 		{name: "checkpoint with cells, gather", af: &celled, with: weights.Options{Size: afblock.Size{64, 64}, ShiftDiv: 8, Grid: []int{3, 2}}, opt: gather},
