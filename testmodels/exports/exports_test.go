@@ -398,6 +398,57 @@ func TestOtherSizes(t *testing.T) {
 	})
 }
 
+// TestAllAxesOpen: mmaction2's deployment exports clips, frames and sizes open,
+// and probabilities averaged over crops; what stands before the trunk and behind it
+// asks the input for the same sizes. Both optimised and lowered, no node's name is
+// there twice, and every number of clips and size of frames is answered.
+func TestAllAxesOpen(t *testing.T) {
+	if _, err := ort.Version(); err != nil {
+		t.Skip(err)
+	}
+	const name = "tsm_r18_prob_all_open_op11"
+	f, recorded := readFacts(t)[name], testutil.NPZ(t, name+".npz")
+	source := read(t, name)
+	for i, d := range source.Graph.Inputs()[0].Type.Shape {
+		if d.Known() != (i == 2) {
+			t.Fatalf("the input is %s: no longer open but for its channels", source.Graph.Inputs()[0].Type)
+		}
+	}
+	optimised, err := passes.Optimize(source.Clone(), passes.Options{Check: true, Seed: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	net, err := recognize.Network(canonical(t, name), f.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	models := map[string]*graph.Model{"optimised": optimised.Model}
+	for _, lowering := range []codegen.Lowering{codegen.Mask, codegen.Gather} {
+		if models[string(lowering)], _, err = codegen.Lower(net, codegen.Options{Lowering: lowering}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for how, m := range models {
+		if err := graph.Check(m); err != nil {
+			t.Errorf("%s: %v", how, err)
+		}
+		f.compare(t, answer(t, m, recorded["video"]), recorded["logits"])
+		for clips, size := range map[int64][2]int64{1: {32, 64}, 3: {48, 32}} {
+			x := clip(net, clips, size)
+			f.compare(t, answer(t, m, x), answer(t, source, x))
+		}
+	}
+}
+
+func canonical(t *testing.T, name string) *graph.Model {
+	t.Helper()
+	m := read(t, name)
+	if err := passes.Canonicalize(m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
 // clip makes clips of random frames as a network takes them, the first the same
 // however many there are.
 func clip(net *afblock.Network, clips int64, size [2]int64) *graph.Tensor {
@@ -493,6 +544,12 @@ func run(t *testing.T, net *afblock.Network, video *graph.Tensor) *graph.Tensor 
 	if err != nil {
 		t.Fatal(err)
 	}
+	return answer(t, m, video)
+}
+
+// answer runs a model.
+func answer(t *testing.T, m *graph.Model, video *graph.Tensor) *graph.Tensor {
+	t.Helper()
 	s, err := ort.NewSession(m, ort.SessionOptions{Threads: 1})
 	if err != nil {
 		t.Fatal(err)
