@@ -13,7 +13,8 @@ import (
 type Frames struct {
 	listed
 	template template
-	first    int // number of the first frame; −1: found out for each video
+	first    int    // number of the first frame; −1: found out for each video
+	list     string // path of the list that names the videos, "" without one
 }
 
 // FrameTemplate is how TSN's tools name the frames of a video, from 1 on.
@@ -35,6 +36,7 @@ func ReadFrames(root string, opt Options) (*Frames, error) {
 	if f.template, err = parseTemplate(opt.Template); err != nil {
 		return nil, err
 	}
+	f.list = opt.List
 	if opt.List != "" {
 		f.videos, err = readList(root, opt.List, opt.ListOptions)
 	} else {
@@ -42,6 +44,9 @@ func ReadFrames(root string, opt Options) (*Frames, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if len(f.videos) == 0 && f.list != "" {
+		return nil, fmt.Errorf("%s: lists no videos: expected lines %q", f.list, listForm)
 	}
 	if len(f.videos) == 0 {
 		return nil, fmt.Errorf("%s: no videos: expected folders CLASS/VIDEO with %s, or an annotation list", root, f.template.path("", max(f.first, 1)))
@@ -127,6 +132,9 @@ func (f *Frames) decode(ctx context.Context, v *video, numbers []int, visit func
 		}
 		path := f.template.path(v.path, first+n)
 		img, err := readImage(path)
+		if err != nil && f.list != "" {
+			return fmt.Errorf("%s:%d: %w", f.list, v.line, err)
+		}
 		if err != nil {
 			return err
 		}

@@ -61,7 +61,15 @@ const maxFrames = 1 << 30
 // maxNumbers bounds the labels of a line.
 const maxNumbers = 1 << 10
 
-const byteOrderMark = "\ufeff"
+// What lists may begin with.
+const (
+	byteOrderMark = "\ufeff"
+	utf16Big      = "\xfe\xff"
+	utf16Little   = "\xff\xfe"
+)
+
+// listForm is how the lines of a list are written.
+const listForm = "path frames label"
 
 // parseList reads the list that file list holds: a line a video, "path frames
 // label", fields apart by spaces, tabs or commas, labels none, one or several.
@@ -73,6 +81,9 @@ func parseList(r io.Reader, root, list string, opt ListOptions, exists func(path
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		n++
+		if text := lines.Text(); n == 1 && (strings.HasPrefix(text, utf16Big) || strings.HasPrefix(text, utf16Little)) {
+			return nil, fmt.Errorf("%s: is written in UTF-16: save it as UTF-8", list)
+		}
 		line := strings.TrimSpace(strings.TrimPrefix(lines.Text(), byteOrderMark))
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
@@ -88,6 +99,9 @@ func parseList(r io.Reader, root, list string, opt ListOptions, exists func(path
 		}
 		v.line = n
 		videos = append(videos, v)
+	}
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return nil, fmt.Errorf("%s:%d: a line of more than %d bytes", list, n+1, bufio.MaxScanTokenSize)
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("%s:%d: %w", list, n+1, err)
@@ -119,7 +133,7 @@ func splitFields(line string) []string {
 var errMixed = errors.New("a video file in a list of folders of frames: make two lists of it")
 
 func parseLine(line, root string, opt ListOptions, exists func(string) bool) (video, error) {
-	form := "path frames label"
+	form := listForm
 	if opt.Offset {
 		form = "path offset frames label"
 	}
@@ -162,7 +176,7 @@ func parseLine(line, root string, opt ListOptions, exists func(string) bool) (vi
 		if !opt.Offset && len(numbers) > 2 {
 			hint = "; if the first number is where the frames start, say so with --list-offset"
 		}
-		return video{}, fmt.Errorf("expected %q, found %d frames%s", form, v.frames, hint)
+		return video{}, fmt.Errorf("expected %q, found %d frames behind %.80q%s", form, v.frames, rests[len(numbers)-1], hint)
 	}
 	v.labels = numbers[1:]
 	return v, nil
