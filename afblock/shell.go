@@ -45,6 +45,9 @@ const (
 	LayoutFrames   Layout = "NT C H W"  // frames folded into the batch axis
 	LayoutSegments Layout = "N T C H W" // frames on an axis of their own
 	LayoutChannels Layout = "N TC H W"  // frames side by side as channels (MIT TSM)
+
+	LayoutFramesLast   Layout = "NT H W C" // the first and the third with channels last
+	LayoutChannelsLast Layout = "N H W TC"
 )
 
 // Axes returns what each axis counts.
@@ -54,6 +57,9 @@ func (l Layout) Axes() []string { return strings.Fields(string(l)) }
 func (l Layout) Axis(letter string) int {
 	return slices.IndexFunc(l.Axes(), func(counts string) bool { return strings.Contains(counts, letter) })
 }
+
+// FoldsFrames reports whether the first axis counts the frames of all clips.
+func (l Layout) FoldsFrames() bool { return l == LayoutFrames || l == LayoutFramesLast }
 
 // Spell writes the layout of frames of so many channels: "[N·T, 3, H, W]".
 func (l Layout) Spell(channels int) string {

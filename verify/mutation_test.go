@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/afc-project/afc/afblock/compiled/names"
 	"github.com/afc-project/afc/afblock/compiled/seal"
 	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/codegen"
@@ -183,7 +184,7 @@ var mutations = []struct {
 	{"answers put in the wrong rows", "interpreter", "layer1.refine_module.0", func(m mutator) {
 		m.node("layer1.refine_module.0.last_or").SetInput(1, m.g.NewInitializer("mutant.two", graph.Float32s(nil, 2)))
 	}},
-	{"tie selects", "tie", "layer1.refine_module.0, clip 0, frame 0", func(m mutator) {
+	{"tie selects", "tie", "layer1 focal 1, clip 0, frame 0", func(m mutator) {
 		m.node("layer1.list_gen.0.chosen").OpType = "GreaterOrEqual"
 	}},
 	{"drop and keep exchanged", "interpreter", "layer2.refine_module.1", func(m mutator) {
@@ -232,12 +233,12 @@ var mutations = []struct {
 		noise := m.g.NewNode("RandomNormalLike", "mutant", []*graph.Value{out}, 1).Output(0)
 		m.replaceOutput(m.g.NewNode("Add", "mutant.sum", []*graph.Value{out, noise}, 1).Output(0))
 	}},
-	{"the output masks says the opposite", "interpreter", "layer1.refine_module.0", func(m mutator) {
+	{"the output masks says the opposite", "interpreter", "layer1 focal 1, clip", func(m mutator) {
 		m.mask(func(v *graph.Value, at *graph.Node) *graph.Value {
 			return m.after(at, "Sub", []*graph.Value{m.g.NewInitializer("mutant.one", graph.Float32s(nil, 1)), v})
 		})
 	}},
-	{"the output masks in another order", "interpreter", "layer1.refine_module.", func(m mutator) {
+	{"the output masks in another order", "interpreter", "layer1 focal ", func(m mutator) {
 		n := m.node("masks")
 		m.swap(n, 0, n, 1)
 	}},
@@ -346,7 +347,9 @@ func TestMutations(t *testing.T) {
 					applied++
 					r := proveMutant(t, &s, []string{mutation.check})
 					c := row(t, r, mutation.check)
-					if c.Status != verify.Fail || !strings.Contains(c.Where, mutation.where) {
+					// Choices are named in the paper's words, layers by their keys.
+					named := strings.Contains(c.Where, mutation.where) || strings.Contains(c.Where, names.InWords(mutation.where))
+					if c.Status != verify.Fail || !named {
 						t.Errorf("%s is %s: %q does not name %q", c.Name, c.Status, c.Where, mutation.where)
 						r.WriteText(t.Output())
 					}

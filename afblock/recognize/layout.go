@@ -49,7 +49,7 @@ func (r *recognizer) view(in *graph.Value) inputView {
 		if axis := frameAxis(d, id, at, cells); axis > 0 {
 			return inputView{axesOfCells(d, id, at, cells, axis), int(id[axis])}
 		}
-		return unknown
+		return channelsLast(d, id, at, cells)
 	case slices.Equal(id, d):
 		return inputView{afblock.LayoutFrames, 0}
 	case len(id) == 5 && slices.Equal(id[2:], d[1:]):
@@ -76,6 +76,27 @@ func frameAxis(d, id, at []int64, cells []dataflow.Cell) int {
 		}
 	}
 	return 0
+}
+
+// channelsLast is the view of an input of dimensions id, [N·T, H, W, C] or
+// [N, H, W, T·C], by where elements of [B, C, H, W] come from; unknown if it is
+// neither.
+func channelsLast(d, id, at []int64, cells []dataflow.Cell) inputView {
+	unknown := inputView{afblock.LayoutOther, 0}
+	if len(id) != 4 || id[1] != d[2] || id[2] != d[3] || id[3]%d[1] != 0 {
+		return unknown
+	}
+	frames := id[3] / d[1]
+	for i, c := range cells {
+		image, channel, pixel := at[i]/(d[1]*d[2]*d[3]), at[i]/(d[2]*d[3])%d[1], at[i]%(d[2]*d[3])
+		if c.At != (image/frames*d[2]*d[3]+pixel)*id[3]+image%frames*d[1]+channel {
+			return unknown
+		}
+	}
+	if frames == 1 {
+		return inputView{afblock.LayoutFramesLast, 0}
+	}
+	return inputView{afblock.LayoutChannelsLast, int(frames)}
 }
 
 // axesOfCells says what the axes of an input of dimensions id count, whose axis
@@ -155,7 +176,7 @@ func (r *recognizer) throughElementwise(v *graph.Value, cells []dataflow.Cell) [
 func (r *recognizer) frames(view inputView, rows, averaged int, opt Options) (int, error) {
 	r.where = "frames"
 	segments := view.segments
-	single := r.shiftT <= 1 && averaged <= 1 && (segments == 1 || view.layout == afblock.LayoutFrames && rows == 1)
+	single := r.shiftT <= 1 && averaged <= 1 && (segments == 1 || view.layout.FoldsFrames() && rows == 1)
 	t := r.shiftT
 	if t == 0 {
 		t = averaged

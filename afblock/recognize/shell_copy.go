@@ -181,7 +181,7 @@ func (s *Shell) inputShape(t int) (graph.Shape, error) {
 	switch {
 	case i > 0 && s.segments > 0 && !shape[i].Known(): // open, but a network's T is one
 		width := int64(1)
-		if s.layout == afblock.LayoutChannels {
+		if s.layout.Axes()[i] == "TC" {
 			width = s.inDims[1]
 		}
 		shape[i] = graph.D(int64(s.segments/s.frames*t) * width)

@@ -293,8 +293,11 @@ func (s *Shell) prefixTrials(t int) []prefixLook {
 // viewOf is how the input of clips of t frames becomes what the stem reads.
 func (s *Shell) viewOf(t int) inputView {
 	view := inputView{s.layout, s.segments / s.frames * t}
-	if view.layout == afblock.LayoutChannels && view.segments == 1 {
-		view = inputView{afblock.LayoutFrames, 0} // [N, 3, H, W] is both
+	switch { // [N, 3, H, W] is both
+	case view.layout == afblock.LayoutChannels && view.segments == 1:
+		view = inputView{afblock.LayoutFrames, 0}
+	case view.layout == afblock.LayoutChannelsLast && view.segments == 1:
+		view = inputView{afblock.LayoutFramesLast, 0}
 	}
 	return view
 }

@@ -49,7 +49,7 @@ func TestKindsOfClips(t *testing.T) {
 			if err := json.Unmarshal([]byte(mustRun(t, "verify", source, af, "--clips", "2", "--threads", "1", "--rounds", "1", "--json").stdout), &r); err != nil {
 				t.Fatal(err)
 			}
-			others := []string{"provider", "identity", "cells", "export", "empty"} // of other machines, conversions and sources
+			others := []string{"provider", "identity", "cells", "dial", "export", "empty"} // of other machines, conversions and sources
 			for _, c := range r.Checks {
 				if c.Status == verify.Skip && !slices.Contains(others, c.Name) {
 					t.Errorf("%s is skipped: %s", c.Name, c.Where)

@@ -89,7 +89,7 @@ func sizes(net *afblock.Network, shape graph.Shape, frames int64) []int64 {
 		switch {
 		case d.Known():
 			dims[i] = d.Size
-		case i == 0 && net.Shell.Clip().Layout == afblock.LayoutFrames:
+		case i == 0 && net.Shell.Clip().Layout.FoldsFrames():
 			dims[i] = frames
 		case i == 0:
 			dims[i] = 1
