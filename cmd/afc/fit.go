@@ -32,7 +32,7 @@ func (a *app) fitCommand() *cli.Command {
 			&cli.IntFlag{Name: "clips", Usage: "clips to fit on (default: all but those held back)"},
 			&cli.IntFlag{Name: "held", Usage: "clips held back to measure on, -1 for none (default: a tenth, at most 100)"},
 			&cli.StringFlag{Name: "for", Value: string(fit.Schedule), Usage: "selections to fit for: schedule (what --navigation says) or any"},
-			&cli.StringFlag{Name: "without", Usage: "leave a branch out: ample, which saves its cost and is as accurate at a schedule; what is made is no AFNet"},
+			&cli.StringFlag{Name: "without", Usage: "leave a branch out: ample, which saves its cost and, of bottlenecks at a schedule, is as accurate; what is made is no AFNet"},
 			&cli.IntFlag{Name: "rows", Value: fit.DefaultRows, Usage: "positions of the maps that a regression looks at"},
 			&cli.Uint64Flag{Name: "seed", Usage: "seed of positions and of random selections"},
 		}, slices.Concat(rewriteFlags(), formFlags())...), inputFlags()...),
