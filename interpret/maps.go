@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/blas/blas64"
 )
 
@@ -73,16 +74,41 @@ func (c *conv) apply(m *Map) *Map {
 		if c.window > 1 || c.stride > 1 || c.pad > 0 {
 			x = c.windows(x, m.H, m.W, out.H, out.W)
 		}
-		blas64.Gemm(blas.NoTrans, blas.NoTrans, 1,
-			blas64.General{Rows: perOut, Cols: rows, Stride: rows, Data: c.weight[g*perOut*rows : (g+1)*perOut*rows]},
-			blas64.General{Rows: rows, Cols: places, Stride: places, Data: x}, 0,
-			blas64.General{Rows: perOut, Cols: places, Stride: places, Data: out.V[g*perOut*places : (g+1)*perOut*places]})
+		product(out.single, perOut, rows, places, c.weight[g*perOut*rows:(g+1)*perOut*rows], x, out.V[g*perOut*places:(g+1)*perOut*places])
 	}
 	for o := range c.out {
 		p := out.plane(o)
 		for i := range p {
 			p[i] = out.rounded(out.rounded(p[i])*c.scale[o] + c.offset[o])
 		}
+	}
+	return out
+}
+
+// product is the matrix a [n, k] times b [k, m], in float32 where single: every
+// product and every sum of two rounds, as a runtime rounds them.
+func product(single bool, n, k, m int, a, b, out []float64) {
+	if !single {
+		blas64.Gemm(blas.NoTrans, blas.NoTrans, 1,
+			blas64.General{Rows: n, Cols: k, Stride: k, Data: a},
+			blas64.General{Rows: k, Cols: m, Stride: m, Data: b}, 0,
+			blas64.General{Rows: n, Cols: m, Stride: m, Data: out})
+		return
+	}
+	sums := make([]float32, n*m)
+	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1,
+		blas32.General{Rows: n, Cols: k, Stride: k, Data: narrowed(a)},
+		blas32.General{Rows: k, Cols: m, Stride: m, Data: narrowed(b)}, 0,
+		blas32.General{Rows: n, Cols: m, Stride: m, Data: sums})
+	for i, x := range sums {
+		out[i] = float64(x)
+	}
+}
+
+func narrowed(x []float64) []float32 {
+	out := make([]float32, len(x))
+	for i, v := range x {
+		out[i] = float32(v)
 	}
 	return out
 }

@@ -3,8 +3,8 @@ package interpret
 import "math"
 
 // Rounding is how far a clip's scores move, in parts of the largest, when the
-// network's convolutions and their batch normalisations are rounded to float32:
-// what a runtime that sums in another order cannot be held to. Frames are chosen
+// network's convolutions sum in float32 and their batch normalisations round to
+// it: what a runtime that sums in another order cannot be held to. Frames are chosen
 // as given or, without that, as the exact network chooses them. It fails as Clip
 // does.
 func (n *Network) Rounding(pixels []float32, h, w int, given Given) (float64, error) {
@@ -14,6 +14,9 @@ func (n *Network) Rounding(pixels []float32, h, w int, given Given) (float64, er
 	}
 	if given.Force == nil && given.Follow == nil {
 		given.Follow = exact.Chosen
+	}
+	if given.ForceCells == nil && given.FollowCells == nil {
+		given.FollowCells = exact.Cells
 	}
 	given.Single = true
 	rounded, err := n.Clip(pixels, h, w, given)

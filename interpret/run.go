@@ -31,9 +31,9 @@ type Given struct {
 	// if it had not been chosen. Where a block chooses inside the frames it is how
 	// many cells of a clip. nil: no limit.
 	Budget []int
-	// Single rounds what each convolution sums, and what its batch normalisation
-	// makes of that, to float32: a network whose answers this moves far is one that
-	// no runtime computes exactly.
+	// Single has each convolution sum in float32, product by product, and rounds
+	// what its batch normalisation makes of that: a network whose answers this
+	// moves far is one that no runtime computes exactly.
 	Single bool
 	// See is shown what the network makes on the way, in the order it is made:
 	// the maps of all frames, under the key of the layer. nil: nobody looks.

@@ -38,7 +38,7 @@ func (p *prover) checkRepeat() (Check, error) {
 	}
 	if !p.opt.Provider.CPU() {
 		// GPU kernels may be chosen by timing and sum in another order.
-		return p.same("repeat", third, first, p.tol(Reordered))
+		return p.same("repeat", p.clips, third, first, p.tol(Reordered))
 	}
 	for i, again := range []*outcome{second, third} {
 		for _, name := range first.names {
@@ -53,7 +53,7 @@ func (p *prover) checkRepeat() (Check, error) {
 			if bytes.Equal(a, b) {
 				continue
 			}
-			c, err := p.same("repeat", again, first, Exact)
+			c, err := p.same("repeat", p.clips, again, first, Exact)
 			c.Status, c.Limit = Fail, "equal bytes"
 			c.Where = []string{"same session: ", "new session: "}[i] + c.Where
 			return c, err
@@ -182,7 +182,7 @@ func (p *prover) checkBatch() (Check, error) {
 		if err != nil {
 			return Check{}, err
 		}
-		c, err := p.same("batch", got, want, p.tol(Reordered))
+		c, err := p.same("batch", p.clips[i:i+1], got, want, p.tol(Reordered))
 		if err != nil || c.Status == Fail {
 			c.Where = fmt.Sprintf("clip %d: %s", i, c.Where)
 			return c, err
@@ -216,7 +216,7 @@ func (p *prover) checkPermute() (Check, error) {
 		if err != nil {
 			return Check{}, err
 		}
-		c, err := p.same("permute", got, want, p.tol(Reordered))
+		c, err := p.same("permute", p.clips[from:from+1], got, want, p.tol(Reordered))
 		if err != nil || c.Status == Fail {
 			c.Where = fmt.Sprintf("clip %d moved to place %d: %s", from, i, c.Where)
 			return c, err
@@ -268,7 +268,7 @@ func (p *prover) checkIsolation() (Check, error) {
 		if err != nil {
 			return Check{}, err
 		}
-		c, err := p.same("isolation", got, want, p.tol(Reordered))
+		c, err := p.same("isolation", p.clips[first:], got, want, p.tol(Reordered))
 		if err != nil || c.Status == Fail {
 			c.Where = fmt.Sprintf("%s a clip of %g: %s", beside, bad, c.Where)
 			return c, err

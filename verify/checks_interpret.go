@@ -203,7 +203,7 @@ func (p *prover) interpret(check string, t trial) (Check, error) {
 	if err != nil {
 		return c, fmt.Errorf("%s%w", t.name, err)
 	}
-	if wider, err := p.eased(tol, d, t.clips); err != nil {
+	if wider, err := p.eased(tol, d, run, 1); err != nil {
 		return c, err
 	} else if wider != tol {
 		if d, err = run.compare(wider); err != nil {

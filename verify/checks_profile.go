@@ -41,7 +41,7 @@ func (p *prover) checkProvider() (Check, error) {
 		}
 		return e.Op
 	})
-	c, err := p.same("provider", got, want, p.tol(Device))
+	c, err := p.same("provider", p.clips, got, want, p.tol(Device))
 	if err == nil && strict && len(p.r.Fallbacks) > 0 {
 		c.Status = Fail
 		c.Where = "on the CPU: " + tallyText(p.r.Fallbacks) + "; --allow-fallback lets them"

@@ -32,7 +32,7 @@ func (p *prover) checkReference() (Check, error) {
 		if err != nil {
 			return Check{}, err
 		}
-		c, err := p.same("reference", got, want, p.tol(Reordered))
+		c, err := p.same("reference", clips, got, want, p.tol(Reordered))
 		if err != nil {
 			return c, err
 		}
@@ -298,7 +298,7 @@ func (p *prover) checkForcedCells(name string, clips [][]float32, choose, cells 
 	if err != nil {
 		return Check{}, err
 	}
-	c, err := p.same(name, got, want, p.tol(Reordered))
+	c, err := p.same(name, clips, got, want, p.tol(Reordered))
 	if err == nil && c.Status == Fail {
 		ref, err := p.reference(false)
 		if err != nil {

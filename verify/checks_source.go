@@ -145,7 +145,7 @@ func (p *prover) checkIdentity() (Check, error) {
 			tol = Half
 		}
 	}
-	return p.same("identity", got, want, p.tol(tol))
+	return p.same("identity", p.clips, got, want, p.tol(tol))
 }
 
 // checkAgreement runs model and source on every video.
