@@ -7,7 +7,7 @@ GOSEC       = $(GO) run github.com/securego/gosec/v2/cmd/gosec@v2.30.0
 GOVULNCHECK = $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 CYCLONEDX   = $(GO) run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.9.0
 
-.PHONY: build release ort demo test pytorch-test big-test gpu-test cuda-test portability short check bench bench-fit bench-fit-sources bench-tune bench-step proto corpus fuzz mutants clean
+.PHONY: build release ort demo test pytorch-test big-test gpu-test cuda-test portability bench-openvino bench-quantize short check bench bench-fit bench-fit-sources bench-tune bench-step proto corpus fuzz mutants clean
 
 build: ## bin/afc
 	$(GO) build -trimpath -o bin/afc ./cmd/afc
@@ -35,6 +35,12 @@ cuda-test: ## CUDA and TensorRT with every lowering; skipped where there is no N
 
 portability: ## afc's files in other runtimes, held to docs/PORTABILITY.md; UPDATE=--update writes it anew
 	scripts/portability.sh $(UPDATE)
+
+bench-openvino: ## the speed of --target openvino and of every lowering in OpenVINO, with profiles
+	scripts/portability.sh --speed --forms --profile
+
+bench-quantize: ## what int8 makes of an AFNet that was fitted: the table of docs/QUANTIZE.md
+	scripts/portability.sh --quantize
 
 big-test: ort ## memory and ONNX Runtime on a model over 2 GB: 12 GB of disk, 20 GB of memory, 10 minutes
 	$(GO) test ./cmd/afc -run TestMemory -big -v -timeout 60m

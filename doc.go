@@ -12,6 +12,7 @@
 //	Inspect   what is seen in a model                                          inspect.go
 //	Explain   what an AFNet computed on clips                                  explain.go
 //	Sweep     AFNets against their source at fewer frames                      sweep.go
+//	Quantize  what an int8 quantiser should leave in float                      quantize.go
 //	Export    weights, PyTorch code that trains them, a Triton repository      export.go
 //
 // Each takes one struct of options whose zero values are the defaults, and

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs afc's files in other runtimes and holds docs/PORTABILITY.md to what they
-# say. The runtimes, pinned, go to .portability/ of the project.
+# say; with --quantize, what ONNX Runtime's int8 makes of them, with --speed how fast
+# OpenVINO runs them. The runtimes, pinned, go to .portability/ of the project.
 set -eu
 cd "$(dirname "$0")/.."
 home=.portability
@@ -33,5 +34,12 @@ fi
 
 go build -o "$home/afc" ./cmd/afc
 go build -o "$home/testmodel" ./cmd/testmodel
+case "${1:-}" in
+--quantize | --speed)
+	script=scripts/portability/${1#--}.py
+	shift
+	exec "$home/new/bin/python" "$script" --afc "$home/afc" --testmodel "$home/testmodel" "$@"
+	;;
+esac
 "$home/new/bin/python" scripts/portability/matrix.py --afc "$home/afc" --testmodel "$home/testmodel" \
 	--oldest "$home/oldest/bin/python" --web "$home/web" "$@"

@@ -323,7 +323,7 @@ Usage: {{.UsageText}}
 {{.Description}}
 
 Commands:{{range .VisibleCommands}}
-  {{printf "%-10s" .Name}}  {{.Usage}}{{end}}
+  {{printf "%-15s" .Name}}  {{.Usage}}{{end}}
 
 afc COMMAND --help says more.
 `

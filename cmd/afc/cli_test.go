@@ -44,6 +44,10 @@ func TestCommandLine(t *testing.T) {
 	out := filepath.Join(dir, "out.onnx")
 	af := filepath.Join(dir, "af.onnx")
 	mustRun(t, "convert", model, "-o", af)
+	branches := filepath.Join(dir, "branches.onnx")
+	large := small
+	large.Size = 64
+	mustRun(t, "convert", file("large.onnx", encode(large)), "-o", branches, "--lowering", "branch")
 	beside := file("beside.onnx", encode(small))
 	file("beside.af.onnx", nil)
 
@@ -60,6 +64,8 @@ func TestCommandLine(t *testing.T) {
 		{"help-verify", []string{"verify", "--help"}, exitOK},
 		{"help-optimize", []string{"optimize", "-h"}, exitOK},
 		{"help-export", []string{"export", "--help"}, exitOK},
+		{"help-quantize-config", []string{"quantize-config", "--help"}, exitOK},
+		{"quantize-config-branch", []string{"quantize-config", branches}, exitInvalid},
 		{"help-flops", []string{"flops", "--help"}, exitOK},
 		{"help-flops-estimate", []string{"flops", "estimate", "--help"}, exitOK},
 		{"help-flops-measure", []string{"flops", "measure", "--help"}, exitOK},

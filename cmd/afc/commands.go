@@ -15,6 +15,7 @@ func (a *app) commands() []*cli.Command {
 		a.explainCommand(),
 		a.sweepCommand(),
 		a.exportCommand(),
+		a.quantizeCommand(),
 		a.passesCommand(),
 		a.setupCommand(),
 		a.doctorCommand(),

@@ -7,7 +7,7 @@
 //
 //   - main.go: signals, and the run of one command
 //   - app.go, commands.go, flags.go: the commands, and what their flags have in common
-//   - convert.go, optimize.go, fit.go, tune.go, explain.go, sweep.go, export.go, inspect.go, passes.go, doctor.go, version.go:
+//   - convert.go, optimize.go, fit.go, tune.go, explain.go, sweep.go, export.go, quantize.go, inspect.go, passes.go, doctor.go, version.go:
 //     a command each
 //   - verify.go, verify_same.go, verify_inputs.go, verify_report.go:
 //     verify: its flags, --same, clips, the verdict

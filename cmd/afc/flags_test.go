@@ -53,7 +53,9 @@ func TestEveryFlagCounts(t *testing.T) {
 	other := modelFile(t, testmodels.NearMisses()[0].Spec)
 	af, trained := filepath.Join(dir, "af.onnx"), filepath.Join(dir, "trained.safetensors")
 	plainAF, plain := filepath.Join(dir, "plain.onnx"), filepath.Join(dir, "plain.safetensors")
+	gathered := filepath.Join(dir, "gathered.onnx")
 	mustRun(t, "convert", source, "-o", af)
+	mustRun(t, "convert", source, "-o", gathered, "--lowering", "gather")
 	mustRun(t, "export", af, "-o", trained)
 	mustRun(t, "convert", source, "-o", plainAF, "--skip-pass", "rewrite-af")
 	mustRun(t, "export", plainAF, "-o", plain)
@@ -120,6 +122,7 @@ func TestEveryFlagCounts(t *testing.T) {
 			"instances":     {[]string{"--format", "triton"}, []string{"--instances", "2"}},
 			"max-batch":     {[]string{"--format", "triton"}, []string{"--max-batch", "4"}},
 		}, []flagPath{{"AFNet", []string{af}}}},
+		{"quantize-config", map[string]flagTry{"output": try("-o", "OUT/config.json"), "json": try("--json")}, []flagPath{{"gather", []string{gathered}}, {"source", []string{source}}}},
 	} {
 		if testing.Short() {
 			c.paths = c.paths[len(c.paths)-1:]

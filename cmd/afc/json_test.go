@@ -31,7 +31,7 @@ var reports = []struct {
 	command string
 	report  any
 }{
-	{"convert, optimize", afc.RewriteReport{}}, {"fit", afc.FitReport{}}, {"tune", afc.TuneReport{}}, {"export", afc.ExportReport{}}, {"inspect", describe.Description{}},
+	{"convert, optimize", afc.RewriteReport{}}, {"fit", afc.FitReport{}}, {"tune", afc.TuneReport{}}, {"export", afc.ExportReport{}}, {"quantize-config", afc.QuantizeReport{}}, {"inspect", describe.Description{}},
 	{"inspect of a model that is not recognised", refusal{}}, {"flops estimate", afc.CostReport{}}, {"flops measure", afc.MeasureReport{}},
 	{"verify", verify.Report{}}, {"sweep", afc.SweepReport{}}, {"explain", explain.Data{}}, {"doctor", diagnosis{}}, {"setup", setupReport{}}, {"any command that fails before it prints", failure{}},
 }

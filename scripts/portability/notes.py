@@ -28,6 +28,8 @@ VERSIONS = """| column | what |
 | onnxslim, onnxsim | onnxslim {onnxslim}, onnxsim {onnxsim}; what they write runs on ONNX Runtime |
 | quantize | ONNX Runtime's `quantize_dynamic` to uint8, by its own defaults; within 0.5, for it rounds activations too |
 
+Not in the table: onnx2torch 1.5.15 is right on what `optimize` writes, on `mask` and on `topk`, wrong by a few hundredths on `gather`, and knows no Scan.
+
 What to take: `--target openvino` and `--target tract` write what was fastest there of what runs; `--target portable` (`mask`) runs in all of them
 but OpenCV's old importer, and skips nothing."""
 
