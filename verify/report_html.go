@@ -91,7 +91,7 @@ func (r *Report) heatMap() *chart {
 		return nil
 	}
 	c := &chart{Width: int(chartLeft) + 24*m.Frames + 80, Height: int(row(len(m.Blocks))) + 24}
-	c.Caption = fmt.Sprintf("%.1f %% of the frames computed, over %d clips; the darker, the more clips had the frame computed.", 100*m.Ratio(), len(m.Chosen))
+	c.Caption = fmt.Sprintf("%.1f %% of the frames computed, over %d clips; the stronger the colour, the more clips had the frame computed.", 100*m.Ratio(), len(m.Chosen))
 	if m.Scale > 0 {
 		c.Caption += fmt.Sprintf(" Smallest navigation margin %.2e, largest %.2e.", m.Margin, m.Scale)
 	}

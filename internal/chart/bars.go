@@ -72,7 +72,7 @@ func (f *Bars) bar(c *Canvas, scale Scale, b Bar, left, y float64) {
 		from, to := scale.At(sum), scale.At(sum+v)
 		c.Rect(from, y, to-from, barHeight, Colour(i), fmt.Sprintf("%s, %s: %s %s", b.Name, f.Parts[i], Figure(v), f.Unit))
 		if text := Figure(v); TextWidth(text, 11)+4 < to-from {
-			c.Text((from+to)/2, y+16, Middle, "on", text)
+			c.Text((from+to)/2, y+16, Middle, on(Colour(i)), text)
 		}
 		sum += v
 	}

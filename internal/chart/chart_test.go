@@ -2,6 +2,7 @@ package chart
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -29,6 +30,37 @@ func TestScatter(t *testing.T) {
 		{Name: "AdaFuse", Published: true, Points: []Point{{31.5, 46.8, 0, "8 frames"}}},
 	}}
 	check(t, "scatter.svg", f.WriteSVG)
+}
+
+// TestLabelsStandApart: labels of points that lie close do not cover one another,
+// nor the points.
+func TestLabelsStandApart(t *testing.T) {
+	l := &labels{left: 0, right: 500, top: 0, bottom: 300}
+	c := &Canvas{}
+	for i := range 8 {
+		x, y := 200+float64(i%3)*9, 150+float64(i)*4
+		l.taken = append(l.taken, box{x - 6, y - 6, x + 6, y + 6})
+	}
+	for i := range 8 {
+		l.put(c, 200+float64(i%3)*9, 150+float64(i)*4, "AFNet-TSM R50 RT")
+	}
+	for i, a := range l.taken[8:] {
+		for _, b := range l.taken[:8+i] {
+			if a.over(b) {
+				t.Errorf("label %d, %v, stands on %v", i, a, b)
+			}
+		}
+	}
+}
+
+// TestOnColours: figures are dark on every colour but the dark blue.
+func TestOnColours(t *testing.T) {
+	want := map[string]string{"#0072b2": "on pale"}
+	for _, colour := range Colours {
+		if got := on(colour); got != cmp.Or(want[colour], "on") {
+			t.Errorf("on %s text is %q", colour, got)
+		}
+	}
 }
 
 func TestDots(t *testing.T) {

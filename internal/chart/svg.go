@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"math"
 	"strings"
 	"unicode/utf8"
 )
@@ -15,12 +16,30 @@ var Colours = []string{"#8a8f96", "#56b4e9", "#009e73", "#e69f00", "#0072b2", "#
 // Colour is the colour of the i-th series.
 func Colour(i int) string { return Colours[i%len(Colours)] }
 
+// on is the class of text on a colour: the one of dark and pale that stands out
+// more (the contrast of WCAG).
+func on(colour string) string {
+	var rgb [3]uint8
+	if _, err := fmt.Sscanf(colour, "#%02x%02x%02x", &rgb[0], &rgb[1], &rgb[2]); err != nil {
+		panic("BUG: colour " + colour)
+	}
+	light := 0.0
+	for i, weight := range []float64{0.2126, 0.7152, 0.0722} {
+		light += weight * math.Pow((float64(rgb[i])/255+0.055)/1.055, 2.4)
+	}
+	const dark = 0.009 // of #14181c
+	if (1+0.05)/(light+0.05) > (light+0.05)/(dark+0.05) {
+		return "on pale"
+	}
+	return "on"
+}
+
 const style = `<style>
-svg { --ink: #1b1f24; --dim: #5b6570; --line: #d5dae0; --paper: #fff; --on: #fff; --box: #f6f8fa; background: var(--paper); max-width: 100%; height: auto; }
-@media (prefers-color-scheme: dark) { svg { --ink: #e6eaee; --dim: #9aa5b1; --line: #39424c; --paper: #14181c; --on: #14181c; --box: #1d2329; } }
+svg { --ink: #1b1f24; --dim: #5b6570; --line: #d5dae0; --paper: #fff; --box: #f6f8fa; background: var(--paper); max-width: 100%; height: auto; }
+@media (prefers-color-scheme: dark) { svg { --ink: #e6eaee; --dim: #9aa5b1; --line: #39424c; --paper: #14181c; --box: #1d2329; } }
 text { font: 13px system-ui, sans-serif; fill: var(--ink); } .dim { fill: var(--dim); } .title { font-size: 16px; font-weight: 600; }
 .small { font-size: 11px; } .bold { font-weight: 600; } .box { fill: var(--box); stroke: var(--line); } .flow { stroke: var(--dim); fill: none; }
-.dashed { stroke-dasharray: 4 4; } .head { fill: var(--dim); } .on { fill: var(--on); font-size: 11px; } .axis { stroke: var(--line); } .mark { stroke: var(--ink); }
+.dashed { stroke-dasharray: 4 4; } .head { fill: var(--dim); } .on { font-size: 11px; fill: #14181c; } .pale { fill: #fff; } .axis { stroke: var(--line); } .mark { stroke: var(--ink); }
 </style>
 `
 
@@ -59,7 +78,7 @@ func (c *Canvas) reach(x, y float64) { c.width, c.height = max(c.width, x), max(
 
 // Text writes s at a baseline. Class is one of the style's.
 func (c *Canvas) Text(x, y float64, anchor Anchor, class, s string) {
-	size := map[string]float64{"title": 16, "small": 11, "dim small": 11, "on": 11}[class]
+	size := map[string]float64{"title": 16, "small": 11, "dim small": 11, "on": 11, "on pale": 11}[class]
 	if size == 0 {
 		size = 13
 	}
