@@ -104,7 +104,8 @@ type MeasureReport struct {
 	Author Spread       `json:"authors"` // as the AFNet authors count, 10⁹
 	All    float64      `json:"gmacs_all_selected"`
 	// Executed is the share of frames that the file's lowering computes, selected
-	// or not: mask all of them, topk its budget. ExecutedGMACs counts those.
+	// or not: mask all of them, topk its budget, and of frames with cells the part
+	// that it computes, halos too. ExecutedGMACs counts those.
 	Executed      Spread         `json:"executed"`
 	ExecutedGMACs Spread         `json:"gmacs_executed"`
 	Millis        Spread         `json:"milliseconds"` // of a clip
@@ -165,7 +166,50 @@ func histogram(v []float64, bins int) []HistogramBin {
 	return h
 }
 
+// executedShares is, for each focal block, the share of all frames' work that a file
+// executes for a clip, halos of cells counted.
+func executedShares(s *verify.Subject, net *afblock.Network) (func(m verify.Measured) []float64, error) {
+	if !net.HasCells() || !net.Size.Known() {
+		return func(m verify.Measured) []float64 {
+			ratios, _ := sharesOf(net, m)
+			return executedRatios(s, ratios)
+		}, nil
+	}
+	w, err := codegen.NewWork(net, codegen.Options{Lowering: codegen.Lowering(s.Lowering), Budget: s.Budget})
+	if err != nil {
+		return nil, err
+	}
+	return func(m verify.Measured) []float64 { return w.Shares(m.Masks, m.Cells) }, nil
+}
+
+// executedMACs is what a clip of frames of a size takes where each focal block
+// executes its share.
+func executedMACs(net *afblock.Network, size afblock.Size, shares []float64) (float64, error) {
+	all := make([]float64, len(shares))
+	for i := range all {
+		all[i] = 1
+	}
+	cost, err := net.Cost(afblock.CostOptions{Size: size, Cells: all})
+	if err != nil {
+		return 0, err
+	}
+	sum, block := 0.0, 0
+	for _, item := range cost.Items {
+		if item.Part != afblock.PartFocal {
+			sum += item.Ops.MACs
+			continue
+		}
+		sum += shares[block] * item.Full.MACs
+		block++
+	}
+	return sum, nil
+}
+
 func newMeasureReport(net *afblock.Network, s *verify.Subject, videos clips.Videos, measured []verify.Measured) (*MeasureReport, error) {
+	executes, err := executedShares(s, net)
+	if err != nil {
+		return nil, err
+	}
 	r := &MeasureReport{Model: s.Path, Inputs: videos.String(), Clips: len(measured)}
 	blocks := make([][]float64, len(s.Blocks))
 	var total, macs, flops, authors, millis, executed, ran []float64
@@ -182,11 +226,12 @@ func newMeasureReport(net *afblock.Network, s *verify.Subject, videos clips.Vide
 			return nil, err
 		}
 		ops := cost.Total()
-		computed := executedRatios(s, ratios)
-		if cost, err = net.Cost(afblock.CostOptions{Size: size, Ratios: computed}); err != nil {
+		computed := executes(clip)
+		worked, err := executedMACs(net, size, computed)
+		if err != nil {
 			return nil, err
 		}
-		executed, ran = append(executed, mean(computed)), append(ran, cost.Total().MACs/1e9)
+		executed, ran = append(executed, mean(computed)), append(ran, worked/1e9)
 		total = append(total, sum)
 		macs = append(macs, ops.MACs/1e9)
 		flops = append(flops, ops.Count(afblock.CountFLOPs)/1e9)

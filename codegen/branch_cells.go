@@ -2,6 +2,7 @@ package codegen
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/afblock/compiled"
@@ -49,6 +50,7 @@ type cellPlan struct {
 	tail   *afblock.Conv  // the last convolution; nil: among hidden
 	lead   int            // so many layers are computed of whole frames, the box behind them
 	use    boxUse
+	fixed  []bool // the cells, where they are the same in all frames
 	why    string // it computes no boxes
 }
 
@@ -102,7 +104,11 @@ func (l *lowerer) planBlock(blk *afblock.Block, c *afblock.Cells, index int, siz
 	}
 	share := expectedShare
 	if p.use = boxAtRun; c.Fixed != nil {
-		p.use, share = boxAlways, p.boxShare(c.Fixed.Select(c.Grid, index))
+		p.fixed = c.Fixed.Select(c.Grid, index)
+		p.use, share = boxAlways, p.boxShare(p.fixed)
+	}
+	if p.use == boxAtRun && l.opt.counted {
+		p.use = boxNever // at most
 	}
 	if share > boxPays {
 		p.use, p.why = boxNever, fmt.Sprintf("the box around a frame's cells, with its halo, is %.2f of the frame", share)
@@ -127,9 +133,19 @@ func hiddenOf(blk *afblock.Block, unselected afblock.Unselected) (hidden *afbloc
 	return &h, last
 }
 
-// boxShare is how many of the map's pixels the box around cells has, with the halo
-// that it reads.
-func (p *cellPlan) boxShare(cells []bool) float64 {
+// rectangle is part of a map: rows and columns from, and behind it, to.
+type rectangle struct{ from, to [2]int }
+
+// grown is the rectangle with as much around it as lies inside a map of that size.
+func (r rectangle) grown(by int, size [2]int) rectangle {
+	for axis, n := range size {
+		r.from[axis], r.to[axis] = max(r.from[axis]-by, 0), min(r.to[axis]+by, n)
+	}
+	return r
+}
+
+// boxOf is the box around cells; the whole map where there is none.
+func (p *cellPlan) boxOf(cells []bool) rectangle {
 	low, high := [2]int{p.grid, p.grid}, [2]int{-1, -1}
 	for i, on := range cells {
 		if on {
@@ -138,12 +154,25 @@ func (p *cellPlan) boxShare(cells []bool) float64 {
 			}
 		}
 	}
-	share := 1.0
-	for axis, n := range [2]int{p.h, p.w} {
-		from, to := afblock.CellStart(low[axis], n, p.grid)-p.halo, afblock.CellStart(high[axis]+1, n, p.grid)+p.halo
-		share *= float64(max(min(to, n)-max(from, 0), 0)) / float64(n)
+	size := [2]int{p.h, p.w}
+	if high[0] < 0 {
+		return rectangle{to: size}
 	}
-	return share
+	var r rectangle
+	for axis, n := range size {
+		r.from[axis], r.to[axis] = afblock.CellStart(low[axis], n, p.grid), afblock.CellStart(high[axis]+1, n, p.grid)
+	}
+	return r
+}
+
+// boxShare is how many of the map's pixels the box around cells has, with the halo
+// that it reads; none without cells.
+func (p *cellPlan) boxShare(cells []bool) float64 {
+	if !slices.Contains(cells, true) {
+		return 0
+	}
+	r := p.boxOf(cells).grown(p.halo, [2]int{p.h, p.w})
+	return float64((r.to[0]-r.from[0])*(r.to[1]-r.from[1])) / float64(p.h*p.w)
 }
 
 // plainTail reports whether the last convolution runs in the plain layout, in
@@ -455,10 +484,44 @@ func (b *builder) eachMap(x stream, emit func(feature) *graph.Value) stream {
 	return y
 }
 
+// boxValues are the parts of what boxes packs for a frame.
+func (b *builder) boxValues(fc *frameCells) []*graph.Value {
+	if b.opt.counted {
+		return b.fixedBox(fc.cellPlan)
+	}
+	sizes := fc.boxParts()
+	return b.nodes("Split", fc.blk.Key+".box_parts", in(fc.box, b.vec(sizes...)), len(sizes), graph.Int("axis", 0))
+}
+
+// fixedBox are boxValues of fixed cells, as constants: of known size.
+func (b *builder) fixedBox(p *cellPlan) []*graph.Value {
+	size := [2]int{p.h, p.w}
+	pair := func(v [2]int) *graph.Value { return b.vec(int64(v[0]), int64(v[1])) }
+	around := func(before, behind [2]int) *graph.Value {
+		return b.vec(0, 0, int64(before[0]), int64(before[1]), 0, 0, int64(behind[0]), int64(behind[1]))
+	}
+	box := p.boxOf(p.fixed)
+	back := around(box.from, [2]int{size[0] - box.to[0], size[1] - box.to[1]})
+	at, pads, convs := box, []*graph.Value(nil), p.hidden.Convs()
+	for i := len(convs) - 1; i >= 0; i-- {
+		pad := convs[i].Pad
+		if pad == 0 {
+			continue
+		}
+		read := at.grown(pad, size)
+		var before, behind [2]int
+		for axis := range size {
+			before[axis], behind[axis] = read.from[axis]-at.from[axis]+pad, at.to[axis]+pad-read.to[axis]
+		}
+		pads, at = append(in(around(before, behind)), pads...), read
+	}
+	return append(append(in(pair(at.from), pair(at.to)), pads...), pair(box.from), pair(box.to), back)
+}
+
 // boxHidden computes hidden maps of a frame's box.
 func (l branch) boxHidden(b *builder, x stream, fc *frameCells, all []lane) ([]feature, error) {
-	key, sizes := fc.blk.Key, fc.boxParts()
-	parts := b.nodes("Split", key+".box_parts", in(fc.box, b.vec(sizes...)), len(sizes), graph.Int("axis", 0))
+	key := fc.blk.Key
+	parts := b.boxValues(fc)
 	k := len(parts)
 	box, back := region{parts[k-3], parts[k-2]}, parts[k-1]
 	axes := b.vec(2, 3)

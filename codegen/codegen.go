@@ -48,6 +48,10 @@ type Options struct {
 	Budget []int
 	// Without leaves out steps that make the model faster.
 	Without []Step
+
+	// counted has sizes of boxes that do not depend on data written as such, and
+	// others as those of whole frames: what executes is to be counted.
+	counted bool
 }
 
 // OptionsOf returns the options that a file was written with.

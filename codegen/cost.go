@@ -15,12 +15,14 @@ import (
 // is lowered with opt: unlike afblock's Cost it counts what a lowering computes
 // beyond the selected frames, such as everything under Mask, the budget under
 // TopK, or the choices themselves. Ratios is the share of frames that each
-// focal block selects, in network order; one serves all.
+// focal block selects, in network order; one serves all. Of trained cells it takes all
+// to be selected, of fixed ones those that are; halos count, and so do cells that
+// only lie in the box around others.
 //
 // Every focal block adds its share independently of the others, so the cost is
 // taken with each block off and on, and mixed.
 func ExecutedCost(net *afblock.Network, opt Options, ratios []float64) (op.Cost, error) {
-	opt.MasksInput, opt.Sampling = false, compiled.Argmax
+	opt.MasksInput, opt.Sampling, opt.counted = false, compiled.Argmax, true
 	m, _, err := Lower(net, opt)
 	if err != nil {
 		return op.Cost{}, err
@@ -52,6 +54,9 @@ func ExecutedCost(net *afblock.Network, opt Options, ratios []float64) (op.Cost,
 		r := ratios[min(i, len(ratios)-1)]
 		if m.Graph.Value(names.Tiles(b.Key)) != nil {
 			r *= cells[i]
+		}
+		if cells[i] == 0 && m.Graph.Value(names.SomeCell(b.Key)) != nil {
+			r = 0 // a frame without cells is one not selected
 		}
 		sum.MACs += int64(r * float64(on.MACs-none.MACs))
 		sum.Elementwise += int64(r * float64(on.Elementwise-none.Elementwise))

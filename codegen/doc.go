@@ -22,7 +22,7 @@
 //	shift_select.go, splitstream.go
 //	reshift.go                        shifts of models that are not lowered
 //	builder.go, control.go, ops.go    nodes, subgraphs, operators
-//	cost.go, names.go                 what a lowered file costs, and where its blocks are
+//	cost.go, work.go, names.go        what a lowered file costs, block by block, and where its blocks are
 //
 // A file keeps the weights as they were trained: batch normalisation stays a
 // node, and what a lowering cuts, pads or joins is cut at names that
