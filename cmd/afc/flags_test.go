@@ -226,6 +226,24 @@ func whatCame(t *testing.T, dir string, o outcome) string {
 	return b.String()
 }
 
+// TestEveryCommandIsTried: a command has its flags tried by one of the tests here,
+// or has none but --json.
+func TestEveryCommandIsTried(t *testing.T) {
+	tried := []string{"convert", "optimize", "inspect", "flops estimate", "export", "verify", "flops measure", "fit", "tune", "explain", "sweep"}
+	var look func(words []string, commands []*cli.Command)
+	look = func(words []string, commands []*cli.Command) {
+		for _, c := range commands {
+			name := append(slices.Clone(words), c.Name)
+			more := slices.ContainsFunc(c.Flags, func(f cli.Flag) bool { return !slices.Contains([]string{"help", "json"}, f.Names()[0]) })
+			if more && !slices.Contains(tried, strings.Join(name, " ")) {
+				t.Errorf("afc %s has flags that no test tries", strings.Join(name, " "))
+			}
+			look(name, c.Subcommands)
+		}
+	}
+	look(nil, (&app{stdout: &output{to: &strings.Builder{}}, stderr: &strings.Builder{}}).cli().Commands)
+}
+
 // TestEveryRunFlagIsRead holds the flags of commands that run models, on every
 // kind of call, to change what is asked for, or to be refused by name.
 func TestEveryRunFlagIsRead(t *testing.T) {
@@ -248,7 +266,7 @@ func TestEveryRunFlagIsRead(t *testing.T) {
 		"std": {append(videos, "--mean", "1,2,3"), []string{"--std", "1,2,3"}}, "bgr": {videos, []string{"--bgr"}},
 	}
 	// These are read where they act: by the guard, and where reports are printed.
-	read := map[string]bool{"timeout": true, "json": true, "report": true, "same": true, "help": true}
+	read := map[string]bool{"timeout": true, "json": true, "report": true, "same": true, "help": true, "explain --output": true, "sweep --plot": true}
 	verify := merged(random, map[string]flagTry{
 		"atol": try("--atol", "1"), "rtol": try("--rtol", "1"), "iterations": try("--iterations", "3"), "bisect": try("--bisect"),
 		"input-shapes": try("--input-shapes", "1,2"), "source-frames": try("--source-frames", "5"), "only": try("--only", "load"),
@@ -262,6 +280,12 @@ func TestEveryRunFlagIsRead(t *testing.T) {
 		"navigation": try("--navigation", "all"), "alpha": try("--alpha", "4"), "focal-groups": try("--focal-groups", "1"), "stride-at": try("--stride-at", "source"),
 		"unselected": try("--unselected", "zero"), "target": try("--target", "cuda"), "input-shapes": try("--input-shapes", "1,2"),
 		"input": try("--input", source), "videos": try("--videos", t.TempDir()), "resume": try("--resume"),
+	})
+	shown := merged(random, map[string]flagTry{"source": try("--source", clips), "source-frames": try("--source-frames", "5")})
+	swept := merged(random, map[string]flagTry{
+		"source-frames": try("--source-frames", "5"), "frames": try("--frames", "2"), "ratios": try("--ratios", "0.25"), "lowerings": try("--lowerings", "mask"),
+		"budgets": try("--budgets", "2"), "rounds": try("--rounds", "3"), "published": try("--published", "afnet"),
+		"input": try("--input", source), "videos": try("--videos", t.TempDir()),
 	})
 	learned := merged(fitted, map[string]flagTry{
 		"source": try("--source", source), "val": {videos, []string{"--val", clips}}, "val-input": {input, []string{"--val-input", clips}},
@@ -285,11 +309,14 @@ func TestEveryRunFlagIsRead(t *testing.T) {
 			[]flagPath{{"clips", append([]string{source, "-o", "y.onnx"}, input...)}, {"videos", append([]string{source, "-o", "y.onnx"}, videos...)}}},
 		{"tune", learned, func(c *cli.Context) (any, error) { return tuneOptions(c) },
 			[]flagPath{{"clips", append([]string{af, "-o", "y.onnx"}, input...)}, {"videos", append([]string{af, "-o", "y.onnx"}, videos...)}}},
+		{"explain", shown, func(c *cli.Context) (any, error) { return explainOptions(c) }, []flagPath{{"AFNet", []string{af}}, {"AFNet and source", []string{af, "--source", source}}}},
+		{"sweep", swept, func(c *cli.Context) (any, error) { return sweepOptions(c) },
+			[]flagPath{{"source", append([]string{source}, input...)}, {"source and AFNet", append([]string{source, af}, videos...)}}},
 	} {
 		for _, path := range c.paths {
 			for _, f := range flagsOf(t, strings.Fields(c.command)) {
 				name := f.Names()[0]
-				if read[name] {
+				if read[name] || read[c.command+" --"+name] {
 					continue
 				}
 				at, ok := c.tries[name]
