@@ -65,7 +65,7 @@
 //     representation; clone.go copies models, sort.go orders nodes.
 //   - decode.go, decode_tensor.go, scan.go (limits before allocation), split.go,
 //     encode.go, encode_external.go, stream.go, file.go, external.go: files.
-//   - mapping.go, mmap_*.go, release_*.go: files in memory, and [Guard].
+//   - mapping.go: what of a mapped file is not needed or gone, and [Guard].
 //   - check.go, check_node.go: [Check]. errors.go: [Error].
 //   - walk.go: subgraphs, and the inputs that callers give.
 //   - text.go: [Text] shows a model to people and golden tests.

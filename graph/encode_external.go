@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/afc-project/afc/graph/internal/mem"
 	"github.com/afc-project/afc/graph/internal/onnxpb"
 )
 
@@ -120,7 +121,7 @@ func (x *externalWriter) append(raw []byte) (int64, error) {
 	if _, err := x.w.Write(raw); err != nil {
 		return 0, writeFailed(raw, err)
 	}
-	release(raw)
+	mem.Release(raw)
 	at := x.offset + pad
 	x.offset = at + int64(len(raw))
 	return at, nil

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/afc-project/afc/graph/internal/mem"
 	"github.com/afc-project/afc/internal/regular"
 )
 
@@ -36,7 +37,7 @@ func ReadFile(path string) (*Model, error) {
 	}
 	if err != nil {
 		if mapped {
-			err = errors.Join(err, forget(data))
+			err = errors.Join(err, mem.Unmap(data))
 		}
 		var ge *Error
 		if errors.As(err, &ge) && ge.File == "" {
@@ -68,9 +69,7 @@ func readOrMap(f *os.File) (data []byte, mapped bool, err error) {
 		if st.Size() != int64(int(st.Size())) {
 			return nil, false, fmt.Errorf("%d bytes are too many for this machine's address space", st.Size())
 		}
-		if data, err = mapFile(f, int(st.Size())); err == nil {
-			remember(data, f.Name())
-		}
+		data, err = mem.Map(f, int(st.Size()))
 		return data, err == nil, err
 	case st.Mode()&os.ModeDevice != 0: // may have no end
 		return nil, false, errors.New("is a device, not a file")
@@ -101,12 +100,12 @@ func (m *Model) Files() []string {
 func (m *Model) Close() error {
 	var errs []error
 	if m.mapping != nil {
-		errs = append(errs, forget(m.mapping))
+		errs = append(errs, mem.Unmap(m.mapping))
 	}
 	for _, f := range m.files {
 		f.once.Do(func() { f.err = os.ErrClosed })
 		if f.mapped {
-			errs = append(errs, forget(f.data))
+			errs = append(errs, mem.Unmap(f.data))
 		}
 		f.data, f.mapped, f.err = nil, false, os.ErrClosed
 	}

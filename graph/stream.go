@@ -7,6 +7,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/afc-project/afc/graph/internal/mem"
 )
 
 // stream writes a message without a second copy of the tensors in it, which
@@ -75,7 +77,7 @@ func (s *streamer) message(info *messageInfo, m protoreflect.Message) error {
 			if _, err := s.w.Write(raw); err != nil {
 				return writeFailed(raw, err)
 			}
-			release(raw)
+			mem.Release(raw)
 		}
 	}
 	return nil

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package graph
+package mem
 
 // dropPages leaves it to the system to take mapped pages back.
 func dropPages([]byte) {}

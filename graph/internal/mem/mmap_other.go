@@ -1,6 +1,6 @@
 //go:build !unix
 
-package graph
+package mem
 
 import (
 	"io"
@@ -14,6 +14,7 @@ func mapFile(f *os.File, size int) ([]byte, error) {
 	return b, err
 }
 
-func isFault(error) bool { return false }
+// IsFault reports whether the system found no memory at an address.
+func IsFault(error) bool { return false }
 
 func unmap([]byte) error { return nil }
