@@ -50,6 +50,7 @@ func TestRewriteIdentity(t *testing.T) {
 // TestRewriteStructure shows what becomes of the sources with the default
 // options, and runs it: shapes fit at an odd size, the pattern is selected.
 func TestRewriteStructure(t *testing.T) {
+	testutil.NoOrphans(t, "rewrite/*")
 	for _, s := range aftest.Plains {
 		af, err := afblock.Rewrite(s.Network(), afblock.RewriteOptions{Navigation: afblock.Pattern{Ratio: 0.5}, Frames: 4})
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 // TestDescribe holds what inspect shows of a source, as text, JSON and drawing,
 // and of the AFNet made of it.
 func TestDescribe(t *testing.T) {
+	testutil.NoOrphans(t, "*")
 	m, err := graph.ReadFile(testutil.Shared(t, "fixtures", "sources", "tsm_r50_zeros_op13.onnx"))
 	if err != nil {
 		t.Fatal(err)

@@ -81,6 +81,7 @@ func TestRecognizeHalvesAndSingleFrames(t *testing.T) {
 
 // TestNearMisses holds the reasons given for testmodels' near-misses.
 func TestNearMisses(t *testing.T) {
+	testutil.NoOrphans(t, "near_misses/*", "near_misses/frames-*")
 	for _, miss := range testmodels.NearMisses() {
 		t.Run(miss.Name, func(t *testing.T) {
 			_, err := recognize.Network(miss.Spec.Build(), recognize.Options{})
@@ -95,6 +96,7 @@ func TestNearMisses(t *testing.T) {
 // TestFramesContradicted refuses a number of frames that the graph contradicts
 // and takes one that it confirms.
 func TestFramesContradicted(t *testing.T) {
+	testutil.NoOrphans(t, "near_misses/frames-*")
 	for _, shift := range []testmodels.Shift{testmodels.NoShift, testmodels.ShiftConcat} {
 		m := testmodels.Spec{Depth: 18, Width: 8, Frames: 4, Size: 32, Classes: 5, Shift: shift, Dynamic: true}.Build()
 		if _, err := recognize.Network(m, recognize.Options{Frames: 4}); err != nil {

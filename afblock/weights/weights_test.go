@@ -21,6 +21,7 @@ import (
 
 // TestFixtureStructure reads the networks out of the authors' checkpoints.
 func TestFixtureStructure(t *testing.T) {
+	testutil.NoOrphans(t, "structure/*", "structure/*spatial*")
 	for name, opt := range map[string]Options{"afr50_tsn_t4": {}, "afr50_tsm_t8": {ShiftDiv: 8}} {
 		net, err := FromStateDict(readFixture(t, name), opt)
 		if err != nil {
@@ -150,6 +151,7 @@ func TestMobileComesBack(t *testing.T) {
 
 // TestFromStateDictRefuses: everything wrong is in the one answer.
 func TestFromStateDictRefuses(t *testing.T) {
+	testutil.NoOrphans(t, "refused/*")
 	in := readFixture(t, "afr50_tsn_t4")
 	without := func(drop ...string) *checkpoint.StateDict {
 		out := checkpoint.New()

@@ -26,6 +26,7 @@ func flopsJSON(t *testing.T, args ...string) afc.CostReport {
 
 // TestFlopsEstimateText holds the tables that people read.
 func TestFlopsEstimateText(t *testing.T) {
+	testutil.NoOrphans(t, "flops_*")
 	path := modelFile(t, testmodels.Spec{Depth: 18, Width: 8, Frames: 4, Size: 64, Classes: 5})
 	for name, args := range map[string][]string{
 		"stages":    nil,

@@ -12,6 +12,7 @@ import (
 var small = testmodels.Spec{Depth: 18, Width: 8, Frames: 4, Size: 32, Classes: 5}
 
 func TestConfig(t *testing.T) {
+	testutil.NoOrphans(t, "*.pbtxt")
 	dynamic := small
 	dynamic.Dynamic = true
 	for _, c := range []struct {

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -80,6 +81,7 @@ func Golden(t testing.TB, name, got string) {
 // GoldenAt is Golden for a file elsewhere, such as a page of docs.
 func GoldenAt(t testing.TB, path, got string) {
 	t.Helper()
+	compared.Store(path, true)
 	if *update {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -96,6 +98,39 @@ func GoldenAt(t testing.TB, path, got string) {
 	if d := cmp.Diff(string(want), got); d != "" {
 		t.Errorf("%s: differs (-want +got; go test -update accepts it)\n%s", path, d)
 	}
+}
+
+// compared holds the paths of the golden files that tests asked for.
+var compared sync.Map
+
+// NoOrphans has the test fail if, once it and its subtests are through, there are
+// golden files testdata/PATTERN that none of them asked for, but for those of the
+// other patterns. A run of some subtests alone does not tell.
+func NoOrphans(t *testing.T, pattern string, but ...string) {
+	t.Helper()
+	t.Cleanup(func() {
+		if some := flag.Lookup("test.run"); t.Failed() || t.Skipped() || strings.Contains(some.Value.String(), "/") {
+			return
+		}
+		for _, path := range orphans(t, pattern, but) {
+			t.Errorf("%s belongs to no test", path)
+		}
+	})
+}
+
+func orphans(t *testing.T, pattern string, but []string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("testdata", filepath.FromSlash(pattern)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(files, func(path string) bool {
+		_, asked := compared.Load(path)
+		return asked || slices.ContainsFunc(but, func(b string) bool {
+			other, err := filepath.Match(filepath.Join("testdata", filepath.FromSlash(b)), path)
+			return other && err == nil
+		})
+	})
 }
 
 // GoldenLines compares lines, each a name and a value with ": " between, with

@@ -3,12 +3,30 @@ package testutil
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
 func TestRoot(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(Root(t), "internal", "testutil", "testutil.go")); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestOrphans tells golden files that nothing asks for.
+func TestOrphans(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"a.txt", "b.txt", "other.txt"} {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join("testdata", name), []byte("x"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	Golden(t, "a.txt", "x")
+	if got := orphans(t, "*.txt", []string{"other*"}); !slices.Equal(got, []string{filepath.Join("testdata", "b.txt")}) {
+		t.Errorf("orphans %q", got)
 	}
 }
 

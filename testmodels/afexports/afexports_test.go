@@ -153,6 +153,7 @@ func (f facts) check(t *testing.T, net *afblock.Network) {
 // TestRefused holds the reasons that are given for AFNets that cannot be
 // compiled.
 func TestRefused(t *testing.T) {
+	testutil.NoOrphans(t, "*.txt")
 	each(t, true, func(t *testing.T, name string, _ facts) {
 		m := read(t, name)
 		if err := passes.Canonicalize(m); err != nil {

@@ -246,6 +246,7 @@ func (f facts) checkBlock(t *testing.T, b *afblock.Block, j, out int) {
 
 // TestRefused holds the reasons that are given for what is no TSN or TSM.
 func TestRefused(t *testing.T) {
+	testutil.NoOrphans(t, "*.txt")
 	all := readFacts(t)
 	for _, name := range names(all, true) {
 		t.Run(name, func(t *testing.T) {
