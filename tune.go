@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -73,6 +74,13 @@ type TuneReport struct {
 	Tune *train.Result  `json:"tune"`
 	How  *afblock.Tuned `json:"how"`
 	Cost *CostShares    `json:"cost,omitempty"` // at the ratio that was measured, or of the schedule; absent for frames of any size
+}
+
+// WriteHTML writes the training as one page that needs nothing else: curves, and
+// which frames blocks chose. From and source name the files that it began with.
+func (r *TuneReport) WriteHTML(w io.Writer, from, source string) error {
+	p := train.Page{Model: r.Output, From: from, Source: source, Program: Program(), How: r.How.String(), Tune: r.Tune}
+	return p.WriteHTML(w)
 }
 
 // fewClips is the number of clips under which a source is shown variants too.

@@ -109,6 +109,10 @@ func TestTune(t *testing.T) {
 	if err := json.NewEncoder(&text).Encode(in); err != nil || !strings.Contains(text.String(), "tuned") {
 		t.Errorf("inspect does not say that it was tuned (%v)", err)
 	}
+	var page bytes.Buffer
+	if err := r.WriteHTML(&page, opt.Model, opt.Source); err != nil || strings.Count(page.String(), "<svg") != 7 {
+		t.Errorf("a page of %d figures, want 7 (%v)", strings.Count(page.String(), "<svg"), err)
+	}
 	if _, err := afc.Convert(t.Context(), afc.ConvertOptions{Model: opt.Output, Output: filepath.Join(t.TempDir(), "again.onnx"), Lowering: "gather"}); err != nil {
 		t.Error(err)
 	}

@@ -43,9 +43,14 @@ func BenchmarkMotion(b *testing.B) {
 				}
 			}
 			for b.Loop() {
-				r, err := Tune(b.Context(), Input{Net: net, Source: source, Videos: bb.on, Val: motion.Videos{Seed: 202, Count: 1000}}, opt)
+				in := Input{Net: net, Source: source, Videos: bb.on, Val: motion.Videos{Seed: 202, Count: 1000}}
+				r, err := Tune(b.Context(), in, opt)
 				if err != nil {
 					b.Fatal(err)
+				}
+				in.Net = r.Net
+				for _, share := range opt.Budgets {
+					b.Logf("%s: %s", afblock.Pattern{Ratio: share}, under(b, in, opt, share))
 				}
 				b.ReportMetric(100**r.Last.Right, "%right")
 				b.ReportMetric(100**r.Last.Agrees, "%agrees")
@@ -53,6 +58,27 @@ func BenchmarkMotion(b *testing.B) {
 			}
 		})
 	}
+}
+
+// under scores a network where every block selects one share of the frames.
+func under(b *testing.B, in Input, opt Options, share float64) *Score {
+	t := &tuner{in: in, opt: opt}
+	defer t.close()
+	if err := t.prepare(); err != nil {
+		b.Fatal(err)
+	}
+	t.val.masks = func(int) []float32 {
+		var v []float32
+		for i := range in.Net.Navigation() {
+			v = append(v, bits(afblock.Pattern{Ratio: share}.Select(in.Net.Frames, i))...)
+		}
+		return v
+	}
+	s, err := t.val.score(b.Context(), t.machine.current())
+	if err != nil {
+		b.Fatal(err)
+	}
+	return s
 }
 
 // fitOptions are those of the fit that training starts from.

@@ -11,6 +11,8 @@
 //	validate.go   scores on clips held back
 //	machine.go    a step on ONNX Runtime, weights in two places by turns
 //	state.go      where a training stands, in a file
+//	curve.go      what it did over time, in few numbers
+//	page.go       the same as a web page
 //	log.go        what is told, a line each
 //	record.go     what the network keeps of it
 //

@@ -30,6 +30,8 @@ type place struct {
 	Best    *Score            `json:"best,omitempty"`
 	Of      int               `json:"best_epoch,omitempty"` // that Best was measured behind
 	Log     int64             `json:"log_bytes"`
+	Curve   []Moment          `json:"curve,omitempty"`
+	Scores  []Moment          `json:"scores,omitempty"`
 	Options map[string]string `json:"options"` // all that the weights depend on
 }
 

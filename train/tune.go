@@ -26,6 +26,10 @@ type Result struct {
 	Best   *Score `json:"best,omitempty"`
 	Of     int    `json:"best_epoch,omitempty"`
 	Last   *Score `json:"last,omitempty"`
+
+	Curve  []Moment `json:"-"`
+	Scores []Moment `json:"-"` // those of validations alone
+	Blocks []string `json:"-"` // keys of the focal blocks' navigation
 }
 
 // Tune trains an AFNet's weights. The networks of the input are not changed.
@@ -176,6 +180,7 @@ func (t *tuner) run(ctx context.Context) error {
 		if t.report.Before, err = t.val.score(ctx, t.machine.current()); err != nil {
 			return err
 		}
+		t.state.Scores = []Moment{{Val: t.report.Before}}
 		t.tell(Progress{Val: t.report.Before})
 	}
 	for t.state.Epoch < t.opt.Epochs {
@@ -210,6 +215,7 @@ func (t *tuner) epoch(ctx context.Context) (err error) {
 		}
 		t.state.Step, t.state.Done = t.state.Step+1, t.state.Done+1
 		each := time.Since(began) / time.Duration(t.state.Done-from)
+		t.state.Curve = add(t.state.Curve, t.opt.Epochs*steps, t.state.Done, p)
 		p.Speed = float64(t.opt.Batch) / each.Seconds()
 		p.Left = each * time.Duration(steps*t.opt.Epochs-t.state.Done)
 		t.tell(p)
@@ -260,6 +266,7 @@ func (t *tuner) validate(ctx context.Context) error {
 		return err
 	}
 	t.report.Last = s
+	t.state.Scores = append(t.state.Scores, Moment{Step: t.state.Done, Val: s})
 	if s.better(t.state.Best, t.opt.Labels > 0) {
 		now := t.machine.current()
 		t.state.Best, t.state.Of = s, t.state.Epoch
@@ -316,6 +323,10 @@ func (t *tuner) result() (*Result, error) {
 	r := t.report
 	r.Net = layout.Put(t.in.Net, weights, statistics)
 	r.Clips, r.Epochs, r.Steps, r.Best, r.Of = t.in.Videos.Len(), t.opt.Epochs, t.state.Done, t.state.Best, t.state.Of
+	r.Curve, r.Scores = t.state.Curve, t.state.Scores
+	for _, n := range t.in.Net.Navigation() {
+		r.Blocks = append(r.Blocks, n.Key)
+	}
 	t.record(&r)
 	return &r, t.log.failed()
 }

@@ -21,6 +21,9 @@ type Score struct {
 	// of the scores, in parts of the spread of the source's; nil without a source.
 	Agrees *float64 `json:"agreement,omitempty"`
 	Error  *float64 `json:"error,omitempty"`
+	// Frames are the shares of the clips of which each block selects each frame,
+	// [block][frame].
+	Frames [][]float64 `json:"-"`
 }
 
 func (s *Score) String() string {
@@ -71,6 +74,10 @@ func (v *validator) close() {
 func (v *validator) score(ctx context.Context, at vectors) (*Score, error) {
 	var got, want [][]float64
 	selected, choices := 0.0, 0
+	frames := make([][]float64, len(v.net.Navigation()))
+	for b := range frames {
+		frames[b] = make([]float64, v.net.Frames)
+	}
 	for first := 0; first < v.videos.Len(); first += v.batch {
 		use := min(v.batch, v.videos.Len()-first)
 		list, err := v.read(ctx, first, use)
@@ -82,8 +89,9 @@ func (v *validator) score(ctx context.Context, at vectors) (*Score, error) {
 			return nil, err
 		}
 		blocks := len(chosen) / v.batch
-		for _, c := range chosen[:use*blocks] {
+		for i, c := range chosen[:use*blocks] {
 			selected += float64(c)
+			frames[i%blocks/v.net.Frames][i%v.net.Frames] += float64(c) / float64(v.videos.Len())
 			choices++
 		}
 		got = append(got, scores[:use]...)
@@ -97,7 +105,7 @@ func (v *validator) score(ctx context.Context, at vectors) (*Score, error) {
 			}
 		}
 	}
-	s := &Score{Clips: v.videos.Len(), Selected: selected / float64(max(choices, 1))}
+	s := &Score{Clips: v.videos.Len(), Selected: selected / float64(max(choices, 1)), Frames: frames}
 	s.Right = right(got, v.videos)
 	if want != nil {
 		s.compare(got, want)

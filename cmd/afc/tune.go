@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 
@@ -55,6 +56,7 @@ func (a *app) tuneCommand() *cli.Command {
 			&cli.BoolFlag{Name: "resume", Usage: "go on from the state of a training that was interrupted"},
 			&cli.IntFlag{Name: "save-every", Usage: "steps between states (default: one an epoch)"},
 			&cli.StringFlag{Name: "log", Usage: "append a JSON object a step to `FILE`.jsonl"},
+			&cli.StringFlag{Name: "report", Usage: "write curves and which frames were chosen as a web page to `FILE`.html too"},
 			&cli.StringFlag{Name: "dump-step", Usage: "write the graph of a step to `FILE`.onnx"},
 			&cli.StringFlag{Name: "target", Usage: "where the model is to run, which chooses the lowering: " + afc.List(codegen.Targets) + " (default: cpu)"},
 		}, slices.Concat(formFlags(), inputFlags())...),
@@ -119,6 +121,11 @@ func tuneOptions(c *cli.Context) (opt afc.TuneOptions, err error) {
 			return opt, err
 		}
 	}
+	if report := c.String("report"); report != "" {
+		if err := afc.Writable(report, opt.Model, opt.Source, opt.Output, opt.Clips.Input, opt.Clips.Read.List, opt.Val.Input, opt.Val.Read.List, opt.State, opt.Log, opt.DumpStep); err != nil {
+			return opt, err
+		}
+	}
 	return opt, afc.Readable(opt.Model)
 }
 
@@ -170,6 +177,15 @@ func (a *app) tune(c *cli.Context, opt afc.TuneOptions) error {
 	}
 	p.Stop()
 	a.written = r.Output
+	if path := c.String("report"); path != "" {
+		var page bytes.Buffer
+		if err := r.WriteHTML(&page, opt.Model, opt.Source); err != nil {
+			return err
+		}
+		if err := afc.WriteFile(path, page.Bytes()); err != nil {
+			return err
+		}
+	}
 	if c.Bool("json") {
 		return a.writeJSON(r)
 	}

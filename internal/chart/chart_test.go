@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -71,8 +72,20 @@ func TestDots(t *testing.T) {
 	check(t, "dots.svg", f.WriteSVG)
 }
 
+func TestCurves(t *testing.T) {
+	f := Curves{Title: "Loss <by term>", X: "steps", Lines: []Curve{
+		{"all", [][2]float64{{10, 0.12}, {20, 0.09}, {30, math.NaN()}, {40, 0.05}}}, {"ratio", [][2]float64{{10, 0.01}, {20, 0.004}, {30, 0.003}, {40, 0.003}}},
+	}}
+	check(t, "curves.svg", f.WriteSVG)
+}
+
+func TestHeat(t *testing.T) {
+	f := Heat{Title: "Frames <selected>", X: "frame", Rows: []HeatRow{{"layer1 focal 1", []float64{0, 0.25, 1}}, {"a block whose name is much too long", []float64{0.5, 0.5, 0.5}}}}
+	check(t, "heat.svg", f.WriteSVG)
+}
+
 func TestEmptyFiguresAreDrawn(t *testing.T) {
-	for _, draw := range []func(io.Writer) error{(&Bars{Title: "none"}).WriteSVG, (&Scatter{Title: "none"}).WriteSVG, (&Dots{Title: "none"}).WriteSVG} {
+	for _, draw := range []func(io.Writer) error{(&Bars{Title: "none"}).WriteSVG, (&Scatter{Title: "none"}).WriteSVG, (&Dots{Title: "none"}).WriteSVG, (&Curves{Title: "none"}).WriteSVG, (&Heat{Title: "none"}).WriteSVG} {
 		var b bytes.Buffer
 		if err := draw(&b); err != nil || strings.Contains(b.String(), "NaN") {
 			t.Errorf("%v: %s", err, b.String())

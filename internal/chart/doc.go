@@ -6,5 +6,7 @@
 //	bars.go     stacked bars, one a network (costs)
 //	scatter.go  points with error bars on two axes (accuracy against cost)
 //	dots.go     rows of marks on one axis (residuals of layers)
+//	curves.go   lines over one axis (a training's loss)
+//	heat.go     rows of shares (which frames blocks select)
 //	axis.go     round steps of a scale
 package chart
