@@ -229,7 +229,7 @@ func whatCame(t *testing.T, dir string, o outcome) string {
 // TestEveryCommandIsTried: a command has its flags tried by one of the tests here,
 // or has none but --json.
 func TestEveryCommandIsTried(t *testing.T) {
-	tried := []string{"convert", "optimize", "inspect", "flops estimate", "export", "verify", "flops measure", "fit", "tune", "explain", "sweep"}
+	tried := []string{"convert", "optimize", "inspect", "flops estimate", "export", "quantize-config", "verify", "flops measure", "fit", "tune", "explain", "sweep"}
 	var look func(words []string, commands []*cli.Command)
 	look = func(words []string, commands []*cli.Command) {
 		for _, c := range commands {

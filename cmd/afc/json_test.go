@@ -191,6 +191,7 @@ func TestJSON(t *testing.T) {
 		}
 	}
 	mustRun(t, "convert", "m.onnx", "-o", "af.onnx")
+	mustRun(t, "convert", "m.onnx", "-o", "gathered.onnx", "--lowering", "gather")
 	clips := clipsFile(t, 12, small.Frames, 3, small.Size, small.Size)
 	frames := framesFolder(t, 2)
 	tried := map[string]bool{}
@@ -209,6 +210,7 @@ func TestJSON(t *testing.T) {
 		{"", []string{"flops", "estimate", "m.onnx", "--frames", "0"}, exitUsage},
 		{"export", []string{"export", "af.onnx", "-o", "x.safetensors"}, exitOK}, {"export", []string{"export", "af.onnx", "-o", "x", "--format", "pytorch"}, exitOK},
 		{"export", []string{"export", "af.onnx", "-o", "y", "--format", "triton"}, exitOK}, {"", []string{"export", "m.onnx", "-o", "x.safetensors"}, exitInvalid},
+		{"quantize-config", []string{"quantize-config", "gathered.onnx"}, exitOK}, {"", []string{"quantize-config", "none.onnx"}, exitUsage},
 		{"doctor", []string{"doctor"}, -1}, {"", []string{"doctor", "x"}, exitUsage}, {"", []string{"setup", "x"}, exitUsage},
 		{"verify", []string{"verify", "m.onnx", "af.onnx", "--rounds", "1"}, exitOK}, {"verify", []string{"verify", "--same", "m.onnx", "af.onnx"}, exitMismatch},
 		{"verify", []string{"verify", "--same", "af.onnx", "--save-outputs", "run.npz"}, exitOK}, {"", []string{"verify", "none.onnx"}, exitUsage},

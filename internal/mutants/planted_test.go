@@ -19,7 +19,7 @@ var planted = []struct {
 	{"no ReLU behind the stem", "", []edit{
 		{"codegen/lower.go", `return b.layers(x, stem.Layers(), stem.Conv.Key)`, `return b.maxPool(b.conv(x, convOf(&stem.Conv)), *stem.Pool, "maxpool")`}}},
 	{"no ReLU in navigation", "", []edit{
-		{"codegen/navigation.go", `n.relu(n.conv(pooled, convOf(&nav.Look)), nav.Key+".relu")`, `n.conv(pooled, convOf(&nav.Look))`}}},
+		{"codegen/navigation.go", `n.relu(n.conv(pooled, convOf(&nav.Look)), names.Relu(nav.Key))`, `n.conv(pooled, convOf(&nav.Look))`}}},
 	{"ReLU behind every block", "", []edit{
 		{"codegen/block.go", `b.act(sum, blk.Act, blk.Key)`, `b.act(sum, afblock.ReLU, blk.Key)`}}},
 	{"gates exchanged", "", []edit{
