@@ -108,6 +108,8 @@ type ExecutedCost struct {
 	MACs            int64  `json:"macs"`
 	FLOPs           int64  `json:"flops"`
 	ActivationBytes int64  `json:"activation_bytes"`
+	PeakBytes       int64  `json:"peak_activation_bytes"` // alive at once, every frame selected; an estimate
+	Kernels         int64  `json:"kernels"`               // operators that run: on a GPU about as many launches
 }
 
 // OperatorCost is what the nodes of one operator cost.
@@ -388,7 +390,7 @@ func (e *estimate) executed(net *afblock.Network, t int, size [2]int, ratios []f
 	if err != nil {
 		return nil, err
 	}
-	return &ExecutedCost{string(opt.Lowering), cost.MACs, cost.FLOPs(), cost.ActivationBytes}, nil
+	return &ExecutedCost{string(opt.Lowering), cost.MACs, cost.FLOPs(), cost.ActivationBytes, cost.PeakBytes, cost.Kernels}, nil
 }
 
 // costOf counts a clip of one network, its rows by stage or by block.

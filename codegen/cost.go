@@ -11,6 +11,13 @@ import (
 	"github.com/afc-project/afc/graph/op"
 )
 
+// Executed is what a lowered file costs.
+type Executed struct {
+	op.Cost
+	// PeakBytes are the most bytes of activations alive at once, every frame selected.
+	PeakBytes int64
+}
+
 // ExecutedCost returns what ONNX Runtime executes of one clip when the network
 // is lowered with opt: unlike afblock's Cost it counts what a lowering computes
 // beyond the selected frames, such as everything under Mask, the budget under
@@ -21,21 +28,21 @@ import (
 //
 // Every focal block adds its share independently of the others, so the cost is
 // taken with each block off and on, and mixed.
-func ExecutedCost(net *afblock.Network, opt Options, ratios []float64) (op.Cost, error) {
+func ExecutedCost(net *afblock.Network, opt Options, ratios []float64) (Executed, error) {
 	opt.MasksInput, opt.Sampling, opt.counted = false, compiled.Argmax, true
 	m, _, err := Lower(net, opt)
 	if err != nil {
-		return op.Cost{}, err
+		return Executed{}, err
 	}
 	clip, err := net.OneClip(m)
 	if err != nil {
-		return op.Cost{}, err
+		return Executed{}, err
 	}
 	if err := op.SetInputShapes(m, clip); err != nil {
-		return op.Cost{}, err
+		return Executed{}, err
 	}
 	if r := op.Infer(m); !r.OK() {
-		return op.Cost{}, fmt.Errorf("shapes of the lowered network: %s", r)
+		return Executed{}, fmt.Errorf("shapes of the lowered network: %s", r)
 	}
 	blocks := compiled.FocalBlocks(net)
 	at := func(on ...names.Focal) (op.Cost, error) {
@@ -43,13 +50,13 @@ func ExecutedCost(net *afblock.Network, opt Options, ratios []float64) (op.Cost,
 	}
 	sum, err := at()
 	if err != nil {
-		return op.Cost{}, err
+		return Executed{}, err
 	}
 	none, cells := sum, net.FixedCells()
 	for i, b := range blocks {
 		on, err := at(b)
 		if err != nil {
-			return op.Cost{}, err
+			return Executed{}, err
 		}
 		r := ratios[min(i, len(ratios)-1)]
 		if m.Graph.Value(names.Tiles(b.Key)) != nil {
@@ -61,8 +68,13 @@ func ExecutedCost(net *afblock.Network, opt Options, ratios []float64) (op.Cost,
 		sum.MACs += int64(r * float64(on.MACs-none.MACs))
 		sum.Elementwise += int64(r * float64(on.Elementwise-none.Elementwise))
 		sum.ActivationBytes += int64(r * float64(on.ActivationBytes-none.ActivationBytes))
+		sum.Kernels += int64(r * float64(on.Kernels-none.Kernels))
 	}
-	return sum, nil
+	peak, err := op.PeakBytes(m.Graph, EveryFrame(m, net))
+	if err != nil {
+		return Executed{}, err
+	}
+	return Executed{sum, peak}, nil
 }
 
 // EveryFrame says what the sizes and branches of a lowered model are when

@@ -83,7 +83,7 @@ func printTotals(w io.Writer, clip *afc.ClipCost, u unit) error {
 	}
 	last := clip.Columns[len(clip.Columns)-1].Executed
 	if last != nil {
-		header = append(header, last.Lowering+" executes "+u.letter+"MACs", u.letter+"FLOPs", "its activations")
+		header = append(header, last.Lowering+" executes "+u.letter+"MACs", u.letter+"FLOPs", "its activations", "alive at once", "kernels")
 	}
 	t := table.New(header...)
 	for _, column := range clip.Columns {
@@ -99,7 +99,7 @@ func printTotals(w io.Writer, clip *afc.ClipCost, u unit) error {
 			cells = append(cells, share(column, source))
 		}
 		if e := column.Executed; e != nil {
-			cells = append(cells, u.text(float64(e.MACs)), u.text(float64(e.FLOPs)), bytesText(e.ActivationBytes))
+			cells = append(cells, u.text(float64(e.MACs)), u.text(float64(e.FLOPs)), bytesText(e.ActivationBytes), bytesText(e.PeakBytes), fmt.Sprint(e.Kernels))
 		}
 		t.Add(cells...)
 	}

@@ -24,6 +24,10 @@ type Cost struct {
 	// ActivationBytes are the bytes of the outputs. Outputs that are views of
 	// an input, such as Reshape's, count nothing.
 	ActivationBytes int64
+	// Kernels are the operators that run and are no views: on a GPU each is a
+	// launch at least, but for those that the runtime joins to one or computes
+	// when it loads the model.
+	Kernels int64
 }
 
 // FLOPs counts a multiply–accumulate as two operations.
@@ -31,13 +35,13 @@ func (c Cost) FLOPs() int64 { return 2*c.MACs + c.Elementwise }
 
 // Plus returns the sum of two costs.
 func (c Cost) Plus(d Cost) Cost {
-	return Cost{c.MACs + d.MACs, c.Elementwise + d.Elementwise, c.Params + d.Params, c.ActivationBytes + d.ActivationBytes}
+	return Cost{c.MACs + d.MACs, c.Elementwise + d.Elementwise, c.Params + d.Params, c.ActivationBytes + d.ActivationBytes, c.Kernels + d.Kernels}
 }
 
 // times is the cost of running n times; weights are there once.
 func (c Cost) times(n float64) Cost {
 	scale := func(v int64) int64 { return int64(math.Round(float64(v) * n)) }
-	return Cost{scale(c.MACs), scale(c.Elementwise), c.Params, scale(c.ActivationBytes)}
+	return Cost{scale(c.MACs), scale(c.Elementwise), c.Params, scale(c.ActivationBytes), scale(c.Kernels)}
 }
 
 // CostOptions says what shapes alone do not tell.
@@ -65,14 +69,14 @@ func NodeCost(n *graph.Node, opt CostOptions) (Cost, error) {
 // GraphCost returns the cost of one run of a graph. Weights that several nodes
 // share count once.
 func GraphCost(g *graph.Graph, opt CostOptions) (Cost, error) {
-	seen := map[*graph.Value]bool{}
-	return graphCost(g, opt, seen)
+	return graphCost(g, costCall{opt: opt, seen: map[*graph.Value]bool{}, fixed: map[*graph.Value]bool{}})
 }
 
-func graphCost(g *graph.Graph, opt CostOptions, seen map[*graph.Value]bool) (Cost, error) {
+// graphCost costs the nodes of a graph as c would.
+func graphCost(g *graph.Graph, c costCall) (Cost, error) {
 	var sum Cost
 	for n := range g.Nodes() {
-		c := costCall{n: n, opt: opt, seen: seen}
+		c.n = n
 		cost, err := c.run()
 		if err != nil {
 			return Cost{}, fmt.Errorf("%s: %w", n, err)
@@ -87,6 +91,8 @@ type costCall struct {
 	n    *graph.Node
 	opt  CostOptions
 	seen map[*graph.Value]bool // weights that were counted
+
+	fixed map[*graph.Value]bool // what is computed when the model is loaded
 }
 
 // costKind says how an operator's elementwise operations are counted.
@@ -120,6 +126,9 @@ func (c *costCall) run() (Cost, error) {
 	cost, err := c.outputs(kind)
 	if err != nil {
 		return cost, err
+	}
+	if !c.atLoad() && kind != costView {
+		cost.Kernels = 1
 	}
 	if kind != costFree && kind != costView {
 		cost.Params = c.params()
@@ -175,6 +184,25 @@ func (c *costCall) outputs(kind costKind) (cost Cost, err error) {
 		cost.ActivationBytes += (n + 7) / 8
 	}
 	return cost, nil
+}
+
+// atLoad reports whether a runtime computes the node when it loads the model: it
+// reads constants alone, or what such nodes before it made of them.
+func (c *costCall) atLoad() bool {
+	for _, v := range c.n.Inputs() {
+		if v != nil && v.Const() == nil && !c.fixed[v] {
+			return false
+		}
+	}
+	if len(c.n.Inputs()) == 0 && !c.n.Is("Constant") {
+		return false
+	}
+	if c.fixed != nil {
+		for _, v := range c.n.Outputs() {
+			c.fixed[v] = true
+		}
+	}
+	return true
 }
 
 // params are the elements of the weights that the node reads and that were not
@@ -315,14 +343,14 @@ func (c *costCall) einsum() (int64, error) {
 // body costs a node with subgraphs.
 func (c *costCall) body() (Cost, error) {
 	if c.seen == nil {
-		c.seen = map[*graph.Value]bool{}
+		c.seen, c.fixed = map[*graph.Value]bool{}, map[*graph.Value]bool{}
 	}
 	sub := func(name string) (Cost, error) {
 		a := c.n.Attr(name)
 		if a == nil || a.Graph == nil {
 			return Cost{}, fmt.Errorf("has no subgraph %s", name)
 		}
-		return graphCost(a.Graph, c.opt, c.seen)
+		return graphCost(a.Graph, *c)
 	}
 	if c.n.OpType == "If" {
 		then, err := sub("then_branch")

@@ -130,6 +130,9 @@ func TestNodeCost(t *testing.T) {
 		if r := op.Infer(m); !r.OK() {
 			t.Fatalf("%s: %s", c.name, r)
 		}
+		if c.name != "view" {
+			c.want.Kernels = 1
+		}
 		got, err := op.NodeCost(n, op.CostOptions{})
 		if err != nil || got != c.want {
 			t.Errorf("%s: %+v, %v; want %+v", c.name, got, err, c.want)
@@ -195,5 +198,43 @@ func TestCostSubgraphs(t *testing.T) {
 	got, err := op.GraphCost(g, quarter)
 	if want := int64(5 * (0.25*64 + 0.75*128)); err != nil || got.MACs != want {
 		t.Errorf("then branch in a quarter of runs: %d MACs, %v; want %d", got.MACs, err, want)
+	}
+	// Of five runs: two operators in the then branch, three in the other.
+	for share, want := range []int64{15, 10} {
+		got, err := op.GraphCost(g, op.CostOptions{Then: func(*graph.Node) float64 { return float64(share) }})
+		if err != nil || got.Kernels != want {
+			t.Errorf("then branch in %d of runs: %d kernels, %v; want %d", share, got.Kernels, err, want)
+		}
+	}
+	// The inputs (320, 64 and 1 bytes) and what the Scan gives back, a row, and the
+	// two products of the longer branch, of which ReLU writes over the second.
+	if peak, err := op.PeakBytes(g, op.CostOptions{}); err != nil || peak != 320+64+1+320+64+128 {
+		t.Errorf("peak %d bytes, %v", peak, err)
+	}
+}
+
+// TestPeakBytes holds the rules for what is alive at once.
+func TestPeakBytes(t *testing.T) {
+	m := graph.NewModel("peak", 8, 17)
+	g := m.Graph
+	x := g.AddInput("x", graph.TensorType(graph.Float32, graph.ShapeOf(10, 10)))
+	two := g.AddInitializer("two", graph.Float32s(nil, 2))
+	relu := g.NewNode("Relu", "relu", []*graph.Value{x}, 1).Output(0)              // over x
+	flat := g.NewNode("Flatten", "flat", []*graph.Value{relu}, 1).Output(0)        // the same memory
+	turned := g.NewNode("Transpose", "turned", []*graph.Value{flat}, 1).Output(0)  // 400 more
+	sum := g.NewNode("Add", "sum", []*graph.Value{turned, relu}, 1).Output(0)      // over one of them
+	double := g.NewNode("Mul", "double", []*graph.Value{two, two}, 1).Output(0)    // at load
+	g.AddOutput(g.NewNode("MatMul", "out", []*graph.Value{sum, sum}, 1).Output(0)) // 400 more
+	g.AddOutput(g.NewNode("Neg", "constant", []*graph.Value{double}, 1).Output(0)) // at load
+	if r := op.Infer(m); !r.OK() {
+		t.Fatal(r)
+	}
+	peak, err := op.PeakBytes(g, op.CostOptions{})
+	if err != nil || peak < 800 || peak > 808 { // two numbers computed at load
+		t.Errorf("peak %d bytes, %v; want 800, and 4 for each constant", peak, err)
+	}
+	cost, err := op.GraphCost(g, op.CostOptions{})
+	if err != nil || cost.Kernels != 4 { // ReLU, Transpose, Add, MatMul
+		t.Errorf("%d kernels, %v; want 4", cost.Kernels, err)
 	}
 }

@@ -22,8 +22,8 @@
 // [Gradient] appends the nodes that compute a node's derivatives; package train
 // differentiates a graph with it.
 //
-// [NodeCost] and [GraphCost] count work, weights and memory from inferred
-// shapes. What is not known is an error that names the node.
+// [NodeCost] and [GraphCost] count work, weights, memory and kernels from inferred
+// shapes, [PeakBytes] what is alive at once. What is not known is an error that names the node.
 //
 // # What lies where
 //
@@ -34,7 +34,7 @@
 //   - infer.go, infer_call.go: inference; infer_shape.go, infer_pick.go,
 //     infer_elementwise.go, infer_nn.go, infer_einsum.go, infer_quantized.go,
 //     infer_sequence.go, infer_control.go: the operators.
-//   - cost.go: costs.
+//   - cost.go: costs. memory.go: what is alive at once.
 //   - grad.go: differentiation; grad_rules.go, grad_nn.go: the operators.
 //   - move.go: following elements; move_view.go, move_index.go,
 //     move_resize.go: the operators.
