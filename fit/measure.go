@@ -12,6 +12,7 @@ import (
 	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/graph"
 	"github.com/afc-project/afc/graph/op"
+	"github.com/afc-project/afc/internal/agreement"
 	"github.com/afc-project/afc/verify/ort"
 )
 
@@ -90,67 +91,21 @@ func measure(ctx context.Context, net, teacher *afblock.Network, videos clips.Vi
 			return nil, nil, err
 		}
 		r := compare(got, want)
-		r.Right = right(got, videos)
+		r.Right = agreement.Right(got, videos.Label)
 		r.Name, r.Selected = c.name, float64(selected)/float64(max(frames, 1))
 		if p := net.Schedule(); p != nil {
 			r.Selected = float64(p.Count(net.Frames)) / float64(net.Frames)
 		}
 		out = append(out, r)
 	}
-	return out, right(want, videos), nil
-}
-
-// right is the part of the videos whose label has the highest score, nil where
-// labels are not known.
-func right(scores [][]float64, videos clips.Videos) *float64 {
-	var n float64
-	for i, s := range scores {
-		label := videos.Label(i)
-		if label < 0 || label >= len(s) {
-			return nil
-		}
-		if first(s) == label {
-			n++
-		}
-	}
-	n /= float64(len(scores))
-	return &n
+	return out, agreement.Right(want, videos.Label), nil
 }
 
 // compare compares scores [clips][classes].
 func compare(got, want [][]float64) Control {
 	var r Control
-	classes := len(want[0])
-	mean := make([]float64, classes)
-	for _, w := range want {
-		for k, v := range w {
-			mean[k] += v / float64(len(want))
-		}
-	}
-	var lost, total float64
-	for i, w := range want {
-		for k, v := range w {
-			lost += (got[i][k] - v) * (got[i][k] - v)
-			total += (v - mean[k]) * (v - mean[k])
-		}
-		if first(got[i]) == first(w) {
-			r.Top1 += 1 / float64(len(want))
-		}
-	}
-	if r.Error = lost / total; total == 0 {
-		r.Error = 0
-	}
+	r.Top1, r.Error = agreement.Compare(got, want)
 	return r
-}
-
-func first(scores []float64) int {
-	best := 0
-	for k, s := range scores {
-		if s > scores[best] {
-			best = k
-		}
-	}
-	return best
 }
 
 // scorer runs a whole network.

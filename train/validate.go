@@ -7,6 +7,7 @@ import (
 	"github.com/afc-project/afc/afblock"
 	"github.com/afc-project/afc/clips"
 	"github.com/afc-project/afc/graph"
+	"github.com/afc-project/afc/internal/agreement"
 	"github.com/afc-project/afc/verify/ort"
 )
 
@@ -106,7 +107,7 @@ func (v *validator) score(ctx context.Context, at vectors) (*Score, error) {
 		}
 	}
 	s := &Score{Clips: v.videos.Len(), Selected: selected / float64(max(choices, 1)), Frames: frames}
-	s.Right = right(got, v.videos)
+	s.Right = agreement.Right(got, v.videos.Label)
 	if want != nil {
 		s.compare(got, want)
 	}
@@ -181,53 +182,8 @@ func meanRows(x []float32, rows int) []float64 {
 	return out
 }
 
-// right is the part of the videos whose label has the highest score, nil where
-// labels are not known.
-func right(scores [][]float64, videos clips.Videos) *float64 {
-	n := 0.0
-	for i, s := range scores {
-		label := videos.Label(i)
-		if label < 0 || label >= len(s) {
-			return nil
-		}
-		if first(s) == label {
-			n++
-		}
-	}
-	n /= float64(len(scores))
-	return &n
-}
-
-func first(scores []float64) int {
-	best := 0
-	for k, s := range scores {
-		if s > scores[best] {
-			best = k
-		}
-	}
-	return best
-}
-
 // compare compares scores with the source's.
 func (s *Score) compare(got, want [][]float64) {
-	mean := make([]float64, len(want[0]))
-	for _, w := range want {
-		for k, x := range w {
-			mean[k] += x / float64(len(want))
-		}
-	}
-	agrees, lost, total := 0.0, 0.0, 0.0
-	for i, w := range want {
-		for k, x := range w {
-			lost += (got[i][k] - x) * (got[i][k] - x)
-			total += (x - mean[k]) * (x - mean[k])
-		}
-		if first(got[i]) == first(w) {
-			agrees += 1 / float64(len(want))
-		}
-	}
-	if total > 0 {
-		lost /= total
-	}
-	s.Agrees, s.Error = &agrees, &lost
+	same, lost := agreement.Compare(got, want)
+	s.Agrees, s.Error = &same, &lost
 }
