@@ -71,6 +71,8 @@ func cases() []trialCase {
 		{name: "TSM that shifts thirds, branch", source: &thirds, opt: branch},
 		{name: "TSM with a shift of whole blocks, mask", source: &whole, opt: codegen.Options{Lowering: codegen.Mask}},
 		{name: "TSM with fixed cells, gather", source: &wide, cells: []int{4, 2}, opt: gather},
+		{name: "TSM with fixed cells, branch", source: &wide, cells: []int{4, 2}, opt: branch},
+		{name: "checkpoint with cells, branch", af: &celled, with: weights.Options{Size: afblock.Size{64, 64}, ShiftDiv: 8, Grid: []int{3, 2}}, opt: branch},
 		{name: "checkpoint with cells, gather", af: &celled, with: weights.Options{Size: afblock.Size{64, 64}, ShiftDiv: 8, Grid: []int{3, 2}}, opt: gather},
 		{name: "checkpoint with cells, mask", af: &celled, with: weights.Options{Size: square, Grid: []int{3, 2}}, opt: codegen.Options{Lowering: codegen.Mask, MasksOutput: true}},
 		{name: "TSM of large frames, one clip, branch", source: &large, opt: branch},
